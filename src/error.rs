@@ -1,0 +1,181 @@
+//! What can go wrong, in the language of chat. Each dialect renders these as its own envelope in
+//! its `envelope.rs`; nothing here knows a status code or a wording.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::domain::TextError;
+
+/// The result of a use-case or of a store method.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The cause of a surprise, kept for the log.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why something was not done. Nothing was changed, whatever the variant says.
+#[derive(Debug)]
+pub enum Error {
+    /// The input is not legal; every field that is wrong is listed.
+    Invalid(Vec<FieldError>),
+    /// There is no such thing, or it is not the caller's to see.
+    NotFound(Subject),
+    /// No credential, or not a valid one.
+    Unauthenticated,
+    /// The credential is fine, and does not allow this.
+    Forbidden(Refusal),
+    /// The request contradicts what is stored.
+    Conflict(Conflict),
+    /// Too many attempts; try again after that long.
+    TooMany(Duration),
+    /// A bounded queue is full; try again shortly.
+    Busy,
+    /// The disk, or the configured size of the store, is full. Reads go on.
+    StorageFull,
+    /// The store cannot be written at the moment. Reads go on.
+    StorageReadOnly,
+    /// A service that Roost leans on (mail, the assistant's provider) did not do its part.
+    Upstream(Cause),
+    /// A surprise: logged once, where it is answered.
+    Internal(Cause),
+}
+
+/// What was not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A conversation.
+    Conversation,
+    /// A message.
+    Message,
+    /// A user.
+    User,
+    /// The page of a list.
+    Page,
+}
+
+/// Why a valid credential, or a caller without one, is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Only staff may do this.
+    NotStaff,
+    /// Another member of staff has the conversation, or nobody.
+    NotAssigned,
+    /// The account is switched off.
+    AccountInactive,
+    /// The account's address is not proved yet.
+    AccountUnverified,
+    /// The conversation takes no more messages: it is past its end.
+    Expired,
+    /// The conversation takes no more messages: it was switched off.
+    Inactive,
+    /// The operator has not opened this list.
+    ListClosed,
+}
+
+/// What the request contradicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// The idempotency key was used with another body.
+    IdempotencyKeyReused,
+}
+
+/// One field that is not legal: data, so that each dialect can word it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// The field's name on the wire.
+    pub field: &'static str,
+    /// The rule it breaks.
+    pub rule: Rule,
+}
+
+/// A rule that a field can break.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Must be there.
+    Required,
+    /// May not be null.
+    NotNull,
+    /// May not be empty or blank.
+    NotBlank,
+    /// Must be a string.
+    String,
+    /// Must be a whole number.
+    Integer,
+    /// Must be true or false.
+    Boolean,
+    /// Must be an object.
+    Object,
+    /// At most this many characters.
+    CharsMax(usize),
+    /// At least this many characters.
+    CharsMin(usize),
+    /// At most this many bytes as JSON.
+    BytesMax(usize),
+    /// Must be an e-mail address.
+    Email,
+    /// Must be a date and time.
+    DateTime,
+    /// Must be one of these; `got` is what was sent.
+    OneOf {
+        /// What was sent.
+        got: String,
+        /// What is allowed.
+        choices: &'static [&'static str],
+    },
+    /// Must equal its confirmation.
+    Confirmed,
+    /// Already taken.
+    Unique,
+    /// May not contain NUL.
+    NoNul,
+    /// Wrong or no longer valid (a one-time code).
+    Valid,
+}
+
+impl Error {
+    /// One illegal field.
+    pub fn field(field: &'static str, rule: Rule) -> Self {
+        Self::Invalid(vec![FieldError { field, rule }])
+    }
+
+    /// A surprise, with its cause.
+    pub fn internal(cause: impl Into<Cause>) -> Self {
+        Self::Internal(cause.into())
+    }
+
+    /// A text that is not legal in `field`.
+    pub fn text(field: &'static str, error: TextError) -> Self {
+        match error {
+            TextError::Empty => Self::field(field, Rule::NotBlank),
+            TextError::TooLong { max } => Self::field(field, Rule::CharsMax(max)),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(fields) => {
+                f.write_str("invalid input:")?;
+                fields.iter().try_for_each(|error| write!(f, " {}", error.field))
+            }
+            Self::NotFound(subject) => write!(f, "{subject:?} not found"),
+            Self::Unauthenticated => f.write_str("no valid credential"),
+            Self::Forbidden(refusal) => write!(f, "refused: {refusal:?}"),
+            Self::Conflict(conflict) => write!(f, "conflict: {conflict:?}"),
+            Self::TooMany(after) => write!(f, "too many attempts, retry after {after:?}"),
+            Self::Busy => f.write_str("busy, retry shortly"),
+            Self::StorageFull => f.write_str("the store is full"),
+            Self::StorageReadOnly => f.write_str("the store cannot be written"),
+            Self::Upstream(cause) | Self::Internal(cause) => cause.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Upstream(cause) | Self::Internal(cause) => cause.source(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Bringing a store to this binary's schema: snapshot first, apply, refuse what is unknown or half
+//! done.
+//!
+//! These few lines are ours because the promise is more than a runner gives: an upgrade can be
+//! undone (the snapshot), a store of a newer binary is refused instead of read wrongly, and an
+//! edited migration is noticed.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest, Sha256};
+
+use crate::domain::Timestamp;
+
+/// Marks a SQLite file as Roost's ("RSTc"), in its header.
+pub const APPLICATION_ID: i32 = 0x5253_5463;
+
+/// One step of the schema.
+#[derive(Clone, Copy, Debug)]
+pub struct Migration {
+    /// 1, 2, 3, …
+    pub version: u32,
+    /// What it brings.
+    pub name: &'static str,
+    /// Its statements.
+    pub sql: &'static str,
+}
+
+/// Every migration of the embedded store.
+pub const SQLITE: &[Migration] =
+    &[Migration { version: 1, name: "log", sql: include_str!("../../migrations/sqlite/0001_log.sql") }];
+
+/// Why a store is not opened.
+#[derive(Debug)]
+pub enum MigrateError {
+    /// The file is a database of something else.
+    Foreign,
+    /// The store was made by a newer binary.
+    Newer {
+        /// The store's version.
+        found: u32,
+        /// The newest that this binary knows.
+        known: u32,
+    },
+    /// A migration was begun and not finished.
+    HalfDone {
+        /// Which.
+        version: u32,
+    },
+    /// A migration was applied with another text than this binary's.
+    Edited {
+        /// Which.
+        version: u32,
+    },
+    /// SQLite failed.
+    Sql(rusqlite::Error),
+    /// The snapshot could not be made.
+    Snapshot(crate::error::Error),
+}
+
+impl std::fmt::Display for MigrateError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Foreign => f.write_str("the file is a database, but not one of Roost's; point --data elsewhere"),
+            Self::Newer { found, known } => write!(
+                f,
+                "the store has schema {found} and this binary knows {known}: start the newer Roost that made it, \
+                 or restore the snapshot that it took before upgrading (see snapshots/ in the data folder)"
+            ),
+            Self::HalfDone { version } => write!(
+                f,
+                "migration {version} was begun and not finished: restore the snapshot that was taken before it \
+                 (see snapshots/ in the data folder) with `roost restore`"
+            ),
+            Self::Edited { version } => {
+                write!(f, "migration {version} was applied with another text than this binary's: not the same Roost")
+            }
+            Self::Sql(error) => write!(f, "the store cannot be opened: {error}"),
+            Self::Snapshot(error) => write!(f, "the snapshot before the upgrade failed, nothing was changed: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for MigrateError {}
+
+impl From<rusqlite::Error> for MigrateError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+/// Brings the store to the last of `migrations`. Returns the snapshot that was taken, if the store
+/// held anything to lose.
+///
+/// # Errors
+/// See [`MigrateError`]; the store is as it was before.
+pub fn migrate(
+    conn: &mut Connection,
+    migrations: &[Migration],
+    snapshots: &Path,
+    now: Timestamp,
+) -> Result<Option<PathBuf>, MigrateError> {
+    let applied = check(conn, migrations)?;
+    let pending: Vec<_> = migrations.iter().filter(|migration| migration.version > applied).collect();
+    let Some(first) = pending.first() else { return Ok(None) };
+    let snapshot = if applied > 0 {
+        let name = format!("before-{:04}-{}.db", first.version, now.0 / 1_000_000);
+        let path = snapshots.join(name);
+        crate::store::sqlite::backup(conn, &path).map_err(MigrateError::Snapshot)?;
+        Some(path)
+    } else {
+        None
+    };
+    for migration in pending {
+        apply(conn, migration, now)?;
+    }
+    Ok(snapshot)
+}
+
+/// Looks at an existing store without changing it and returns the version it is at; 0 for an empty
+/// file.
+pub fn check(conn: &Connection, migrations: &[Migration]) -> Result<u32, MigrateError> {
+    let tables: i64 = conn.query_row("select count(*) from sqlite_master", [], |row| row.get(0))?;
+    if tables == 0 {
+        return Ok(0);
+    }
+    let application: i32 = conn.query_row("pragma application_id", [], |row| row.get(0))?;
+    if application != APPLICATION_ID {
+        return Err(MigrateError::Foreign);
+    }
+    let half_done =
+        conn.query_row("select version from migrations where finished_at is null", [], |row| row.get(0)).optional()?;
+    if let Some(version) = half_done {
+        return Err(MigrateError::HalfDone { version });
+    }
+    let known = migrations.last().map_or(0, |migration| migration.version);
+    let mut rows = conn.prepare("select version, checksum from migrations order by version")?;
+    let applied =
+        rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<Vec<(u32, [u8; 32])>, _>>()?;
+    let found = applied.last().map_or(0, |(version, _)| *version);
+    if found > known {
+        return Err(MigrateError::Newer { found, known });
+    }
+    for (version, applied_checksum) in &applied {
+        let same = migrations.iter().any(|own| own.version == *version && checksum(own) == *applied_checksum);
+        if !same {
+            return Err(MigrateError::Edited { version: *version });
+        }
+    }
+    Ok(found)
+}
+
+/// One migration with its record: SQLite changes its schema inside a transaction, so a crash
+/// leaves either both or neither.
+fn apply(conn: &mut Connection, migration: &Migration, now: Timestamp) -> Result<(), rusqlite::Error> {
+    let tx = conn.transaction()?;
+    tx.execute_batch(
+        "create table if not exists migrations (
+             version     integer primary key,
+             name        text not null,
+             checksum    blob not null,
+             started_at  integer not null,
+             finished_at integer
+         )",
+    )?;
+    tx.execute_batch(migration.sql)?;
+    tx.execute(
+        "insert into migrations (version, name, checksum, started_at, finished_at) values (?1, ?2, ?3, ?4, ?4)",
+        params![migration.version, migration.name, checksum(migration), now.0],
+    )?;
+    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    tx.pragma_update(None, "user_version", migration.version)?;
+    tx.commit()
+}
+
+fn checksum(migration: &Migration) -> [u8; 32] {
+    Sha256::digest(migration.sql.as_bytes()).into()
+}

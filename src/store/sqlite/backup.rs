@@ -1,0 +1,129 @@
+//! Copies of the store: an online backup, and putting one back.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+
+use super::place::{DataDir, DataDirLock};
+use super::verify::{Audit, audit};
+use crate::domain::Timestamp;
+use crate::error::{Error, Result};
+use crate::store::migrate;
+
+/// Copies the open store into `to`, as of one commit, while it is in use. The copy is one file,
+/// on disk before this returns; an existing file is never overwritten.
+///
+/// # Errors
+/// `Internal` with a sentence for the operator; no file is left behind.
+pub fn backup(from: &Connection, to: &Path) -> Result<()> {
+    if to.exists() {
+        return Err(Error::internal(format!("{} exists already; choose another name", to.display())));
+    }
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(|error| say(folder, &error))?;
+    let part = to.with_extension("part");
+    let copied = copy(from, &part).and_then(|()| {
+        fs::rename(&part, to).and_then(|()| File::open(folder)?.sync_all()).map_err(|error| say(to, &error))
+    });
+    if copied.is_err() {
+        let _ = fs::remove_file(&part);
+    }
+    copied
+}
+
+/// [`backup`] of a data folder whose server may be running.
+///
+/// # Errors
+/// As [`backup`], and when there is no store in the folder.
+pub fn backup_file(database: &Path, to: &Path) -> Result<()> {
+    let conn = read_only(database)?;
+    migrate::check(&conn, migrate::SQLITE).map_err(Error::internal)?;
+    backup(&conn, to)
+}
+
+fn copy(from: &Connection, to: &Path) -> Result<()> {
+    let _ = fs::remove_file(to);
+    let mut target = Connection::open(to).map_err(|error| say(to, &error))?;
+    // All pages in one step: they are read in one transaction, which a writer neither waits for
+    // nor disturbs. In several steps a busy writer would make it start over for ever.
+    let finished =
+        Backup::new(from, &mut target).and_then(|copying| copying.step(-1)).map_err(|error| say(to, &error))?;
+    if !matches!(finished, StepResult::Done) {
+        return Err(Error::internal(format!("{}: the store was locked, try again", to.display())));
+    }
+    // Out of WAL mode: one file that can be copied anywhere.
+    target.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(())).map_err(|error| say(to, &error))?;
+    drop(target);
+    File::open(to).and_then(|file| file.sync_all()).map_err(|error| say(to, &error))
+}
+
+/// What a restore did.
+#[derive(Debug)]
+pub struct Restored {
+    /// Where the store that was there before went.
+    pub previous: Option<PathBuf>,
+    /// What the check of the whole copy found, if it was asked for.
+    pub audit: Option<Audit>,
+}
+
+/// Puts a backup in the place of the folder's store, which is kept under `snapshots/`. With
+/// `verify` the backup's every page, reference and number is checked first.
+///
+/// # Errors
+/// `Internal` with a sentence for the operator when the backup is not sound; the folder is then as
+/// it was.
+pub fn restore(dir: &DataDir, _held: &DataDirLock, from: &Path, verify: bool, now: Timestamp) -> Result<Restored> {
+    let source = read_only(from)?;
+    migrate::check(&source, migrate::SQLITE).map_err(Error::internal)?;
+    let audit = if verify {
+        let found = audit(&source).map_err(|error| say(from, &error))?;
+        if !found.is_sound() {
+            return Err(Error::internal(format!("{} is damaged, nothing was changed: {found}", from.display())));
+        }
+        Some(found)
+    } else {
+        None
+    };
+    let fresh = dir.path().join("roost.restore");
+    copy(&source, &fresh)?;
+    let previous = put_aside(dir, now)?;
+    fs::rename(&fresh, dir.database())
+        .and_then(|()| File::open(dir.path())?.sync_all())
+        .map_err(|error| say(&fresh, &error))?;
+    Ok(Restored { previous, audit })
+}
+
+/// Moves the folder's store, if there is one, among the snapshots as one file.
+fn put_aside(dir: &DataDir, now: Timestamp) -> Result<Option<PathBuf>> {
+    let database = dir.database();
+    if !database.exists() {
+        return Ok(None);
+    }
+    let kept = dir.snapshots().join(format!("before-restore-{}.db", now.0));
+    // What is damaged beyond a copy is moved as it is, log and all: restoring is the cure for it.
+    let copied = read_only(&database).and_then(|conn| backup(&conn, &kept));
+    for suffix in ["", "-wal", "-shm"] {
+        let part = PathBuf::from(format!("{}{suffix}", database.display()));
+        if !part.exists() {
+            continue;
+        }
+        let moved = match copied {
+            Ok(()) => fs::remove_file(&part),
+            Err(_) => fs::create_dir_all(dir.snapshots())
+                .and_then(|()| fs::rename(&part, format!("{}{suffix}", kept.display()))),
+        };
+        moved.map_err(|error| say(&part, &error))?;
+    }
+    Ok(Some(kept))
+}
+
+fn read_only(file: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(file, flags).map_err(|error| say(file, &error))
+}
+
+fn say(file: &Path, error: &dyn std::fmt::Display) -> Error {
+    Error::internal(format!("{}: {error}", file.display()))
+}

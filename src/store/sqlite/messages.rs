@@ -1,0 +1,354 @@
+//! Messages and the events between them: the log itself.
+
+use std::sync::Arc;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use uuid::Uuid;
+
+use super::conversations::{self, Name, listed_at};
+use super::fail::Fail;
+use super::rows::{self, StateRow};
+use super::writer::Tx;
+use crate::domain::{
+    Change, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody, EventId, Json,
+    Message, MessageId, ParticipantKind, Role, Timestamp, UserId,
+};
+use crate::error::{Conflict, Error, Subject};
+use crate::store::{Appended, MessageFilter, NewMessage, Tail};
+
+const COLUMNS: &str = "m.id, m.uuid, m.conversation_id, m.seq, m.role, m.user_id, m.text, m.metadata, m.reply_to, \
+     m.created_at, m.updated_at";
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Arc<Message>> {
+    Ok(Arc::new(Message {
+        id: EventId(row.get(0)?),
+        uuid: rows::uuid(row, 1)?,
+        conversation_id: ConversationId(row.get(2)?),
+        seq: row.get(3)?,
+        role: rows::word(row, 4, Role::parse)?,
+        user_id: row.get::<_, Option<i64>>(5)?.map(UserId),
+        text: row.get(6)?,
+        metadata: row.get::<_, Option<String>>(7)?.map(Json),
+        reply_to: row.get::<_, Option<i64>>(8)?.map(EventId),
+        created_at: Timestamp(row.get(9)?),
+        updated_at: Timestamp(row.get(10)?),
+    }))
+}
+
+/// What an append has to know of its conversation.
+pub(super) struct Number {
+    kind: ConversationKind,
+    is_active: bool,
+    seq: u64,
+    last_activity_at: Timestamp,
+}
+
+/// The head of a conversation; `None` when there is no such conversation.
+pub(super) fn next_number(tx: &Tx<'_>, id: ConversationId) -> Result<Option<Number>, Fail> {
+    let found = tx
+        .conn
+        .prepare_cached(
+            "select c.kind, h.is_active, h.seq, h.last_activity_at \
+             from heads h join conversations c on c.id = h.conversation_id where h.conversation_id = ?1",
+        )?
+        .query_row([id.0], |row| {
+            Ok(Number {
+                kind: rows::word(row, 0, ConversationKind::parse)?,
+                is_active: row.get(1)?,
+                seq: row.get(2)?,
+                last_activity_at: Timestamp(row.get(3)?),
+            })
+        })
+        .optional()?;
+    Ok(found)
+}
+
+pub(super) fn append(tx: &mut Tx<'_>, new: &NewMessage) -> Result<Appended, Fail> {
+    let gone = || Fail::Refused(Error::NotFound(Subject::Conversation));
+    let mut number = next_number(tx, new.conversation_id)?.ok_or_else(gone)?;
+    if let Some(message) = sent_before(tx, new)? {
+        return Ok(Appended { message, replayed: true });
+    }
+    if !number.is_active && number.kind == ConversationKind::LiveChat && new.role == Role::User {
+        let closed = conversations::by_id(tx.conn, new.conversation_id)?.ok_or_else(gone)?;
+        let open = ConversationState { is_active: true, ..closed.state.clone() };
+        let at = new.at.max(closed.last_activity_at);
+        conversations::set_state(tx, closed, open, Change::Reopened, at)?;
+        number = next_number(tx, new.conversation_id)?.ok_or_else(gone)?;
+    }
+    Ok(Appended { message: insert_message(tx, new, &number)?, replayed: false })
+}
+
+/// The message that the author sent with the same key, if any.
+fn sent_before(tx: &Tx<'_>, new: &NewMessage) -> Result<Option<Arc<Message>>, Fail> {
+    let Some(idempotency) = &new.idempotency else { return Ok(None) };
+    let found = tx
+        .conn
+        .prepare_cached(&format!(
+            "select {COLUMNS}, m.fingerprint from messages m \
+             where conversation_id = ?1 and role = ?2 and coalesce(user_id, 0) = ?3 and idempotency_key = ?4"
+        ))?
+        .query_row(
+            params![new.conversation_id.0, new.role.as_str(), new.user_id.map_or(0, |user| user.0), idempotency.key],
+            |row| Ok((from_row(row)?, row.get::<_, [u8; 16]>(11)?)),
+        )
+        .optional()?;
+    match found {
+        Some((_, fingerprint)) if fingerprint != idempotency.fingerprint => {
+            Err(Fail::Refused(Error::Conflict(Conflict::IdempotencyKeyReused)))
+        }
+        Some((message, _)) => Ok(Some(message)),
+        None => Ok(None),
+    }
+}
+
+pub(super) fn insert_message(tx: &mut Tx<'_>, new: &NewMessage, number: &Number) -> Result<Arc<Message>, Fail> {
+    let id = tx.next_event_id();
+    let at = new.at.max(number.last_activity_at);
+    let message = Message {
+        id,
+        uuid: new.uuid,
+        conversation_id: new.conversation_id,
+        seq: number.seq + 1,
+        role: new.role,
+        user_id: new.user_id,
+        text: new.text.as_str().to_owned(),
+        metadata: new.metadata.clone(),
+        reply_to: new.reply_to,
+        created_at: at,
+        updated_at: at,
+    };
+    let idempotency = new.idempotency.as_ref();
+    tx.conn
+        .prepare_cached(
+            "insert into messages (id, uuid, conversation_id, seq, role, user_id, text, metadata, reply_to, \
+             idempotency_key, fingerprint, created_at, updated_at) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12)",
+        )?
+        .execute(params![
+            id.0,
+            message.uuid.as_bytes(),
+            message.conversation_id.0,
+            message.seq,
+            message.role.as_str(),
+            message.user_id.map(|user| user.0),
+            message.text,
+            message.metadata.as_ref().map(|json| json.0.as_str()),
+            message.reply_to.map(|id| id.0),
+            idempotency.map(|idempotency| idempotency.key.as_str()),
+            idempotency.map(|idempotency| idempotency.fingerprint.as_slice()),
+            at.0,
+        ])?;
+    tx.conn
+        .prepare_cached(
+            "update heads set seq = ?2, event_id = ?3, message_id = ?3, message_at = ?4, last_activity_at = ?4, \
+             updated_at = ?4, listed_at = ?5 where conversation_id = ?1",
+        )?
+        .execute(params![
+            message.conversation_id.0,
+            message.seq,
+            id.0,
+            at.0,
+            listed_at(number.kind, number.is_active, at)
+        ])?;
+    match message.role {
+        Role::Staff => conversations::join(tx, message.conversation_id, ParticipantKind::Staff, message.user_id, at)?,
+        Role::Assistant => conversations::join(tx, message.conversation_id, ParticipantKind::Assistant, None, at)?,
+        // The owner joined when the conversation was made, and instructions are nobody's.
+        Role::User | Role::System => {}
+    }
+    let message = Arc::new(message);
+    tx.announce(Event {
+        id,
+        conversation_id: message.conversation_id,
+        seq: message.seq,
+        at,
+        body: EventBody::MessageAdded(Arc::clone(&message)),
+    });
+    Ok(message)
+}
+
+pub(super) fn delete(tx: &mut Tx<'_>, id: ConversationId, message: MessageId, at: Timestamp) -> Result<bool, Fail> {
+    let Some(conversation) = conversations::by_id(tx.conn, id)? else { return Ok(false) };
+    let at = at.max(conversation.last_activity_at);
+    let uuid = tx
+        .conn
+        .prepare_cached(
+            "update messages set deleted_at = ?3, updated_at = ?3 \
+             where id = ?2 and conversation_id = ?1 and deleted_at is null returning uuid",
+        )?
+        .query_row(params![id.0, message.0, at.0], |row| rows::uuid(row, 0))
+        .optional()?;
+    let Some(uuid) = uuid else { return Ok(false) };
+    let (event_id, seq) = (tx.next_event_id(), conversation.head.seq + 1);
+    tx.conn
+        .prepare_cached(
+            "insert into events (id, conversation_id, seq, kind, message_id, message_uuid, at) \
+             values (?1, ?2, ?3, 'message_deleted', ?4, ?5, ?6)",
+        )?
+        .execute(params![event_id.0, id.0, seq, message.0, uuid.as_bytes(), at.0])?;
+    tx.conn
+        .prepare_cached(
+            "update heads set seq = ?2, event_id = ?3, last_activity_at = ?4, updated_at = ?4, listed_at = ?5 \
+             where conversation_id = ?1",
+        )?
+        .execute(params![
+            id.0,
+            seq,
+            event_id.0,
+            at.0,
+            listed_at(conversation.kind, conversation.state.is_active, at)
+        ])?;
+    tx.announce(Event {
+        id: event_id,
+        conversation_id: id,
+        seq,
+        at,
+        body: EventBody::MessageDeleted { message_id: message, uuid },
+    });
+    Ok(true)
+}
+
+pub(super) fn list(conn: &Connection, id: ConversationId, filter: &MessageFilter) -> Result<Vec<Arc<Message>>, Fail> {
+    let mut conditions = String::from("m.conversation_id = ? and m.deleted_at is null");
+    let mut values = vec![Value::from(id.0)];
+    if let Some(after) = filter.after {
+        conditions.push_str(" and m.id > ?");
+        values.push(Value::from(after.0));
+    }
+    if let Some(before) = filter.before {
+        conditions.push_str(" and m.id < ?");
+        values.push(Value::from(before.0));
+    }
+    if let Some(role) = filter.role {
+        conditions.push_str(" and m.role = ?");
+        values.push(Value::from(role.as_str().to_owned()));
+    }
+    if let Some(search) = &filter.search {
+        conditions.push_str(" and m.text like ? escape '\\'");
+        values.push(Value::from(rows::like(search)));
+    }
+    values.push(Value::from(i64::try_from(filter.limit).unwrap_or(i64::MAX)));
+    let newest_first = filter.before.is_some() && filter.after.is_none();
+    let order = if newest_first { "desc" } else { "asc" };
+    let sql = format!("select {COLUMNS} from messages m where {conditions} order by m.id {order} limit ?");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut found: Vec<_> = statement.query_map(params_from_iter(values), from_row)?.collect::<Result<_, _>>()?;
+    if newest_first {
+        found.reverse();
+    }
+    Ok(found)
+}
+
+pub(super) fn by_uuid(
+    conn: &Connection,
+    kind: ConversationKind,
+    uuid: Uuid,
+) -> Result<Option<(Arc<Message>, Conversation)>, Fail> {
+    let message = conn
+        .prepare_cached(&format!("select {COLUMNS} from messages m where m.uuid = ?1 and m.deleted_at is null"))?
+        .query_row([uuid.as_bytes()], from_row)
+        .optional()?;
+    let Some(message) = message else { return Ok(None) };
+    let conversation = conversations::find(conn, kind, &Name::Id(message.conversation_id))?;
+    Ok(conversation.map(|conversation| (message, conversation)))
+}
+
+pub(super) fn answer_to(
+    conn: &Connection,
+    id: ConversationId,
+    question: MessageId,
+) -> Result<Option<Arc<Message>>, Fail> {
+    let found = conn
+        .prepare_cached(&format!(
+            "select {COLUMNS} from messages m \
+             where m.reply_to = ?2 and m.conversation_id = ?1 and m.deleted_at is null order by m.id limit 1"
+        ))?
+        .query_row(params![id.0, question.0], from_row)
+        .optional()?;
+    Ok(found)
+}
+
+pub(super) fn events(conn: &Connection, id: ConversationId, after: EventId, limit: usize) -> Result<Vec<Event>, Fail> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    // Each half has its own limit, so that neither is read past what the page can hold.
+    ordered_events(
+        conn,
+        "select * from (select id, 1 as added from messages where conversation_id = ?1 and id > ?2 order by id limit ?3) \
+         union all \
+         select * from (select id, 0 from events where conversation_id = ?1 and id > ?2 order by id limit ?3) \
+         order by id limit ?3",
+        params![id.0, after.0, limit],
+    )
+}
+
+pub(super) fn tail(conn: &Connection, id: ConversationId, count: usize) -> Result<Option<Tail>, Fail> {
+    let Some(conversation) = conversations::by_id(conn, id)? else { return Ok(None) };
+    // One more than asked for: whether there is one decides where the tail's knowledge begins.
+    let limit = i64::try_from(count + 1).unwrap_or(i64::MAX);
+    let mut events = ordered_events(
+        conn,
+        "select * from ( \
+           select * from (select id, 1 as added from messages where conversation_id = ?1 order by id desc limit ?2) \
+           union all \
+           select * from (select id, 0 from events where conversation_id = ?1 order by id desc limit ?2) \
+           order by id desc limit ?2) order by id",
+        params![id.0, limit],
+    )?;
+    let complete_after = if events.len() > count { events.remove(0).id } else { EventId::START };
+    Ok(Some(Tail { conversation, events, complete_after }))
+}
+
+/// Reads the events whose ids and tables `which` names, in its order.
+fn ordered_events(conn: &Connection, which: &str, values: impl rusqlite::Params) -> Result<Vec<Event>, Fail> {
+    let mut statement = conn.prepare_cached(which)?;
+    let mut found = statement.query(values)?;
+    let mut events = Vec::new();
+    while let Some(row) = found.next()? {
+        let (id, added): (i64, bool) = (row.get(0)?, row.get(1)?);
+        events.push(if added { added_event(conn, id)? } else { other_event(conn, id)? });
+    }
+    Ok(events)
+}
+
+fn added_event(conn: &Connection, id: i64) -> Result<Event, Fail> {
+    let event = conn
+        .prepare_cached(&format!("select {COLUMNS}, m.deleted_at is not null from messages m where m.id = ?1"))?
+        .query_row([id], |row| {
+            let message = from_row(row)?;
+            Ok(Event {
+                id: message.id,
+                conversation_id: message.conversation_id,
+                seq: message.seq,
+                at: message.created_at,
+                body: if row.get(11)? { EventBody::MessageGone } else { EventBody::MessageAdded(message) },
+            })
+        })?;
+    Ok(event)
+}
+
+fn other_event(conn: &Connection, id: i64) -> Result<Event, Fail> {
+    let event = conn
+        .prepare_cached(
+            "select id, conversation_id, seq, at, kind, message_id, message_uuid, state from events where id = ?1",
+        )?
+        .query_row([id], |row| {
+            let body = if row.get_ref(4)?.as_str()? == "message_deleted" {
+                EventBody::MessageDeleted { message_id: EventId(row.get(5)?), uuid: rows::uuid(row, 6)? }
+            } else {
+                EventBody::StateChanged {
+                    change: rows::word(row, 4, Change::parse)?,
+                    state: Arc::new(StateRow::read(row, 7)?),
+                }
+            };
+            Ok(Event {
+                id: EventId(row.get(0)?),
+                conversation_id: ConversationId(row.get(1)?),
+                seq: row.get(2)?,
+                at: Timestamp(row.get(3)?),
+                body,
+            })
+        })?;
+    Ok(event)
+}

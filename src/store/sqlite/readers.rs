@@ -1,0 +1,86 @@
+//! The readers: threads with a read-only connection each, fed from one bounded queue. Under WAL
+//! they never wait for the writer, and the writer never for them.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::fail::Fail;
+use crate::error::{Error, Result};
+
+type Job = Box<dyn FnOnce(&Connection) + Send>;
+
+/// The handle through which the store reads.
+pub(super) struct Readers {
+    queue: async_channel::Sender<Job>,
+    queue_wait: Duration,
+}
+
+impl Readers {
+    /// Starts a thread for each connection. They end when the handle is dropped.
+    pub fn start(connections: Vec<Connection>, queue: usize, queue_wait: Duration) -> std::io::Result<Self> {
+        let (sender, inbox) = async_channel::bounded::<Job>(queue);
+        for (number, conn) in connections.into_iter().enumerate() {
+            let inbox = inbox.clone();
+            std::thread::Builder::new().name(format!("store-reader-{number}")).spawn(move || {
+                while let Ok(job) = inbox.recv_blocking() {
+                    // A panic is answered as an error, because the reply's sender is dropped.
+                    let run = std::panic::AssertUnwindSafe(|| job(&conn));
+                    if std::panic::catch_unwind(run).is_err() {
+                        tracing::error!("a read panicked");
+                    }
+                }
+            })?;
+        }
+        Ok(Self { queue: sender, queue_wait })
+    }
+
+    /// How many reads wait.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Runs `work` on a reading connection, inside one read transaction: whatever it looks at is
+    /// as of one commit.
+    pub async fn read<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Fail> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |conn| {
+            let _ = reply.send(in_transaction(conn, work));
+        });
+        if let Err(full) = self.queue.try_send(job) {
+            let waited = tokio::time::timeout(self.queue_wait, self.queue.send(full.into_inner())).await;
+            match waited {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(Error::internal("the store is closed")),
+                Err(_) => return Err(Error::Busy),
+            }
+        }
+        answer.await.unwrap_or_else(|_| Err(Error::internal("a read did not finish")))
+    }
+}
+
+fn in_transaction<T>(conn: &Connection, work: impl FnOnce(&Connection) -> Result<T, Fail>) -> Result<T> {
+    let begin = || conn.prepare_cached("begin")?.execute([]);
+    begin().map_err(Fail::from)?;
+    let end = EndRead(conn);
+    let result = work(conn);
+    drop(end);
+    result.map_err(Error::from)
+}
+
+/// Ends the read transaction also when the work panics.
+struct EndRead<'c>(&'c Connection);
+
+impl Drop for EndRead<'_> {
+    fn drop(&mut self) {
+        let end = || self.0.prepare_cached("commit")?.execute([]);
+        if let Err(error) = end() {
+            tracing::error!(error = %error, "a read transaction did not end");
+        }
+    }
+}
