@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::fail::{Fail, is_unique};
 use super::messages::{insert_message, next_number};
 use super::rows::{self, StateRow};
+use super::search::folded;
 use super::writer::Tx;
 use crate::domain::{
     Assignment, Change, Contact, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody,
@@ -121,9 +122,9 @@ pub(super) fn list(
         values.push(Value::from(visitor.clone()));
     }
     if let Some(search) = &filter.search {
-        conditions.push_str(" and (c.key like ? escape '\\' or coalesce(c.external_user_id, '') like ? escape '\\')");
-        let pattern = rows::like(search);
-        values.extend([Value::from(pattern.clone()), Value::from(pattern)]);
+        conditions.push_str(" and (holds(c.key, ?) or holds(coalesce(c.external_user_id, ''), ?))");
+        let part = folded(search);
+        values.extend([Value::from(part.clone()), Value::from(part)]);
     }
     let total = match filter {
         ConversationFilter { external_user_id: None, search: None, is_active, .. } => counted(conn, kind, *is_active)?,

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::conversations::{self, Name, listed_at};
 use super::fail::Fail;
 use super::rows::{self, StateRow};
+use super::search::folded;
 use super::writer::Tx;
 use crate::domain::{
     Change, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody, EventId, Json,
@@ -226,8 +227,8 @@ pub(super) fn list(conn: &Connection, id: ConversationId, filter: &MessageFilter
         values.push(Value::from(role.as_str().to_owned()));
     }
     if let Some(search) = &filter.search {
-        conditions.push_str(" and m.text like ? escape '\\'");
-        values.push(Value::from(rows::like(search)));
+        conditions.push_str(" and holds(m.text, ?)");
+        values.push(Value::from(folded(search)));
     }
     values.push(Value::from(i64::try_from(filter.limit).unwrap_or(i64::MAX)));
     let newest_first = filter.before.is_some() && filter.after.is_none();

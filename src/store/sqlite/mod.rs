@@ -10,6 +10,7 @@ mod place;
 mod readers;
 mod rows;
 mod runs;
+mod search;
 mod verify;
 mod writer;
 
@@ -148,6 +149,7 @@ fn connect(file: &Path, options: &SqliteOptions) -> rusqlite::Result<Connection>
     let conn = Connection::open_with_flags(file, flags)?;
     conn.busy_timeout(Duration::from_secs(5))?;
     conn.set_prepared_statement_cache_capacity(128);
+    search::install(&conn)?;
     conn.pragma_update(None, "journal_mode", "wal")?;
     conn.pragma_update(None, "synchronous", if options.fsync { "full" } else { "normal" })?;
     conn.pragma_update(None, "foreign_keys", true)?;
