@@ -256,6 +256,17 @@ pub(super) fn by_uuid(
     Ok(conversation.map(|conversation| (message, conversation)))
 }
 
+/// One visible message by its number.
+pub(super) fn visible(conn: &Connection, id: ConversationId, message: MessageId) -> Result<Option<Arc<Message>>, Fail> {
+    let found = conn
+        .prepare_cached(&format!(
+            "select {COLUMNS} from messages m where m.id = ?2 and m.conversation_id = ?1 and m.deleted_at is null"
+        ))?
+        .query_row(params![id.0, message.0], from_row)
+        .optional()?;
+    Ok(found)
+}
+
 pub(super) fn answer_to(
     conn: &Connection,
     id: ConversationId,
