@@ -178,9 +178,8 @@ pub(super) fn desk(conn: &Connection, desk: Desk, limit: usize) -> Result<Vec<Co
 }
 
 pub(super) fn participants(conn: &Connection, id: ConversationId) -> Result<Vec<Participant>, Fail> {
-    let mut statement = conn.prepare_cached(
-        "select kind, user_id, joined_at from participants where conversation_id = ?1 order by joined_at, kind, user_id",
-    )?;
+    let mut statement = conn
+        .prepare_cached("select kind, user_id, joined_at from participants where conversation_id = ?1 order by id")?;
     let found = statement.query_map([id.0], |row| {
         let user: i64 = row.get(1)?;
         Ok(Participant {
