@@ -94,7 +94,10 @@ impl SqliteStore {
     /// not writable.
     pub fn open(dir: &DataDir, options: &SqliteOptions, listener: Arc<dyn Listener>, now: Timestamp) -> Result<Self> {
         let file = dir.database();
-        let mut conn = connect(&file, options).map_err(fail::from_sql)?;
+        let mut conn = raw(&file).map_err(fail::from_sql)?;
+        // Before anything is set: what is refused is left as it is, down to its journal mode.
+        migrate::check(&conn, options.migrations).map_err(Error::internal)?;
+        configure(&conn, options).map_err(fail::from_sql)?;
         let snapshot =
             migrate::migrate(&mut conn, options.migrations, &dir.snapshots(), now).map_err(Error::internal)?;
         if options.size_max > 0 {
@@ -145,11 +148,21 @@ impl SqliteStore {
 }
 
 fn connect(file: &Path, options: &SqliteOptions) -> rusqlite::Result<Connection> {
+    let conn = raw(file)?;
+    configure(&conn, options)?;
+    Ok(conn)
+}
+
+fn raw(file: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(file, flags)?;
     conn.busy_timeout(Duration::from_secs(5))?;
+    Ok(conn)
+}
+
+fn configure(conn: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
     conn.set_prepared_statement_cache_capacity(128);
-    search::install(&conn)?;
+    search::install(conn)?;
     conn.pragma_update(None, "journal_mode", "wal")?;
     conn.pragma_update(None, "synchronous", if options.fsync { "full" } else { "normal" })?;
     conn.pragma_update(None, "foreign_keys", true)?;
@@ -157,8 +170,7 @@ fn connect(file: &Path, options: &SqliteOptions) -> rusqlite::Result<Connection>
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
     conn.pragma_update(None, "temp_store", "memory")?;
     let kibibytes = i64::try_from(options.cache_bytes / 1024).unwrap_or(i64::MAX);
-    conn.pragma_update(None, "cache_size", -kibibytes)?;
-    Ok(conn)
+    conn.pragma_update(None, "cache_size", -kibibytes)
 }
 
 fn limit_size(conn: &Connection, bytes: u64) -> rusqlite::Result<()> {
