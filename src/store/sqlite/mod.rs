@@ -141,7 +141,9 @@ impl SqliteStore {
 
     /// Commits what is queued and closes the file. Blocks; not for an async thread.
     pub fn close(self) {
-        drop(self.readers);
+        // The last connection to go copies the log into the database and removes it: all of them
+        // have to be gone when this returns.
+        self.readers.stop();
         self.checkpointer.stop();
         self.writer.close();
     }
