@@ -103,6 +103,7 @@ impl SqliteStore {
         if options.size_max > 0 {
             limit_size(&conn, options.size_max).map_err(fail::from_sql)?;
         }
+        limit_log(&conn, options.wal_bytes).map_err(fail::from_sql)?;
         let read = (0..options.readers.max(1)).map(|_| {
             let conn = connect(&file, options)?;
             conn.pragma_update(None, "query_only", true)?;
@@ -179,6 +180,13 @@ fn limit_size(conn: &Connection, bytes: u64) -> rusqlite::Result<()> {
     let page: u64 = conn.query_row("pragma page_size", [], |row| row.get(0))?;
     // SQLite answers with the limit in force, which is never below the pages already there.
     conn.pragma_update_and_check(None, "max_page_count", (bytes / page).max(1), |_| Ok(()))
+}
+
+/// Cuts the write-ahead log back when it begins anew. Its size is what the checkpointer goes by, so
+/// a log that stayed as long as its longest burst would be copied and restarted without end.
+fn limit_log(conn: &Connection, bytes: u64) -> rusqlite::Result<()> {
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    conn.pragma_update_and_check(None, "journal_size_limit", bytes, |_| Ok(()))
 }
 
 /// The engine's methods: each hands owned arguments to the thread that does the work.
