@@ -39,7 +39,7 @@ pub fn backup(from: &Connection, to: &Path) -> Result<()> {
 /// As [`backup`], and when there is no store in the folder.
 pub fn backup_file(database: &Path, to: &Path) -> Result<()> {
     let conn = read_only(database)?;
-    migrate::check(&conn, migrate::SQLITE).map_err(Error::internal)?;
+    check(&conn, database)?;
     backup(&conn, to)
 }
 
@@ -76,7 +76,7 @@ pub struct Restored {
 /// it was.
 pub fn restore(dir: &DataDir, _held: &DataDirLock, from: &Path, verify: bool, now: Timestamp) -> Result<Restored> {
     let source = read_only(from)?;
-    migrate::check(&source, migrate::SQLITE).map_err(Error::internal)?;
+    check(&source, from)?;
     let audit = if verify {
         let found = audit(&source).map_err(|error| say(from, &error))?;
         if !found.is_sound() {
@@ -117,6 +117,15 @@ fn put_aside(dir: &DataDir, now: Timestamp) -> Result<Option<PathBuf>> {
         moved.map_err(|error| say(&part, &error))?;
     }
     Ok(Some(kept))
+}
+
+/// Whether there is a store in the file, and one that this binary knows.
+fn check(conn: &Connection, file: &Path) -> Result<()> {
+    match migrate::check(conn, migrate::SQLITE) {
+        Ok(0) => Err(say(file, &"there is no store in it")),
+        Ok(_) => Ok(()),
+        Err(error) => Err(say(file, &error)),
+    }
 }
 
 fn read_only(file: &Path) -> Result<Connection> {
