@@ -95,28 +95,43 @@ pub fn restore(dir: &DataDir, _held: &DataDirLock, from: &Path, verify: bool, no
     Ok(Restored { previous, audit })
 }
 
-/// Moves the folder's store, if there is one, among the snapshots as one file.
+/// Copies the folder's store, if there is one, among the snapshots, and leaves one file that can be
+/// renamed over: there is no moment at which a crash would leave the folder without a store, for
+/// which the next start would make an empty one.
 fn put_aside(dir: &DataDir, now: Timestamp) -> Result<Option<PathBuf>> {
     let database = dir.database();
     if !database.exists() {
         return Ok(None);
     }
     let kept = dir.snapshots().join(format!("before-restore-{}.db", now.0));
-    // What is damaged beyond a copy is moved as it is, log and all: restoring is the cure for it.
-    let copied = read_only(&database).and_then(|conn| backup(&conn, &kept));
-    for suffix in ["", "-wal", "-shm"] {
-        let part = PathBuf::from(format!("{}{suffix}", database.display()));
-        if !part.exists() {
-            continue;
+    // Closing it, the only connection, copies the write-ahead log into the database.
+    let copied = open(&database, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|conn| backup(&conn, &kept));
+    if copied.is_err() {
+        move_aside(dir, &kept).map_err(|error| say(&kept, &error))?;
+    }
+    for suffix in ["-wal", "-shm"] {
+        let part = beside(&database, suffix);
+        if part.exists() {
+            fs::remove_file(&part).map_err(|error| say(&part, &error))?;
         }
-        let moved = match copied {
-            Ok(()) => fs::remove_file(&part),
-            Err(_) => fs::create_dir_all(dir.snapshots())
-                .and_then(|()| fs::rename(&part, format!("{}{suffix}", kept.display()))),
-        };
-        moved.map_err(|error| say(&part, &error))?;
     }
     Ok(Some(kept))
+}
+
+/// Moves what is damaged beyond a copy as it is, log and all: restoring is the cure for it.
+fn move_aside(dir: &DataDir, kept: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(dir.snapshots())?;
+    for suffix in ["-wal", "-shm", ""] {
+        let part = beside(&dir.database(), suffix);
+        if part.exists() {
+            fs::rename(&part, beside(kept, suffix))?;
+        }
+    }
+    Ok(())
+}
+
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    PathBuf::from(format!("{}{suffix}", file.display()))
 }
 
 /// Whether there is a store in the file, and one that this binary knows.
@@ -129,8 +144,11 @@ fn check(conn: &Connection, file: &Path) -> Result<()> {
 }
 
 fn read_only(file: &Path) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(file, flags).map_err(|error| say(file, &error))
+    open(file, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+fn open(file: &Path, how: OpenFlags) -> Result<Connection> {
+    Connection::open_with_flags(file, how | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|error| say(file, &error))
 }
 
 fn say(file: &Path, error: &dyn std::fmt::Display) -> Error {
