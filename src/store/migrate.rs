@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::Timestamp;
 
-/// Marks a SQLite file as Roost's ("RSTc"), in its header.
+/// Marks a SQLite file as Roost's (`RSTc`), in its header.
 pub const APPLICATION_ID: i32 = 0x5253_5463;
 
 /// One step of the schema.

@@ -249,7 +249,7 @@ impl Worker {
                 }
             }
             Err(_) => {
-                for command in batch.drain(..).collect::<Vec<_>>() {
+                for command in std::mem::take(batch) {
                     self.commit(&mut vec![command]);
                 }
             }
