@@ -438,7 +438,7 @@ async fn removing_leaves_nothing() {
         bench.change(&chat, StateChange::Close).await;
         bench.say(&kept, "hello").await;
         assert!(bench.store.remove_conversation(chat.id).await.unwrap());
-        assert_eq!(bench.heard.removed(), [chat.id]);
+        assert_eq!(bench.heard.removals(), [chat.id]);
 
         assert_eq!(bench.find(CHATS, Locator::Id(chat.id)).await, None);
         assert!(bench.store.tail(chat.id, 9).await.unwrap().is_none());
@@ -451,7 +451,7 @@ async fn removing_leaves_nothing() {
         assert!(matches!(refused, Err(Error::NotFound(Subject::Conversation))), "{refused:?}");
 
         assert!(!bench.store.remove_conversation(chat.id).await.unwrap());
-        assert_eq!(bench.heard.removed(), [chat.id], "announced once");
+        assert_eq!(bench.heard.removals(), [chat.id], "announced once");
         assert_eq!(texts(&bench.messages(kept.id).await), ["hello"]);
         assert_ne!(bench.chat("a").await.id, chat.id, "the key is free, the number is not");
     }

@@ -146,7 +146,7 @@ impl Recorder {
     }
 
     /// The conversations whose removal was announced.
-    pub fn removed(&self) -> Vec<ConversationId> {
+    pub fn removals(&self) -> Vec<ConversationId> {
         self.removed.lock().expect("no test panics while it holds this").clone()
     }
 }
