@@ -315,6 +315,7 @@ pub(super) fn change(
             }
             other => other?,
         };
+        touch(tx, &old, at)?;
     }
     set_state(tx, old, state, why, at)?;
     by_id(tx.conn, id)

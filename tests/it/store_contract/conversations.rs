@@ -348,6 +348,19 @@ async fn an_edit_replaces_what_it_names() {
     }
 }
 
+/// The key is not part of the state that events carry, but it is part of the conversation.
+#[tokio::test]
+async fn a_new_key_alone_is_a_change_too() {
+    for bench in benches().await {
+        let session = bench.add(assistant_session("a")).await;
+        let rename = StateChange::Edit(StateEdit { key: Some("b".to_owned()), ..StateEdit::default() });
+        let renamed = bench.store.change_state(session.id, rename, at(3)).await.unwrap().unwrap();
+        assert_eq!((renamed.key.as_str(), renamed.updated_at), ("b", at(3)));
+        assert_eq!((&renamed.state, renamed.created_at), (&session.state, at(0)));
+        assert_eq!(bench.now(&session).await, renamed);
+    }
+}
+
 #[tokio::test]
 async fn an_edit_to_anothers_key_changes_nothing() {
     for bench in benches().await {
