@@ -3,7 +3,7 @@
 //! Every method is one transaction: it happens whole or not at all, also when the process is
 //! killed in its middle. A method that answers `Ok` after a write has its rows on disk (under
 //! `synchronous = full`, the default). Rows that are not there are `None` or `false`, refusals that
-//! only the store can know are [`Error`](crate::Error) variants, surprises are `Internal`.
+//! only the store can know are [`Error`](crate::error::Error) variants, surprises are `Internal`.
 //!
 //! **The log.** Each conversation numbers its events 1, 2, 3, … in commit order ([`Event::seq`]).
 //! Event ids grow in commit order over the whole store and are never given out twice, not even

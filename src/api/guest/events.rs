@@ -28,7 +28,7 @@ struct DeletedEvent {
 
 /// Follow a session
 ///
-/// Server-sent events: `message` (a ChatMessageResource), `deleted` (`{id}`), `session` (the state
+/// Server-sent events: `message` (a `ChatMessageResource`), `deleted` (`{id}`), `session` (the state
 /// after a change), `reset` (read the history anew), `gone`. First comes `resumed` with `{from}`.
 /// Every frame's `id` is the cursor; resume with the header `Last-Event-ID` or the query
 /// `last_event_id`.
