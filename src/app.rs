@@ -226,7 +226,7 @@ async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
     if path == "/api/chats" || path.starts_with("/api/chats/") {
         return chats::not_found(&doors.chats).into_response();
     }
-    if path.starts_with("/api/v1/") {
+    if path == "/api/v1" || path.starts_with("/api/v1/") {
         let Ok(ctx) = guest::Ctx::from_request_parts(&mut parts, &doors.guest).await;
         return guest::not_found(State(doors.guest), ctx).await.into_response();
     }
