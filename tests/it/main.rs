@@ -1,6 +1,7 @@
 //! The one integration binary: one link instead of many, and every suite can use the same support.
 
 mod guest;
+mod hostile;
 mod store_contract;
 mod store_sqlite;
 mod support;
