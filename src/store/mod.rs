@@ -3,7 +3,7 @@
 //! Every method is one transaction: it happens whole or not at all, also when the process is
 //! killed in its middle. A method that answers `Ok` after a write has its rows on disk (under
 //! `synchronous = full`, the default). Rows that are not there are `None` or `false`, refusals that
-//! only the store can know are [`Error`](crate::Error) variants, surprises are `Internal`.
+//! only the store can know are [`Error`](crate::error::Error) variants, surprises are `Internal`.
 //!
 //! **The log.** Each conversation numbers its events 1, 2, 3, … in commit order ([`Event::seq`]).
 //! Event ids grow in commit order over the whole store and are never given out twice, not even
@@ -311,7 +311,7 @@ pub trait Store: Send + Sync {
     /// the page and not by the number of conversations.
     async fn desk(&self, desk: Desk, limit: usize) -> Result<Vec<Conversation>>;
 
-    /// Changes the state and appends one event, unless nothing would change; returns the
+    /// Changes the state or the key and appends one event, unless nothing would change; returns the
     /// conversation as it then stands. `Assign` leaves a conversation that another member of staff
     /// has as it is. `None` when there is no such conversation.
     ///
@@ -361,6 +361,10 @@ pub trait Store: Send + Sync {
     /// One visible message of that kind of conversation by its public identifier, with its
     /// conversation.
     async fn message(&self, kind: ConversationKind, uuid: Uuid) -> Result<Option<(Arc<Message>, Conversation)>>;
+
+    /// The number of a message of that conversation, visible or not: its place in the log outlives
+    /// its deletion, so that a list can be continued from a message that is gone.
+    async fn message_id(&self, id: ConversationId, uuid: Uuid) -> Result<Option<MessageId>>;
 
     /// The visible message that answers `question` (the first, if there are several).
     async fn answer_to(&self, id: ConversationId, question: MessageId) -> Result<Option<Arc<Message>>>;

@@ -28,7 +28,7 @@ struct DeletedEvent {
 
 /// Follow a session
 ///
-/// Server-sent events: `message` (a ChatMessageResource), `deleted` (`{id}`), `session` (the state
+/// Server-sent events: `message` (a `ChatMessageResource`), `deleted` (`{id}`), `session` (the state
 /// after a change), `reset` (read the history anew), `gone`. First comes `resumed` with `{from}`.
 /// Every frame's `id` is the cursor; resume with the header `Last-Event-ID` or the query
 /// `last_event_id`.
@@ -45,6 +45,7 @@ pub async fn follow(ctx: Ctx, Segment(key): Segment) -> Answered {
         let cursor =
             events::cursor(ctx.header("last-event-id"), ctx.query()).unwrap_or_else(|| super::messages::cursor(&ctx));
         let follower = ctx.chat().follow(&channel, cursor);
+        let show: fn(&Event) -> Option<Shown> = show;
         events::response(ctx.web(), ctx.address(), follower, cursor, show).ok_or(Failure::NoStream)
     })
     .await
