@@ -137,13 +137,17 @@ impl Chat {
         if let Some(messages) = channel.messages_since(cursor) {
             return Ok(MessagePage { messages, next: None });
         }
-        let filter = MessageFilter {
-            after: Some(cursor),
-            limit: PAGE_MESSAGES,
-            bytes_max: Some(PAGE_BYTES),
-            ..MessageFilter::default()
-        };
-        let messages = self.store.messages(channel.id(), filter).await?;
+        self.message_page(channel.id(), MessageFilter { after: Some(cursor), ..MessageFilter::default() }).await
+    }
+
+    /// A page of the messages of a conversation that match, oldest first, and the cursor to go on
+    /// from if there may be more. The page's size is decided here.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn message_page(&self, id: ConversationId, filter: MessageFilter) -> Result<MessagePage> {
+        let filter = MessageFilter { limit: PAGE_MESSAGES, bytes_max: Some(PAGE_BYTES), ..filter };
+        let messages = self.store.messages(id, filter).await?;
         let bytes: usize = messages.iter().map(|message| message.bytes()).sum();
         let is_full = messages.len() >= PAGE_MESSAGES || bytes >= PAGE_BYTES;
         let next = messages.last().filter(|_| is_full).map(|last| last.id);
