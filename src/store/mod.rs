@@ -38,6 +38,10 @@ use crate::error::Result;
 
 pub use sqlite::SqliteStore;
 
+/// How many bytes of text and metadata one page of events holds, but for its last event: a bound
+/// on the memory of a reader that is slow, whatever people write.
+pub const EVENT_BYTES_MAX: usize = 256 << 10;
+
 /// A shared store.
 pub type SharedStore = Arc<dyn Store>;
 
@@ -165,7 +169,8 @@ pub struct Tail {
 pub struct MessageFilter {
     /// Only newer than this cursor.
     pub after: Option<EventId>,
-    /// Only older than this cursor; the newest of them are returned, oldest first all the same.
+    /// Only older than this cursor. Without `after` the newest of them are returned, oldest first
+    /// all the same; with it the oldest of those between the two.
     pub before: Option<EventId>,
     /// Only this role.
     pub role: Option<Role>,
@@ -173,6 +178,9 @@ pub struct MessageFilter {
     pub search: Option<String>,
     /// At most this many.
     pub limit: usize,
+    /// No more once there are this many bytes of text and metadata: a bound on what a page holds in
+    /// memory, whatever people write. The first message is returned whatever its size.
+    pub bytes_max: Option<usize>,
 }
 
 /// Which assistant sessions to list.
@@ -368,7 +376,8 @@ pub trait Store: Send + Sync {
     /// The conversation with its last `count` events, as of one commit.
     async fn tail(&self, id: ConversationId, count: usize) -> Result<Option<Tail>>;
 
-    /// Events after the cursor, oldest first, at most `limit`, without a gap.
+    /// Events after the cursor, oldest first, without a gap: at most `limit`, and no more once they
+    /// hold [`EVENT_BYTES_MAX`] bytes. Whoever wants all of them asks until there are none.
     async fn events(&self, id: ConversationId, after: EventId, limit: usize) -> Result<Vec<Event>>;
 
     // --- runs ---
