@@ -1,4 +1,5 @@
 //! Roost: one chat server, four doors. See `ARCHITECTURE.md` for the tour.
+pub mod bench;
 pub mod clock;
 pub mod domain;
 pub mod error;

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod backup;
+mod bare;
 mod checkpoint;
 mod conversations;
 mod fail;
@@ -33,6 +34,7 @@ use crate::domain::{
 use crate::error::{Error, Result};
 
 pub use backup::{Restored, backup, backup_file, restore};
+pub use bare::BareStore;
 pub use place::{DataDir, DataDirLock, NETWORK_FILE_SYSTEMS};
 pub use verify::{Audit, audit};
 pub use writer::WriterStats;
