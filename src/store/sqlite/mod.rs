@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
@@ -150,6 +151,10 @@ fn connect(file: &Path, options: &SqliteOptions) -> rusqlite::Result<Connection>
     let conn = Connection::open_with_flags(file, flags)?;
     conn.busy_timeout(Duration::from_secs(5))?;
     conn.set_prepared_statement_cache_capacity(128);
+    // Plans may not depend on bound values. Otherwise SQLite prepares a statement again, from its
+    // text, whenever a value is bound that the planner would have liked to know: measured at 30 %
+    // of the time of an append, for plans that never differ.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "journal_mode", "wal")?;
     conn.pragma_update(None, "synchronous", if options.fsync { "full" } else { "normal" })?;
     conn.pragma_update(None, "foreign_keys", true)?;
