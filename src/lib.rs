@@ -1,6 +1,38 @@
-//! Roost: one chat server, four doors. See `ARCHITECTURE.md` for the tour.
-pub mod bench;
+//! Roost: one chat server, four doors.
+//!
+//! There is one thing in the house: the conversation log. Everything else adds to it or follows
+//! it. In reading order:
+//!
+//! - [`domain`]: types and rules, without I/O;
+//! - [`store`]: the persistence contract, and the embedded engine that keeps it;
+//! - [`realtime`]: the conversations in memory, and who waits for them;
+//! - [`chat`]: the use-cases, the only place with rules;
+//! - [`api`]: the doors, one dialect each, over [`http`], the plumbing that knows none of them;
+//! - [`app`] and [`serve`]: the wired system, and how it runs;
+//! - [`cli`]: the command line; [`bench`]: what the server does on a machine, in figures.
+//!
+//! `ARCHITECTURE.md` has the map and the way of a request.
+
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod error;
+
 pub mod store;
+
+pub mod assistant;
+pub mod limits;
+pub mod mail;
+pub mod realtime;
+pub mod telemetry;
+pub mod texts;
+
+pub mod chat;
+
+pub mod api;
+pub mod http;
+
+pub mod app;
+pub mod bench;
+pub mod cli;
+pub mod serve;

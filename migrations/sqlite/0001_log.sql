@@ -102,12 +102,13 @@ create table conversation_counts (
 ) without rowid;
 
 create table participants (
+    id              integer primary key,  -- the order of joining: instants may be equal
     conversation_id integer not null references conversations (id) on delete cascade,
     kind            text not null,
     user_id         integer not null,  -- 0: nobody who signs in
     joined_at       integer not null,
-    primary key (conversation_id, kind, user_id)
-) without rowid;
+    unique (conversation_id, kind, user_id)
+);
 
 -- A message's row is also its "added" event: `id` is the cursor, `seq` the dense number.
 create table messages (

@@ -60,9 +60,13 @@ pub struct Options {
     #[arg(long, requires = "url")]
     pub pid: Option<u32>,
 
+    /// The configuration file of the server that is started
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    pub config: Option<PathBuf>,
+
     /// Where the measured stores are made, in a folder that is removed afterwards; its disk is
     /// what is measured [default: the current folder]
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 }
 
@@ -122,6 +126,7 @@ impl Options {
             ("preload", self.preload.map(|rows| rows.to_string())),
             ("url", self.url.clone()),
             ("pid", self.pid.map(|pid| pid.to_string())),
+            ("config", self.config.as_ref().map(|file| file.display().to_string())),
             ("data", self.data.as_ref().map(|data| data.display().to_string())),
         ];
         for (name, value) in more {
@@ -183,7 +188,7 @@ async fn measure(options: &Options) -> Result<()> {
         let entry = match profile {
             _ if !wanted => Entry::NotRun,
             Profile::Start if options.url.is_some() => Entry::NotRun,
-            Profile::Start => profiles::start(&folder.0).await.map_or_else(Entry::Failed, Entry::Start),
+            Profile::Start => profiles::start(options, &folder.0).await.map_or_else(Entry::Failed, Entry::Start),
             _ => profiles::http(profile, options, &folder.0, &clock)
                 .await
                 .map_or_else(Entry::Failed, |figures| Entry::Http(Box::new(figures))),

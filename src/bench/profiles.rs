@@ -80,7 +80,7 @@ pub async fn http(profile: Profile, options: &Options, folder: &Path, clock: &Cl
         None => {
             let preloaded = fill(profile, &data, clock, sessions, rows)?;
             let bare = if profile == Profile::Send { Some(Bare::beside(&data, clock, sessions)?) } else { None };
-            (Server::spawn(&data)?, preloaded, bare)
+            (Server::spawn(&data, options.config.as_deref())?, preloaded, bare)
         }
     };
     say(&format!("{}: preparing the sessions", profile.name()));
@@ -219,13 +219,13 @@ pub struct StartFigures {
 ///
 /// # Errors
 /// When one does not start.
-pub async fn start(folder: &Path) -> Result<StartFigures> {
+pub async fn start(options: &Options, folder: &Path) -> Result<StartFigures> {
     const TIMES: usize = 10;
     say("start: measuring");
     let mut figures = StartFigures { taken: Vec::new(), memory: Memory::default(), size: 0 };
     for time in 0..TIMES {
         let begin = Instant::now();
-        let server = Server::spawn(&folder.join(format!("start-{time}")))?;
+        let server = Server::spawn(&folder.join(format!("start-{time}")), options.config.as_deref())?;
         first_answer(&server).await?;
         figures.taken.push(begin.elapsed());
         let memory = server.process.map(Process::memory).transpose()?.unwrap_or_default();

@@ -1,5 +1,6 @@
 //! The server that is measured: a process of its own, or one that runs already.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
@@ -31,11 +32,12 @@ impl Server {
     ///
     /// # Errors
     /// When it does not.
-    pub fn spawn(data: &Path) -> Result<Self> {
+    pub fn spawn(data: &Path, config: Option<&Path>) -> Result<Self> {
         let program = std::env::current_exe().map_err(Error::internal)?;
         let mut child = Command::new(program)
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
+            .args(config.iter().flat_map(|file| [OsStr::new("--config"), file.as_os_str()]))
             // All load comes from one address; and a line for each request would be measured too.
             .env("ROOST_LIMITS_ENABLED", "false")
             .env("ROOST_LOG_FILTER", "warn")

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::Timestamp;
 
-/// Marks a SQLite file as Roost's ("RSTc"), in its header.
+/// Marks a SQLite file as Roost's (`RSTc`), in its header.
 pub const APPLICATION_ID: i32 = 0x5253_5463;
 
 /// One step of the schema.
@@ -104,15 +104,20 @@ pub fn migrate(
     let pending: Vec<_> = migrations.iter().filter(|migration| migration.version > applied).collect();
     let Some(first) = pending.first() else { return Ok(None) };
     let snapshot = if applied > 0 {
-        let name = format!("before-{:04}-{}.db", first.version, now.0 / 1_000_000);
+        let name = format!("before-{:04}-{}.db", first.version, now.0);
         let path = snapshots.join(name);
         crate::store::sqlite::backup(conn, &path).map_err(MigrateError::Snapshot)?;
         Some(path)
     } else {
         None
     };
-    for migration in pending {
-        apply(conn, migration, now)?;
+    if let Err(error) = apply(conn, &pending, now) {
+        // Nothing was changed, so the snapshot is of no use, and a service manager that starts this
+        // again and again would fill the disk with them.
+        if let Some(path) = &snapshot {
+            let _ = std::fs::remove_file(path);
+        }
+        return Err(error.into());
     }
     Ok(snapshot)
 }
@@ -150,9 +155,9 @@ pub fn check(conn: &Connection, migrations: &[Migration]) -> Result<u32, Migrate
     Ok(found)
 }
 
-/// One migration with its record: SQLite changes its schema inside a transaction, so a crash
-/// leaves either both or neither.
-fn apply(conn: &mut Connection, migration: &Migration, now: Timestamp) -> Result<(), rusqlite::Error> {
+/// The migrations with their records: SQLite changes its schema inside a transaction, so a crash
+/// or an error leaves either all of them or none.
+fn apply(conn: &mut Connection, pending: &[&Migration], now: Timestamp) -> Result<(), rusqlite::Error> {
     let tx = conn.transaction()?;
     tx.execute_batch(
         "create table if not exists migrations (
@@ -163,13 +168,15 @@ fn apply(conn: &mut Connection, migration: &Migration, now: Timestamp) -> Result
              finished_at integer
          )",
     )?;
-    tx.execute_batch(migration.sql)?;
-    tx.execute(
-        "insert into migrations (version, name, checksum, started_at, finished_at) values (?1, ?2, ?3, ?4, ?4)",
-        params![migration.version, migration.name, checksum(migration), now.0],
-    )?;
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
-    tx.pragma_update(None, "user_version", migration.version)?;
+    for migration in pending {
+        tx.execute_batch(migration.sql)?;
+        tx.execute(
+            "insert into migrations (version, name, checksum, started_at, finished_at) values (?1, ?2, ?3, ?4, ?4)",
+            params![migration.version, migration.name, checksum(migration), now.0],
+        )?;
+        tx.pragma_update(None, "user_version", migration.version)?;
+    }
     tx.commit()
 }
 

@@ -52,6 +52,7 @@ fn options(profile: Profile, url: String) -> Options {
         preload: None,
         url: Some(url),
         pid: Some(std::process::id()),
+        config: None,
         data: Some(std::env::temp_dir()),
     }
 }

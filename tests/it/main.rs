@@ -1,2 +1,7 @@
-//! The one integration binary.
+//! The one integration binary: one link instead of many, and every suite can use the same support.
+
 mod bench;
+mod guest;
+mod store_contract;
+mod store_sqlite;
+mod support;

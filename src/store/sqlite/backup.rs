@@ -39,7 +39,7 @@ pub fn backup(from: &Connection, to: &Path) -> Result<()> {
 /// As [`backup`], and when there is no store in the folder.
 pub fn backup_file(database: &Path, to: &Path) -> Result<()> {
     let conn = read_only(database)?;
-    migrate::check(&conn, migrate::SQLITE).map_err(Error::internal)?;
+    check(&conn, database)?;
     backup(&conn, to)
 }
 
@@ -76,7 +76,7 @@ pub struct Restored {
 /// it was.
 pub fn restore(dir: &DataDir, _held: &DataDirLock, from: &Path, verify: bool, now: Timestamp) -> Result<Restored> {
     let source = read_only(from)?;
-    migrate::check(&source, migrate::SQLITE).map_err(Error::internal)?;
+    check(&source, from)?;
     let audit = if verify {
         let found = audit(&source).map_err(|error| say(from, &error))?;
         if !found.is_sound() {
@@ -95,33 +95,60 @@ pub fn restore(dir: &DataDir, _held: &DataDirLock, from: &Path, verify: bool, no
     Ok(Restored { previous, audit })
 }
 
-/// Moves the folder's store, if there is one, among the snapshots as one file.
+/// Copies the folder's store, if there is one, among the snapshots, and leaves one file that can be
+/// renamed over: there is no moment at which a crash would leave the folder without a store, for
+/// which the next start would make an empty one.
 fn put_aside(dir: &DataDir, now: Timestamp) -> Result<Option<PathBuf>> {
     let database = dir.database();
     if !database.exists() {
         return Ok(None);
     }
     let kept = dir.snapshots().join(format!("before-restore-{}.db", now.0));
-    // What is damaged beyond a copy is moved as it is, log and all: restoring is the cure for it.
-    let copied = read_only(&database).and_then(|conn| backup(&conn, &kept));
-    for suffix in ["", "-wal", "-shm"] {
-        let part = PathBuf::from(format!("{}{suffix}", database.display()));
-        if !part.exists() {
-            continue;
+    // Closing it, the only connection, copies the write-ahead log into the database.
+    let copied = open(&database, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|conn| backup(&conn, &kept));
+    if copied.is_err() {
+        move_aside(dir, &kept).map_err(|error| say(&kept, &error))?;
+    }
+    for suffix in ["-wal", "-shm"] {
+        let part = beside(&database, suffix);
+        if part.exists() {
+            fs::remove_file(&part).map_err(|error| say(&part, &error))?;
         }
-        let moved = match copied {
-            Ok(()) => fs::remove_file(&part),
-            Err(_) => fs::create_dir_all(dir.snapshots())
-                .and_then(|()| fs::rename(&part, format!("{}{suffix}", kept.display()))),
-        };
-        moved.map_err(|error| say(&part, &error))?;
     }
     Ok(Some(kept))
 }
 
+/// Moves what is damaged beyond a copy as it is, log and all: restoring is the cure for it.
+fn move_aside(dir: &DataDir, kept: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(dir.snapshots())?;
+    for suffix in ["-wal", "-shm", ""] {
+        let part = beside(&dir.database(), suffix);
+        if part.exists() {
+            fs::rename(&part, beside(kept, suffix))?;
+        }
+    }
+    Ok(())
+}
+
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    PathBuf::from(format!("{}{suffix}", file.display()))
+}
+
+/// Whether there is a store in the file, and one that this binary knows.
+fn check(conn: &Connection, file: &Path) -> Result<()> {
+    match migrate::check(conn, migrate::SQLITE) {
+        Ok(0) => Err(say(file, &"there is no store in it")),
+        Ok(_) => Ok(()),
+        Err(error) => Err(say(file, &error)),
+    }
+}
+
 fn read_only(file: &Path) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(file, flags).map_err(|error| say(file, &error))
+    open(file, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+fn open(file: &Path, how: OpenFlags) -> Result<Connection> {
+    Connection::open_with_flags(file, how | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|error| say(file, &error))
 }
 
 fn say(file: &Path, error: &dyn std::fmt::Display) -> Error {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::fail::{Fail, is_unique};
 use super::messages::{insert_message, next_number};
 use super::rows::{self, StateRow};
+use super::search::folded;
 use super::writer::Tx;
 use crate::domain::{
     Assignment, Change, Contact, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody,
@@ -121,9 +122,9 @@ pub(super) fn list(
         values.push(Value::from(visitor.clone()));
     }
     if let Some(search) = &filter.search {
-        conditions.push_str(" and (c.key like ? escape '\\' or coalesce(c.external_user_id, '') like ? escape '\\')");
-        let pattern = rows::like(search);
-        values.extend([Value::from(pattern.clone()), Value::from(pattern)]);
+        conditions.push_str(" and (holds(c.key, ?) or holds(coalesce(c.external_user_id, ''), ?))");
+        let part = folded(search);
+        values.extend([Value::from(part.clone()), Value::from(part)]);
     }
     let total = match filter {
         ConversationFilter { external_user_id: None, search: None, is_active, .. } => counted(conn, kind, *is_active)?,
@@ -177,9 +178,8 @@ pub(super) fn desk(conn: &Connection, desk: Desk, limit: usize) -> Result<Vec<Co
 }
 
 pub(super) fn participants(conn: &Connection, id: ConversationId) -> Result<Vec<Participant>, Fail> {
-    let mut statement = conn.prepare_cached(
-        "select kind, user_id, joined_at from participants where conversation_id = ?1 order by joined_at, kind, user_id",
-    )?;
+    let mut statement = conn
+        .prepare_cached("select kind, user_id, joined_at from participants where conversation_id = ?1 order by id")?;
     let found = statement.query_map([id.0], |row| {
         let user: i64 = row.get(1)?;
         Ok(Participant {
@@ -315,6 +315,7 @@ pub(super) fn change(
             }
             other => other?,
         };
+        touch(tx, &old, at)?;
     }
     set_state(tx, old, state, why, at)?;
     by_id(tx.conn, id)

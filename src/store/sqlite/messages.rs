@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::conversations::{self, Name, listed_at};
 use super::fail::Fail;
 use super::rows::{self, StateRow};
+use super::search::folded;
 use super::writer::Tx;
 use crate::domain::{
     Change, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody, EventId, Json,
@@ -226,8 +227,8 @@ pub(super) fn list(conn: &Connection, id: ConversationId, filter: &MessageFilter
         values.push(Value::from(role.as_str().to_owned()));
     }
     if let Some(search) = &filter.search {
-        conditions.push_str(" and m.text like ? escape '\\'");
-        values.push(Value::from(rows::like(search)));
+        conditions.push_str(" and holds(m.text, ?)");
+        values.push(Value::from(folded(search)));
     }
     values.push(Value::from(i64::try_from(filter.limit).unwrap_or(i64::MAX)));
     let newest_first = filter.before.is_some() && filter.after.is_none();
@@ -253,6 +254,17 @@ pub(super) fn by_uuid(
     let Some(message) = message else { return Ok(None) };
     let conversation = conversations::find(conn, kind, &Name::Id(message.conversation_id))?;
     Ok(conversation.map(|conversation| (message, conversation)))
+}
+
+/// One visible message by its number.
+pub(super) fn visible(conn: &Connection, id: ConversationId, message: MessageId) -> Result<Option<Arc<Message>>, Fail> {
+    let found = conn
+        .prepare_cached(&format!(
+            "select {COLUMNS} from messages m where m.id = ?2 and m.conversation_id = ?1 and m.deleted_at is null"
+        ))?
+        .query_row(params![id.0, message.0], from_row)
+        .optional()?;
+    Ok(found)
 }
 
 pub(super) fn answer_to(

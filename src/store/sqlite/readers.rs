@@ -15,15 +15,17 @@ type Job = Box<dyn FnOnce(&Connection) + Send>;
 pub(super) struct Readers {
     queue: async_channel::Sender<Job>,
     queue_wait: Duration,
+    threads: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Readers {
     /// Starts a thread for each connection. They end when the handle is dropped.
     pub fn start(connections: Vec<Connection>, queue: usize, queue_wait: Duration) -> std::io::Result<Self> {
         let (sender, inbox) = async_channel::bounded::<Job>(queue);
+        let mut threads = Vec::with_capacity(connections.len());
         for (number, conn) in connections.into_iter().enumerate() {
             let inbox = inbox.clone();
-            std::thread::Builder::new().name(format!("store-reader-{number}")).spawn(move || {
+            let thread = std::thread::Builder::new().name(format!("store-reader-{number}")).spawn(move || {
                 while let Ok(job) = inbox.recv_blocking() {
                     // A panic is answered as an error, because the reply's sender is dropped.
                     let run = std::panic::AssertUnwindSafe(|| job(&conn));
@@ -32,8 +34,17 @@ impl Readers {
                     }
                 }
             })?;
+            threads.push(thread);
         }
-        Ok(Self { queue: sender, queue_wait })
+        Ok(Self { queue: sender, queue_wait, threads })
+    }
+
+    /// Waits until what was queued is answered and the connections are closed.
+    pub fn stop(self) {
+        drop(self.queue);
+        for thread in self.threads {
+            let _ = thread.join();
+        }
     }
 
     /// How many reads wait.

@@ -26,20 +26,6 @@ pub(super) fn word<T>(row: &Row<'_>, column: usize, parse: fn(&str) -> Option<T>
     })
 }
 
-/// A pattern for `like … escape '\'` that finds `part` anywhere.
-pub(super) fn like(part: &str) -> String {
-    let mut pattern = String::with_capacity(part.len() + 2);
-    pattern.push('%');
-    for c in part.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    pattern
-}
-
 /// A conversation's state as an event's row keeps it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StateRow {

@@ -63,7 +63,11 @@ pub(super) fn end(
         .optional()?;
     let Some(open) = open else { return Ok(None) };
     if open.outcome.is_some() {
-        return messages::answer_to(tx.conn, open.conversation_id, open.question_id);
+        // Its own answer and not the question's first: a question asked again has several runs.
+        return match open.answer_id {
+            Some(id) => messages::visible(tx.conn, open.conversation_id, id),
+            None => Ok(None),
+        };
     }
     let answer = match answer {
         Some(new) => Some(messages::append(tx, new)?.message),

@@ -249,7 +249,7 @@ impl Worker {
                 }
             }
             Err(_) => {
-                for command in batch.drain(..).collect::<Vec<_>>() {
+                for command in std::mem::take(batch) {
                     self.commit(&mut vec![command]);
                 }
             }
@@ -341,5 +341,72 @@ fn run_one(command: &mut dyn Command, tx: &mut Tx<'_>) -> Result<Option<Error>, 
             Ok(Some(error))
         }
         Err(Fail::Sql(error)) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What no store method does yet, so that only the writer itself can show it: to refuse after
+    //! having written. Everything else is tested through the store.
+
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::domain::{EventBody, Timestamp};
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<Event>>);
+
+    impl Listener for Heard {
+        fn committed(&self, events: &[Event]) {
+            self.0.lock().unwrap().extend_from_slice(events);
+        }
+        fn removed(&self, _: ConversationId) {}
+    }
+
+    fn writer(heard: &Arc<Heard>) -> Writer {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(
+            "create table sequences (name text, value integer);
+             insert into sequences values ('event', 0);
+             create table notes (text text);",
+        )
+        .unwrap();
+        let config = WriterConfig { queue: 8, batch_max: 8, queue_wait: Duration::from_secs(5) };
+        Writer::start(conn, &config, Arc::clone(heard) as Arc<dyn Listener>, Arc::default()).unwrap()
+    }
+
+    /// Writes a note with an event, and then thinks better of it or not.
+    async fn note(writer: &Writer, text: &'static str, refuse: bool) -> Result<EventId> {
+        let work = move |tx: &mut Tx<'_>| {
+            tx.conn.execute("insert into notes values (?1)", [text])?;
+            let id = tx.next_event_id();
+            tx.announce(Event {
+                id,
+                conversation_id: ConversationId(1),
+                seq: 1,
+                at: Timestamp(0),
+                body: EventBody::MessageGone,
+            });
+            if refuse { Err(Fail::Refused(Error::Busy)) } else { Ok(id) }
+        };
+        writer.call_guarded(work).await
+    }
+
+    #[tokio::test]
+    async fn a_command_that_refuses_after_it_wrote_is_undone() {
+        let heard = Arc::new(Heard::default());
+        let writer = writer(&heard);
+        let (one, two, three) =
+            tokio::join!(note(&writer, "one", false), note(&writer, "two", true), note(&writer, "three", false));
+        assert_eq!((one.unwrap(), three.unwrap()), (EventId(1), EventId(2)), "no id is lost");
+        assert!(matches!(two, Err(Error::Busy)), "{two:?}");
+        let kept = writer.call(|tx| {
+            Ok(tx.conn.query_row("select group_concat(text) from notes", [], |row| row.get::<_, String>(0))?)
+        });
+        assert_eq!(kept.await.unwrap(), "one,three");
+        let heard: Vec<_> = heard.0.lock().unwrap().iter().map(|event| event.id).collect();
+        assert_eq!(heard, [EventId(1), EventId(2)], "and nothing of it is announced");
+        writer.close();
     }
 }

@@ -1,0 +1,83 @@
+//! Following a conversation as server-sent events: the same for every door, but for how an event
+//! is shown.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use axum::response::Response;
+use futures_util::stream::{self, StreamExt};
+
+use crate::chat::{Batch, Follower};
+use crate::domain::{Event, EventId};
+use crate::http::SharedWeb;
+use crate::http::fields::Fields;
+use crate::http::sse::{self, Frame};
+
+/// How long a client should wait before it comes back.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// An event in a dialect's words: its name on the wire and its JSON.
+pub struct Shown {
+    event: &'static str,
+    data: String,
+}
+
+impl Shown {
+    /// An event of that name with that JSON.
+    pub fn new(event: &'static str, data: Vec<u8>) -> Self {
+        Self { event, data: String::from_utf8_lossy(&data).into_owned() }
+    }
+}
+
+/// Where a client wants to resume: the header wins; the query is for first requests and for
+/// polyfills that cannot set headers. `None` when neither says.
+pub fn cursor(header: Option<&str>, mut query: Fields) -> Option<EventId> {
+    let asked = header
+        .map(str::to_owned)
+        .or_else(|| ["last_event_id", "lastEventId", "since"].into_iter().find_map(|name| query.optional(name, 20)))?;
+    Some(EventId::parse_loosely(&asked))
+}
+
+/// The answer that follows; `None` when there is no place for another stream.
+pub fn response(
+    web: &SharedWeb,
+    address: IpAddr,
+    follower: Follower,
+    from: EventId,
+    show: fn(&Event) -> Option<Shown>,
+) -> Option<Response> {
+    let place = web.streams.enter(address)?;
+    let begin = [
+        sse::retry(RETRY),
+        Frame { event: Some("resumed"), data: &format!("{{\"from\":{from}}}"), ..Frame::default() }.bytes(),
+    ];
+    let events = stream::unfold(Some(follower), move |follower| async move {
+        let mut follower = follower?;
+        match follower.next().await {
+            Ok(Batch::Events(events)) => {
+                let frames: Vec<_> = events.iter().filter_map(|event| frame(event, show)).collect();
+                Some((frames, Some(follower)))
+            }
+            Ok(Batch::Reset(end)) => {
+                let reset = Frame { event: Some("reset"), id: Some(end.0), data: "{}" }.bytes();
+                Some((vec![reset], Some(follower)))
+            }
+            Ok(Batch::Gone) => {
+                let gone = Frame { event: Some("gone"), data: "{}", ..Frame::default() }.bytes();
+                Some((vec![gone], None))
+            }
+            Err(error) => {
+                // The client comes back with its cursor and loses nothing.
+                tracing::warn!(error = %error, "a stream was ended early");
+                None
+            }
+        }
+    });
+    let frames = stream::iter(begin).chain(events.flat_map(stream::iter));
+    Some(sse::response(frames, place, web.metrics.stream(), web.heartbeat(), web.drain_spread()))
+}
+
+fn frame(event: &Event, show: fn(&Event) -> Option<Shown>) -> Option<axum::body::Bytes> {
+    let shown = show(event)?;
+    Some(Frame { id: Some(event.id.0), event: Some(shown.event), data: &shown.data }.bytes())
+}

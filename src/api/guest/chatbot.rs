@@ -1,0 +1,109 @@
+//! The assistant at the guest door: a question, its answer, and the history.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+
+use super::Answered;
+use super::context::{Ctx, Input};
+use super::envelope::{Failure, Success};
+use super::messages::paged;
+use super::wire::{AskChatbot, ChatbotAnswer, ChatbotHistory};
+use crate::chat::Draft;
+use crate::domain::{Contact, ConversationKind, EventId, Role};
+use crate::error::{Error, Subject};
+use crate::http::json;
+use crate::limits::LimitKey;
+use crate::realtime::Channel;
+
+/// Longest session key here, in characters.
+const KEY_CHARS_MAX: usize = 191;
+
+/// Ask the assistant
+///
+/// Stores the question and the assistant's answer in the session, and returns the answer. Without
+/// a session a new one is opened.
+#[utoipa::path(post, path = "/api/v1/chatbot", tag = "guest", security((), ("bearer" = [])), request_body = AskChatbot,
+    params(("X-Chat-Session" = Option<String>, Header, description = "The session to go on with")),
+    responses((status = 200, description = "The answer", body = Success<ChatbotAnswer>)))]
+pub async fn ask(ctx: Ctx, input: Input) -> Answered {
+    ctx.run(async {
+        let access = ctx.optional_access().await?;
+        let user = access.map(|access| access.user.id);
+        let idempotency = ctx.idempotency_key()?;
+        let mut fields = input.fields()?;
+        let text = fields.text("message", ctx.door().message_chars_max);
+        let key = fields.optional("session_key", KEY_CHARS_MAX).or_else(|| header_key(&ctx));
+        fields.finish()?;
+        let channel = channel(&ctx, key, user).await?;
+        let conversation = ctx.chat().conversation(ConversationKind::LiveChat, channel.id()).await?;
+        let text = text.ok_or(Error::NotFound(Subject::Message))?;
+        let draft = Draft { role: Role::User, user_id: user, text, metadata: None, key: idempotency };
+        let asked = ctx.chat().ask(&conversation, draft).await?;
+        let answer = asked.answer.end().await.and_then(|ended| ended.answer).ok_or(Failure::Chatbot)?;
+        let answer = ChatbotAnswer {
+            message: answer.text.clone(),
+            user_id: user.map(|user| user.0),
+            locale: ctx.language().as_str(),
+            session_key: conversation.key,
+            entities: [],
+        };
+        Ok(ctx.ok("chatbot-answered", answer))
+    })
+    .await
+}
+
+/// The session of the request, opened if need be, counted like a guest's send.
+async fn channel(ctx: &Ctx, key: Option<String>, user: Option<crate::domain::UserId>) -> Result<Arc<Channel>, Failure> {
+    let known = match &key {
+        Some(key) => ctx.chat().live_chat(key).await.ok(),
+        None => None,
+    };
+    if let Some(channel) = known {
+        ctx.count_send(LimitKey::Conversation(channel.id().0, ctx.address()))?;
+        return Ok(channel);
+    }
+    ctx.count_address()?;
+    let (conversation, _) = ctx.chat().open_live_chat(key, Contact::default(), user).await?;
+    Ok(ctx.chat().live_chat(&conversation.key).await?)
+}
+
+/// Read the assistant's session
+///
+/// The messages of the session, oldest first; an empty list without a session.
+#[utoipa::path(get, path = "/api/v1/chatbot/history", tag = "guest", security((), ("bearer" = [])),
+    params(
+        ("session_key" = Option<String>, Query, description = "The session"),
+        ("X-Chat-Session" = Option<String>, Header, description = "The session"),
+    ),
+    responses((status = 200, description = "The messages", body = Success<ChatbotHistory>)))]
+pub async fn history(ctx: Ctx) -> Answered {
+    ctx.run(async {
+        ctx.optional_access().await?;
+        let key = ctx.query().optional("session_key", KEY_CHARS_MAX).or_else(|| header_key(&ctx));
+        let found = match &key {
+            Some(key) => match ctx.session(key, super::context::Count::Poll).await {
+                Err(Failure::Chat(Error::NotFound(_))) => None,
+                other => Some(other?),
+            },
+            None => None,
+        };
+        Ok(found.map_or_else(|| nothing(&ctx), |channel| messages(&ctx, &channel, key.unwrap_or_default())))
+    })
+    .await
+}
+
+fn nothing(ctx: &Ctx) -> Response {
+    ctx.ok("history-none", serde_json::json!({"messages": []}))
+}
+
+fn messages(ctx: &Ctx, channel: &Arc<Channel>, key: String) -> Response {
+    let key = String::from_utf8_lossy(&json::bytes(&key)).into_owned();
+    let open = format!("{{\"session_key\":{key},\"messages\":[");
+    paged(ctx, channel, EventId::START, "history-retrieved", &open, "]}")
+}
+
+fn header_key(ctx: &Ctx) -> Option<String> {
+    let sent = ctx.header("x-chat-session")?.trim();
+    (!sent.is_empty() && sent.chars().count() <= KEY_CHARS_MAX).then(|| sent.to_owned())
+}

@@ -1,0 +1,281 @@
+//! What the guest door's handlers know of their request: scope, language, limits, caller.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts as RequestParts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::Guest;
+use super::envelope::Failure;
+use crate::api::language::negotiate;
+use crate::chat::{Key, SharedChat};
+use crate::domain::{Access, Language};
+use crate::error::{Error, Result, Subject};
+use crate::http::SharedWeb;
+use crate::http::body::{self, BodyError, Object};
+use crate::http::fields::Fields;
+use crate::http::frame::Scope;
+use crate::limits::{Decision, Limit, LimitKey};
+use crate::realtime::Channel;
+use crate::texts::Texts;
+
+/// A request at the guest door.
+pub struct Ctx {
+    door: Guest,
+    scope: Scope,
+    headers: HeaderMap,
+    query: Option<String>,
+    /// The signed-in user's own language, once the user is known.
+    preferred: OnceLock<Language>,
+    /// What the limit's headers will say.
+    decision: OnceLock<Decision>,
+}
+
+/// What a request counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// A guest's send.
+    Send,
+    /// A guest's poll, long poll or stream.
+    Poll,
+}
+
+impl FromRequestParts<Guest> for Ctx {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut RequestParts, door: &Guest) -> Result<Self, Infallible> {
+        let scope = parts.extensions.get::<Scope>().cloned().unwrap_or_else(|| Scope {
+            trace_id: door.web.clock.uuid().to_string().into(),
+            address: std::net::Ipv4Addr::UNSPECIFIED.into(),
+        });
+        Ok(Self {
+            door: Arc::clone(door),
+            scope,
+            headers: parts.headers.clone(),
+            query: parts.uri.query().map(str::to_owned),
+            preferred: OnceLock::new(),
+            decision: OnceLock::new(),
+        })
+    }
+}
+
+impl Ctx {
+    /// Runs a handler's work and makes its answer of it, with the limit's headers.
+    pub async fn run(&self, work: impl Future<Output = Result<Response, Failure>>) -> Response {
+        let mut response = work.await.unwrap_or_else(|failure| self.failure(&failure));
+        if let Some(decision) = self.decision.get() {
+            add_limit_headers(response.headers_mut(), decision);
+        }
+        response
+    }
+
+    /// 200 with data.
+    pub fn ok(&self, text: &str, data: impl Serialize) -> Response {
+        self.success(StatusCode::OK, text, data)
+    }
+
+    /// The use-cases.
+    pub fn chat(&self) -> &SharedChat {
+        &self.door.chat
+    }
+
+    /// The plumbing.
+    pub fn web(&self) -> &SharedWeb {
+        &self.door.web
+    }
+
+    /// The door's parts.
+    pub fn door(&self) -> &Guest {
+        &self.door
+    }
+
+    /// What the door says.
+    pub fn texts(&self) -> &Texts {
+        &self.door.texts
+    }
+
+    /// A text in the request's language.
+    pub fn text<'t>(&'t self, id: &'t str) -> &'t str {
+        self.door.texts.get(self.language(), id)
+    }
+
+    /// The request's trace id.
+    pub fn trace_id(&self) -> &str {
+        &self.scope.trace_id
+    }
+
+    /// The client's address.
+    pub fn address(&self) -> std::net::IpAddr {
+        self.scope.address
+    }
+
+    /// The present second, as the envelope prints it.
+    pub fn timestamp(&self) -> String {
+        self.door.chat.now().with_seconds()
+    }
+
+    /// A header's value, if it is text.
+    pub fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The query's fields.
+    pub fn query(&self) -> Fields {
+        Fields::of_query(self.query.as_deref())
+    }
+
+    /// The user's own language, else what `Accept-Language` asks for, else `?language=` or
+    /// `?locale=`, else English.
+    pub fn language(&self) -> Language {
+        if let Some(preferred) = self.preferred.get() {
+            return *preferred;
+        }
+        if let Some(language) = self.header(header::ACCEPT_LANGUAGE).and_then(negotiate) {
+            return language;
+        }
+        if self.query.is_none() {
+            return Language::default();
+        }
+        let mut query = self.query();
+        let asked = ["language", "locale"].into_iter().find_map(|name| query.optional(name, 35));
+        asked.and_then(|tag| Language::parse(&tag)).unwrap_or_default()
+    }
+
+    /// The chat that a guest's key opens, counted against its limit. A key that opens nothing is
+    /// counted against the address, so that keys cannot be tried out.
+    pub async fn session(&self, key: &str, count: Count) -> Result<Arc<Channel>, Failure> {
+        match self.door.chat.live_chat(key).await {
+            Ok(channel) => {
+                let limits = &self.door.limits;
+                let limit = if count == Count::Send { &limits.send } else { &limits.poll };
+                self.count(limit.as_ref(), LimitKey::Conversation(channel.id().0, self.scope.address))?;
+                Ok(channel)
+            }
+            Err(error) => {
+                self.count_address()?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Counts the request against its address.
+    pub fn count_address(&self) -> Result<(), Failure> {
+        self.count(self.door.limits.address.as_ref(), LimitKey::Address(self.scope.address))
+    }
+
+    /// Counts the request against its address, as one at the doors of the accounts.
+    pub fn count_auth(&self) -> Result<(), Failure> {
+        self.count(self.door.limits.auth.as_ref(), LimitKey::Address(self.scope.address))
+    }
+
+    /// Counts the request as a guest's send.
+    pub fn count_send(&self, key: LimitKey) -> Result<(), Failure> {
+        self.count(self.door.limits.send.as_ref(), key)
+    }
+
+    fn count(&self, limit: Option<&Limit>, key: LimitKey) -> Result<(), Failure> {
+        let Some(limit) = limit else { return Ok(()) };
+        let decision = limit.check(key);
+        let _ = self.decision.set(decision);
+        if decision.retry_after.is_some() { Err(Failure::Limited(decision)) } else { Ok(()) }
+    }
+
+    /// The caller, who has to be signed in; counted against the account.
+    pub async fn access(&self) -> Result<Access, Failure> {
+        let bearer = self.bearer().ok_or(Error::Unauthenticated);
+        let access = match bearer {
+            Ok(bearer) => self.door.chat.authenticate(bearer).await,
+            Err(error) => Err(error),
+        };
+        match access {
+            Ok(access) => {
+                if let Some(language) = access.user.language {
+                    let _ = self.preferred.set(language);
+                }
+                self.count(self.door.limits.staff.as_ref(), LimitKey::User(access.user.id.0))?;
+                Ok(access)
+            }
+            Err(error) => {
+                self.count_address()?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The caller, if a credential was sent; one that is not valid is refused all the same.
+    pub async fn optional_access(&self) -> Result<Option<Access>, Failure> {
+        match self.bearer() {
+            Some(_) => self.access().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn bearer(&self) -> Option<&str> {
+        let sent = self.header(header::AUTHORIZATION)?;
+        let (scheme, token) = sent.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    }
+
+    /// The request's idempotency key, if it has one.
+    ///
+    /// # Errors
+    /// `Invalid` when it is not 1 to 255 visible ASCII characters.
+    pub fn idempotency_key(&self) -> Result<Option<Key>> {
+        let Some(sent) = self.headers.get("idempotency-key") else { return Ok(None) };
+        let key = sent.to_str().ok().and_then(Key::parse);
+        key.map(Some).ok_or_else(|| Error::field("Idempotency-Key", crate::error::Rule::CharsMax(Key::CHARS_MAX)))
+    }
+}
+
+fn add_limit_headers(headers: &mut HeaderMap, decision: &Decision) {
+    const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+    const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+    const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+    headers.insert(LIMIT, HeaderValue::from(decision.limit));
+    headers.insert(REMAINING, HeaderValue::from(decision.remaining));
+    if let Some(after) = decision.retry_after {
+        headers.insert(RESET, HeaderValue::from(after.as_secs_f64().ceil().max(1.0) as u64));
+    }
+}
+
+/// One piece of the path. What cannot be decoded names nothing.
+pub struct Segment(pub String);
+
+impl FromRequestParts<Guest> for Segment {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut RequestParts, door: &Guest) -> Result<Self, Response> {
+        match Path::<String>::from_request_parts(parts, door).await {
+            Ok(Path(segment)) => Ok(Self(segment)),
+            Err(_) => {
+                let Ok(ctx) = Ctx::from_request_parts(parts, door).await;
+                Err(ctx.failure(&Failure::Chat(Error::NotFound(Subject::Conversation))))
+            }
+        }
+    }
+}
+
+/// A body, read but not yet judged: the caller and the limits come first.
+pub struct Input(Result<Object, BodyError>);
+
+impl FromRequest<Guest> for Input {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, door: &Guest) -> Result<Self, Infallible> {
+        let (parts, body) = request.into_parts();
+        let read = body::read(body, &door.web.config).await;
+        Ok(Self(read.and_then(|bytes| body::parse(&parts.headers, &bytes))))
+    }
+}
+
+impl Input {
+    /// The body's fields.
+    pub fn fields(self) -> Result<Fields, Failure> {
+        Ok(self.0?.into())
+    }
+}

@@ -1,0 +1,96 @@
+//! The guest door: live chat of a website's guests with staff, by polling, and its staff side.
+//!
+//! Routes: `/api/v1/chat/…`, `/api/v1/chatbot…`, `/api/v1/auth/…`. Every answer is an envelope with
+//! `success`, `message`, `data`, `meta`, `trace_id`, `timestamp`. Quirks kept on purpose: a session
+//! is created with 201 also when it exists; a history of an unknown session is 200 with an empty
+//! list; a message is sent with 200; `last_message_id` is read loosely; validation is 400.
+
+mod accounts;
+mod admin;
+mod chatbot;
+mod context;
+mod envelope;
+mod events;
+mod messages;
+mod sessions;
+mod staff;
+mod wire;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::Response;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::document::{self, Door};
+use crate::chat::SharedChat;
+use crate::domain::Language;
+use crate::http::SharedWeb;
+use crate::limits::Limits;
+use crate::texts::Texts;
+
+pub use context::Ctx;
+pub use envelope::{not_allowed, not_found};
+
+/// The door's parts.
+pub struct Parts {
+    /// The use-cases.
+    pub chat: SharedChat,
+    /// The plumbing.
+    pub web: SharedWeb,
+    /// The rate limits.
+    pub limits: Arc<Limits>,
+    /// Whether session keys of fewer than 16 characters are accepted.
+    pub allow_weak_keys: bool,
+    /// Longest message, in characters.
+    pub message_chars_max: usize,
+    /// What the door says.
+    pub texts: Texts,
+}
+
+/// The door's shared parts, as handlers get them.
+pub type Guest = Arc<Parts>;
+
+/// The door's texts.
+pub fn texts() -> Texts {
+    Texts::new(&[
+        (Language::En, include_str!("../../../texts/guest.en.ftl")),
+        (Language::Vi, include_str!("../../../texts/guest.vi.ftl")),
+    ])
+}
+
+/// The door's routes and their description.
+pub fn router(parts: Guest) -> (Router, OpenApi) {
+    let (router, mut api) = OpenApiRouter::new()
+        .routes(routes!(sessions::open))
+        .routes(routes!(sessions::history))
+        .routes(routes!(messages::send))
+        .routes(routes!(messages::poll))
+        .routes(routes!(events::follow))
+        .routes(routes!(sessions::transfer))
+        .routes(routes!(staff::sessions))
+        .routes(routes!(staff::messages))
+        .routes(routes!(staff::send))
+        .routes(routes!(staff::close))
+        .routes(routes!(admin::sessions))
+        .routes(routes!(admin::assign))
+        .routes(routes!(admin::send))
+        .routes(routes!(admin::messages))
+        .routes(routes!(chatbot::ask))
+        .routes(routes!(chatbot::history))
+        .routes(routes!(accounts::register))
+        .routes(routes!(accounts::verify))
+        .routes(routes!(accounts::login))
+        .routes(routes!(accounts::me))
+        .routes(routes!(accounts::logout))
+        .routes(routes!(accounts::logout_all))
+        .split_for_parts();
+    document::add_errors::<envelope::Failed>(&mut api, &Door { name: "guest", bearer: true });
+    let router = router.method_not_allowed_fallback(not_allowed).with_state(parts);
+    (router, api)
+}
+
+/// What a handler answers with.
+type Answered = Response;

@@ -1,0 +1,8 @@
+//! The doors. Each translates one dialect into use-cases and back, and decides nothing.
+
+pub mod chats;
+pub mod document;
+pub mod events;
+pub mod guest;
+pub mod health;
+pub mod language;

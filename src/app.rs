@@ -1,0 +1,272 @@
+//! The wired system: the only file that knows every part.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+
+use crate::api::{chats, document, guest, health};
+use crate::assistant::{Echo, Provider};
+use crate::chat::{Chat, Rules, SharedChat};
+use crate::clock::Clock;
+use crate::config::{Config, Durability, ListSessions, ProviderName};
+use crate::domain::{ConversationId, Event};
+use crate::error::Result;
+use crate::http::{SharedWeb, Web, frame};
+use crate::limits::{Limit, Limits};
+use crate::mail::Mailer;
+use crate::realtime::Hub;
+use crate::store::sqlite::{DataDir, SqliteOptions};
+use crate::store::{Listener, SqliteStore};
+use crate::telemetry::Figures;
+
+/// A system that is ready to serve.
+pub struct App {
+    /// The use-cases.
+    pub chat: SharedChat,
+    /// The store behind them.
+    pub store: Arc<SqliteStore>,
+    /// The plumbing.
+    pub web: SharedWeb,
+    /// Every route.
+    pub router: Router,
+    /// Set when the server goes down; `/readyz` then says so.
+    pub draining: Arc<AtomicBool>,
+}
+
+/// The head table hears of commits.
+struct Announcer(Arc<Hub>);
+
+impl Listener for Announcer {
+    fn committed(&self, events: &[Event]) {
+        self.0.announce(events);
+    }
+
+    fn removed(&self, conversation: ConversationId) {
+        self.0.remove(conversation);
+    }
+}
+
+impl App {
+    /// Opens the store and wires everything to it. Blocks while the store is opened.
+    ///
+    /// # Errors
+    /// `Internal` with a sentence for the operator.
+    pub async fn open(config: &Config, clock: Clock) -> Result<Self> {
+        let (hub, store) = open_store(config, &clock)?;
+        let web = Web::new(config.http.clone(), clock.clone());
+        let limits = Arc::new(limits(&config.limits));
+        let provider = provider(config);
+        let chat = Chat::new(store.clone(), Arc::clone(&hub), clock, provider, mailer(config)?, rules(config)).await?;
+        let interrupted = chat.close_interrupted_runs().await?;
+        if interrupted > 0 {
+            tracing::info!(interrupted, "answers that the last stop cut off were closed; their text is kept");
+        }
+        let draining = Arc::new(AtomicBool::new(false));
+        let health = Arc::new(health::Parts {
+            chat: Arc::clone(&chat),
+            web: Arc::clone(&web),
+            draining: Arc::clone(&draining),
+            figures: figures(Arc::clone(&store), Arc::clone(&hub), Arc::clone(&limits), Arc::clone(&chat)),
+        });
+        let router = router(config, &chat, &web, &limits, health);
+        Ok(Self { chat, store, web, router, draining })
+    }
+
+    /// Makes `/readyz` say that no new requests are wanted.
+    pub fn start_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.web.streams.close();
+    }
+}
+
+/// The head table with the store that announces to it. Blocks.
+///
+/// # Errors
+/// `Internal` with a sentence for the operator.
+pub fn open_store(config: &Config, clock: &Clock) -> Result<(Arc<Hub>, Arc<SqliteStore>)> {
+    let heads = &config.heads;
+    let hub = Arc::new(Hub::new(heads.conversations_max, heads.events_max, heads.bytes_max));
+    let dir = DataDir::prepare(&config.data)?;
+    let store = SqliteStore::open(&dir, &store_options(config), Arc::new(Announcer(Arc::clone(&hub))), clock.now())?;
+    if let Some(snapshot) = store.snapshot() {
+        tracing::info!(snapshot = %snapshot.display(), "the store was upgraded; this is how it was before");
+    }
+    Ok((hub, Arc::new(store)))
+}
+
+/// The use-cases without a server around them: what the command line works through.
+///
+/// # Errors
+/// As [`App::open`].
+pub async fn open_chat(config: &Config, clock: Clock) -> Result<SharedChat> {
+    let (hub, store) = open_store(config, &clock)?;
+    Chat::new(store, hub, clock, None, Mailer::Off, rules(config)).await
+}
+
+fn store_options(config: &Config) -> SqliteOptions {
+    const MIB: u64 = 1 << 20;
+    let store = &config.store;
+    if store.durability == Durability::Relaxed {
+        tracing::warn!("store.durability is relaxed: a power loss may take messages that were acknowledged");
+    }
+    SqliteOptions {
+        fsync: store.durability == Durability::Full,
+        readers: store.readers,
+        queue: store.queue,
+        queue_wait: Duration::from_millis(store.queue_wait_ms),
+        batch_max: store.batch_max,
+        cache_bytes: store.cache_mib * MIB,
+        size_max: store.size_mib_max * MIB,
+        wal_bytes: store.wal_mib * MIB,
+        ..SqliteOptions::default()
+    }
+}
+
+fn provider(config: &Config) -> Option<Arc<dyn Provider>> {
+    match config.assistant.provider {
+        ProviderName::Echo => Some(Arc::new(Echo { pause: Duration::from_millis(config.assistant.echo_pause_ms) })),
+        ProviderName::None => None,
+    }
+}
+
+fn mailer(config: &Config) -> Result<Mailer> {
+    if !config.mail.smtp_url.is_empty() {
+        return Mailer::smtp(&config.mail.smtp_url, &config.mail.from);
+    }
+    Ok(if config.is_development() { Mailer::Log } else { Mailer::Off })
+}
+
+fn rules(config: &Config) -> Rules {
+    let (assistant, accounts) = (&config.assistant, &config.accounts);
+    Rules {
+        assistant_answers_guests: config.guest.assistant,
+        enforce_expiry: config.chats.enforce_expiry,
+        session_lifetime: Duration::from_secs(config.chats.session_hours * 3600),
+        context_messages: assistant.context_messages,
+        runs_max: assistant.runs_max,
+        answer_timeout: Duration::from_secs(assistant.timeout_s),
+        checkpoint_every: Duration::from_millis(assistant.checkpoint_ms),
+        answer_bytes_max: assistant.answer_bytes_max,
+        code_lifetime: Duration::from_secs(accounts.code_minutes * 60),
+        code_tries_max: accounts.code_tries_max,
+        hashes_max: accounts.hashes_max,
+    }
+}
+
+fn limits(config: &crate::config::Limits) -> Limits {
+    let limit = |per_minute| {
+        let per_minute = NonZeroU32::new(per_minute).filter(|_| config.enabled)?;
+        Some(Limit::new(per_minute, config.keys_max))
+    };
+    Limits {
+        send: limit(config.guest_send_per_minute),
+        poll: limit(config.guest_poll_per_minute),
+        address: limit(config.address_per_minute),
+        staff: limit(config.staff_per_minute),
+        auth: limit(config.auth_per_minute),
+        chats: limit(config.chats_per_minute),
+    }
+}
+
+fn router(
+    config: &Config,
+    chat: &SharedChat,
+    web: &SharedWeb,
+    limits: &Arc<Limits>,
+    health: Arc<health::Parts>,
+) -> Router {
+    let guest = Arc::new(guest::Parts {
+        chat: Arc::clone(chat),
+        web: Arc::clone(web),
+        limits: Arc::clone(limits),
+        allow_weak_keys: config.guest.allow_weak_keys.or(config.is_development()),
+        message_chars_max: config.guest.message_chars_max,
+        texts: guest::texts(),
+    });
+    let chats = Arc::new(chats::Parts {
+        chat: Arc::clone(chat),
+        web: Arc::clone(web),
+        limits: Arc::clone(limits),
+        message_chars_max: config.chats.message_chars_max,
+        metadata_bytes_max: config.chats.metadata_bytes_max,
+        list_sessions: match config.chats.list_sessions {
+            ListSessions::Auto if config.is_development() => ListSessions::Public,
+            ListSessions::Auto => ListSessions::Closed,
+            chosen => chosen,
+        },
+    });
+    let (guest_routes, guest_api) = guest::router(Arc::clone(&guest));
+    let (chats_routes, chats_api) = chats::router(Arc::clone(&chats));
+    let api = document::document(vec![guest_api, chats_api]);
+    Router::new()
+        .merge(health::router(health))
+        .merge(document::router(&api))
+        .merge(guest_routes)
+        .merge(chats_routes)
+        .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats }))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(web), frame::frame))
+}
+
+/// The doors, to answer for paths under their prefixes that are no routes.
+#[derive(Clone)]
+struct NoRoute {
+    guest: guest::Guest,
+    chats: chats::Chats,
+}
+
+async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
+    use axum::extract::FromRequestParts;
+    let path = request.uri().path().to_owned();
+    let (mut parts, _) = request.into_parts();
+    if path == "/api/chats" || path.starts_with("/api/chats/") {
+        return chats::not_found(&doors.chats).into_response();
+    }
+    if path.starts_with("/api/v1/") {
+        let Ok(ctx) = guest::Ctx::from_request_parts(&mut parts, &doors.guest).await;
+        return guest::not_found(State(doors.guest), ctx).await.into_response();
+    }
+    (axum::http::StatusCode::NOT_FOUND, "not found\n").into_response()
+}
+
+/// What a scrape adds to the metrics from parts that no door sees.
+fn figures(
+    store: Arc<SqliteStore>,
+    hub: Arc<Hub>,
+    limits: Arc<Limits>,
+    chat: SharedChat,
+) -> Box<dyn Fn() -> Figures + Send + Sync> {
+    Box::new(move || {
+        let (writer, heads) = (store.writer_stats(), hub.stats());
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed) as f64;
+        let mut figures: Figures = vec![
+            ("store_commits_total", "Commits", count(&writer.commits)),
+            ("store_commands_total", "Writes that those commits held", count(&writer.commands)),
+            ("store_writes_queued", "Writes that wait for the writer", count(&writer.queued)),
+            ("store_reads_queued", "Reads that wait for a reader", store.reads_queued() as f64),
+            (
+                "store_failing",
+                "Whether the last commit failed",
+                f64::from(u8::from(writer.failing.load(Ordering::Relaxed))),
+            ),
+            ("heads_conversations", "Conversations in the head table", heads.conversations as f64),
+            ("heads_listeners", "Followers and long polls on them", heads.listeners as f64),
+            ("runs", "Answers of the assistant under way", chat.runs_under_way() as f64),
+        ];
+        let refusals = [
+            ("limit_send_refusals_total", "Guest sends refused by the rate limit", &limits.send),
+            ("limit_poll_refusals_total", "Guest polls refused by the rate limit", &limits.poll),
+            ("limit_address_refusals_total", "Requests refused by the limit of their address", &limits.address),
+            ("limit_staff_refusals_total", "Staff requests refused by the rate limit", &limits.staff),
+            ("limit_auth_refusals_total", "Sign-in requests refused by the rate limit", &limits.auth),
+            ("limit_chats_refusals_total", "Requests at the chats door refused by the rate limit", &limits.chats),
+        ];
+        let refused = |limit: &Option<Limit>| limit.as_ref().map_or(0.0, |limit| limit.refusals() as f64);
+        figures.extend(refusals.map(|(name, help, limit)| (name, help, refused(limit))));
+        figures
+    })
+}

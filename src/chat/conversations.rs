@@ -1,0 +1,169 @@
+//! Opening, finding, editing and removing conversations.
+
+use std::sync::Arc;
+
+use crate::domain::{
+    Contact, Conversation, ConversationId, ConversationKind, ConversationState, Json, Timestamp, UserId,
+};
+use crate::error::{Error, Result, Subject};
+use crate::realtime::{Channel, Since};
+use crate::store::{ConversationFilter, Locator, NewConversation, Page, StateChange, StateEdit};
+
+use super::Chat;
+
+/// An assistant session to be made; what is `None` gets its default.
+#[derive(Clone, Debug, Default)]
+pub struct NewSession {
+    /// The client's name for it; a random one otherwise.
+    pub key: Option<String>,
+    /// The integrator's id for the visitor.
+    pub external_user_id: Option<String>,
+    /// What the client attaches.
+    pub metadata: Option<Json>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// Whether it takes messages.
+    pub is_active: Option<bool>,
+}
+
+/// What to change about an assistant session.
+pub type SessionEdit = StateEdit;
+
+impl Chat {
+    /// Opens the live chat with that key, or a new one under a random key; `true` when it is new.
+    /// What is said of the contact is added to what is known.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn open_live_chat(
+        &self,
+        key: Option<String>,
+        contact: Contact,
+        user: Option<UserId>,
+    ) -> Result<(Conversation, bool)> {
+        let new = NewConversation {
+            uuid: self.clock.uuid(),
+            kind: ConversationKind::LiveChat,
+            key: key.unwrap_or_else(|| self.clock.uuid().to_string()),
+            user_id: user,
+            state: ConversationState {
+                is_active: true,
+                assigned: None,
+                expires_at: None,
+                external_user_id: None,
+                contact,
+                metadata: Json::empty_object(),
+            },
+            at: self.clock.now(),
+        };
+        self.store.open_conversation(new).await
+    }
+
+    /// The channel of the live chat with that key, loaded. Costs no look at the store when the
+    /// conversation is in the head table.
+    ///
+    /// # Errors
+    /// `NotFound(Conversation)`.
+    pub async fn live_chat(&self, key: &str) -> Result<Arc<Channel>> {
+        if let Some(channel) = self.hub.find(ConversationKind::LiveChat, key)
+            && channel.head().is_some()
+        {
+            return Ok(channel);
+        }
+        let found = self.store.conversation(ConversationKind::LiveChat, Locator::Key(key)).await?;
+        let conversation = found.ok_or(Error::NotFound(Subject::Conversation))?;
+        self.load(conversation.id).await
+    }
+
+    /// The live chat of that number.
+    ///
+    /// # Errors
+    /// `NotFound(Conversation)`.
+    pub async fn live_chat_numbered(&self, id: ConversationId) -> Result<Arc<Channel>> {
+        let found = self.store.conversation(ConversationKind::LiveChat, Locator::Id(id)).await?;
+        let conversation = found.ok_or(Error::NotFound(Subject::Conversation))?;
+        self.load(conversation.id).await
+    }
+
+    /// The conversation of a channel as of the last commit, its clocks included.
+    ///
+    /// # Errors
+    /// `NotFound(Conversation)` when it was removed meanwhile.
+    pub async fn conversation(&self, kind: ConversationKind, id: ConversationId) -> Result<Conversation> {
+        let found = self.store.conversation(kind, Locator::Id(id)).await?;
+        found.ok_or(Error::NotFound(Subject::Conversation))
+    }
+
+    /// Makes a channel know its conversation. The channel hears of commits before the store is
+    /// read, so nothing falls between.
+    pub(super) async fn load(&self, id: ConversationId) -> Result<Arc<Channel>> {
+        let channel = self.hub.enter(id);
+        if matches!(channel.since(crate::domain::EventId::START), Since::Unloaded) {
+            let tail = self.store.tail(id, self.hub.events_max()).await?;
+            let tail = tail.ok_or(Error::NotFound(Subject::Conversation))?;
+            self.hub.name(&tail.conversation);
+            channel.load(tail.conversation, tail.events, tail.complete_after);
+        }
+        Ok(channel)
+    }
+
+    /// Makes an assistant session.
+    ///
+    /// # Errors
+    /// `Invalid` when the key is taken.
+    pub async fn create_session(&self, new: NewSession) -> Result<Conversation> {
+        let at = self.clock.now();
+        let new = NewConversation {
+            uuid: self.clock.uuid(),
+            kind: ConversationKind::AssistantSession,
+            key: new.key.unwrap_or_else(|| self.clock.uuid().to_string()),
+            user_id: None,
+            state: ConversationState {
+                is_active: new.is_active.unwrap_or(true),
+                assigned: None,
+                expires_at: Some(new.expires_at.unwrap_or_else(|| at.plus(self.rules.session_lifetime))),
+                external_user_id: new.external_user_id,
+                contact: Contact::default(),
+                metadata: new.metadata.unwrap_or_else(Json::empty_object),
+            },
+            at,
+        };
+        self.store.create_conversation(new).await
+    }
+
+    /// The assistant session of that name (identifier or key).
+    ///
+    /// # Errors
+    /// `NotFound(Conversation)`.
+    pub async fn session(&self, name: Locator<'_>) -> Result<Conversation> {
+        let found = self.store.conversation(ConversationKind::AssistantSession, name).await?;
+        found.ok_or(Error::NotFound(Subject::Conversation))
+    }
+
+    /// A page of the assistant sessions.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn sessions(&self, filter: ConversationFilter) -> Result<Page<Conversation>> {
+        self.store.conversations(ConversationKind::AssistantSession, filter).await
+    }
+
+    /// Edits an assistant session.
+    ///
+    /// # Errors
+    /// `NotFound(Conversation)`; `Invalid` when the new key is taken.
+    pub async fn edit_session(&self, id: ConversationId, edit: SessionEdit) -> Result<Conversation> {
+        let changed = self.store.change_state(id, StateChange::Edit(edit), self.clock.now()).await?;
+        changed.ok_or(Error::NotFound(Subject::Conversation))
+    }
+
+    /// Removes an assistant session with all its messages. An answer under way is stopped.
+    ///
+    /// # Errors
+    /// `NotFound(Conversation)`.
+    pub async fn remove_session(&self, id: ConversationId) -> Result<()> {
+        self.runs.stop_conversation(id);
+        let removed = self.store.remove_conversation(id).await?;
+        if removed { Ok(()) } else { Err(Error::NotFound(Subject::Conversation)) }
+    }
+}

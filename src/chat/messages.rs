@@ -1,0 +1,171 @@
+//! Sending, reading and deleting messages.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::Chat;
+use crate::domain::{
+    Conversation, ConversationId, ConversationKind, ConversationState, EventId, Json, Message, MessageText, Role,
+    UserId,
+};
+use crate::error::{Error, Refusal, Result, Subject};
+use crate::realtime::Channel;
+use crate::store::{Appended, Idempotency, MessageFilter, NewMessage};
+
+/// An idempotency key as the client sent it: 1 to 255 visible characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key(String);
+
+impl Key {
+    /// At most this many characters.
+    pub const CHARS_MAX: usize = 255;
+
+    /// Parses a key; `None` when it is empty, too long or not printable ASCII.
+    pub fn parse(raw: &str) -> Option<Self> {
+        let ok = (1..=Self::CHARS_MAX).contains(&raw.len()) && raw.bytes().all(|b| (0x21..=0x7e).contains(&b));
+        ok.then(|| Self(raw.to_owned()))
+    }
+}
+
+/// A message that somebody wants to send.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// In which role.
+    pub role: Role,
+    /// The signed-in author.
+    pub user_id: Option<UserId>,
+    /// What is said.
+    pub text: MessageText,
+    /// What the client attaches.
+    pub metadata: Option<Json>,
+    /// Makes a retry harmless.
+    pub key: Option<Key>,
+}
+
+impl Draft {
+    /// What the key stands for: a retry has to say the same thing.
+    fn fingerprint(&self) -> [u8; 16] {
+        let mut hash = Sha256::new();
+        let metadata = self.metadata.as_ref().map_or("", |json| json.0.as_str());
+        for part in [self.role.as_str(), self.text.as_str(), metadata] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        let mut fingerprint = [0; 16];
+        fingerprint.copy_from_slice(&hash.finalize()[..16]);
+        fingerprint
+    }
+}
+
+impl Chat {
+    /// Sends a message into a live chat. When nobody of the staff has the chat and the assistant
+    /// answers guests, a guest's message starts its answer.
+    ///
+    /// # Errors
+    /// `NotFound(Conversation)`, `Conflict(IdempotencyKeyReused)`, and what the store answers.
+    pub async fn send(self: &Arc<Self>, channel: &Channel, draft: Draft) -> Result<Appended> {
+        let from_guest = draft.role == Role::User;
+        let sent = self.append(channel.id(), draft).await?;
+        if from_guest && !sent.replayed && self.rules.assistant_answers_guests {
+            self.answer_guest(channel, &sent.message);
+        }
+        Ok(sent)
+    }
+
+    /// Adds a message to an assistant session without asking for an answer.
+    ///
+    /// # Errors
+    /// As [`Chat::send`], and `Forbidden` when the session is over.
+    pub async fn add_message(&self, session: &Conversation, draft: Draft) -> Result<Appended> {
+        self.may_write(session)?;
+        self.append(session.id, draft).await
+    }
+
+    pub(super) async fn append(&self, id: ConversationId, draft: Draft) -> Result<Appended> {
+        let at = self.clock.now();
+        let fingerprint = draft.key.is_some().then(|| draft.fingerprint());
+        let idempotency = draft.key.zip(fingerprint).map(|(Key(key), fingerprint)| Idempotency { key, fingerprint });
+        let new = NewMessage {
+            conversation_id: id,
+            uuid: self.clock.ordered_uuid(at),
+            role: draft.role,
+            user_id: draft.user_id,
+            text: draft.text,
+            metadata: draft.metadata,
+            reply_to: None,
+            idempotency,
+            at,
+        };
+        self.store.append(new).await
+    }
+
+    /// Whether an assistant session takes messages.
+    pub(super) fn may_write(&self, session: &Conversation) -> Result<()> {
+        if !self.rules.enforce_expiry {
+            return Ok(());
+        }
+        let ConversationState { is_active, .. } = session.state;
+        if session.is_expired(self.clock.now()) {
+            return Err(Error::Forbidden(Refusal::Expired));
+        }
+        if is_active { Ok(()) } else { Err(Error::Forbidden(Refusal::Inactive)) }
+    }
+
+    /// The messages after a cursor, at most `limit`, from memory where it knows them.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn messages_after(&self, channel: &Channel, cursor: EventId, limit: usize) -> Result<Vec<Arc<Message>>> {
+        if let Some(mut messages) = channel.messages_since(cursor) {
+            messages.truncate(limit);
+            return Ok(messages);
+        }
+        let filter = MessageFilter { after: Some(cursor), limit, ..MessageFilter::default() };
+        self.store.messages(channel.id(), filter).await
+    }
+
+    /// Waits until there is a message after the cursor, but no longer than `wait`.
+    pub async fn wait_for_message(&self, channel: &Channel, cursor: EventId, wait: Duration) {
+        let mut changed = channel.listen();
+        let arrived = async {
+            loop {
+                changed.borrow_and_update();
+                // Not loaded counts as arrived: the store has to be asked anyway.
+                if channel.has_message_after(cursor) != Some(false) || changed.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(wait, arrived).await;
+    }
+
+    /// The messages of a conversation that match.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn messages(&self, id: ConversationId, filter: MessageFilter) -> Result<Vec<Arc<Message>>> {
+        self.store.messages(id, filter).await
+    }
+
+    /// One message of an assistant session, with the session.
+    ///
+    /// # Errors
+    /// `NotFound(Message)`.
+    pub async fn message(&self, uuid: Uuid) -> Result<(Arc<Message>, Conversation)> {
+        let found = self.store.message(ConversationKind::AssistantSession, uuid).await?;
+        found.ok_or(Error::NotFound(Subject::Message))
+    }
+
+    /// Hides a message of an assistant session.
+    ///
+    /// # Errors
+    /// `NotFound(Message)`, also the second time.
+    pub async fn delete_message(&self, uuid: Uuid) -> Result<()> {
+        let (message, session) = self.message(uuid).await?;
+        let deleted = self.store.delete_message(session.id, message.id, self.clock.now()).await?;
+        if deleted { Ok(()) } else { Err(Error::NotFound(Subject::Message)) }
+    }
+}

@@ -1,0 +1,514 @@
+//! Runs: an assistant's answer as a thing of its own, which outlives the connection that asked.
+//!
+//! A run collects the answer piece by piece. Whoever wants to see it attaches at any offset into
+//! its text and gets the rest, as often as they like; nobody attached changes nothing. What has
+//! arrived is stored every now and then, so that a crash keeps it, and the whole is stored as a
+//! message at the end. The offset, in bytes of the answer's text, is the run's cursor: it means
+//! the same while the run goes on, after it ended, and after a restart.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::StreamExt;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Chat, Draft};
+use crate::assistant::{Answer, Line, Provider};
+use crate::domain::{
+    Conversation, ConversationId, EventId, Json, Message, MessageId, MessageText, Role, RunId, RunOutcome,
+};
+use crate::error::{Error, Result};
+use crate::realtime::Channel;
+use crate::store::{MessageFilter, NewMessage};
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// How.
+    pub outcome: RunOutcome,
+    /// The message that holds the answer; `None` when nothing had arrived, or it could not be
+    /// stored.
+    pub answer: Option<Arc<Message>>,
+}
+
+/// A run under way.
+#[derive(Debug)]
+pub struct Run {
+    question: Arc<Message>,
+    text: Mutex<Text>,
+    /// How much text there is, and the end once there is one.
+    progress: watch::Sender<Progress>,
+    stop: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Text {
+    whole: String,
+    /// Where each piece ends.
+    ends: Vec<usize>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Progress {
+    bytes: usize,
+    ended: Option<Ended>,
+}
+
+/// One piece of an answer.
+#[derive(Clone, Debug)]
+pub enum Piece {
+    /// Text, and the cursor behind it.
+    Text {
+        /// The text.
+        chunk: String,
+        /// Bytes of the answer up to and with this chunk.
+        cursor: usize,
+    },
+    /// The end.
+    End(Ended),
+}
+
+/// A question that was put, with where its answer can be heard.
+pub struct Asked {
+    /// The question's message.
+    pub question: Arc<Message>,
+    /// Whether the question had been put before with the same key.
+    pub replayed: bool,
+    /// The answer.
+    pub answer: Attached,
+}
+
+/// Somebody who listens to an answer.
+pub struct Attached {
+    source: Source,
+    cursor: usize,
+}
+
+enum Source {
+    Live(Arc<Run>, watch::Receiver<Progress>),
+    Stored(Ended),
+    Finished,
+}
+
+impl Attached {
+    /// The next piece, as soon as there is one; `None` after the end. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Piece> {
+        match &mut self.source {
+            Source::Finished => None,
+            Source::Stored(ended) => {
+                let text = ended.answer.as_ref().map_or("", |message| message.text.as_str());
+                if let Some(piece) = rest(text, text.len(), self.cursor) {
+                    self.cursor = text.len();
+                    return Some(piece);
+                }
+                let ended = ended.clone();
+                self.source = Source::Finished;
+                Some(Piece::End(ended))
+            }
+            Source::Live(run, changed) => loop {
+                let progress = changed.borrow_and_update().clone();
+                if let Some(piece) = run.piece_after(self.cursor) {
+                    if let Piece::Text { cursor, .. } = &piece {
+                        self.cursor = *cursor;
+                    }
+                    return Some(piece);
+                }
+                if let Some(ended) = progress.ended {
+                    self.source = Source::Finished;
+                    return Some(Piece::End(ended));
+                }
+                // The run's task holds the sender until it has set the end.
+                changed.changed().await.ok()?;
+            },
+        }
+    }
+
+    /// Waits for the end.
+    pub async fn end(mut self) -> Option<Ended> {
+        loop {
+            match self.next().await? {
+                Piece::Text { .. } => {}
+                Piece::End(ended) => return Some(ended),
+            }
+        }
+    }
+}
+
+/// The text after `cursor` up to `end`; a cursor inside a character goes back to its beginning.
+fn rest(text: &str, end: usize, cursor: usize) -> Option<Piece> {
+    let mut start = cursor.min(end);
+    while !text.is_char_boundary(start) {
+        start -= 1;
+    }
+    (start < end).then(|| Piece::Text { chunk: text[start..end].to_owned(), cursor: end })
+}
+
+impl Run {
+    fn new(question: Arc<Message>) -> Self {
+        Self {
+            question,
+            text: Mutex::default(),
+            progress: watch::Sender::new(Progress::default()),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    fn piece_after(&self, cursor: usize) -> Option<Piece> {
+        let text = lock(&self.text);
+        let next = text.ends.partition_point(|end| *end <= cursor);
+        let end = *text.ends.get(next)?;
+        rest(&text.whole, end, cursor)
+    }
+
+    /// Adds a piece, up to `bytes_max` in all; `false` when that was reached.
+    fn push(&self, chunk: &str, bytes_max: usize) -> bool {
+        let mut text = lock(&self.text);
+        let mut room = bytes_max.saturating_sub(text.whole.len()).min(chunk.len());
+        while !chunk.is_char_boundary(room) {
+            room -= 1;
+        }
+        if room > 0 {
+            text.whole.push_str(&chunk[..room]);
+            let bytes = text.whole.len();
+            text.ends.push(bytes);
+            drop(text);
+            self.progress.send_modify(|progress| progress.bytes = bytes);
+        }
+        room == chunk.len()
+    }
+
+    fn text_from(&self, start: usize) -> String {
+        lock(&self.text).whole[start..].to_owned()
+    }
+
+    fn finish(&self, ended: Ended) {
+        self.progress.send_modify(|progress| progress.ended = Some(ended));
+    }
+
+    fn attach(self: &Arc<Self>, cursor: usize) -> Attached {
+        Attached { source: Source::Live(Arc::clone(self), self.progress.subscribe()), cursor }
+    }
+}
+
+/// The runs under way, by the message that they answer.
+pub(super) struct Registry {
+    max: usize,
+    runs: Mutex<HashMap<MessageId, Arc<Run>>>,
+    tasks: TaskTracker,
+}
+
+impl Registry {
+    pub fn new(max: usize) -> Self {
+        Self { max, runs: Mutex::default(), tasks: TaskTracker::new() }
+    }
+
+    pub fn len(&self) -> usize {
+        lock(&self.runs).len()
+    }
+
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    fn get(&self, question: MessageId) -> Option<Arc<Run>> {
+        lock(&self.runs).get(&question).cloned()
+    }
+
+    /// The run that answers `question`; `true` when it was made just now.
+    fn enter(&self, question: &Arc<Message>) -> Result<(Arc<Run>, bool)> {
+        let mut runs = lock(&self.runs);
+        if let Some(run) = runs.get(&question.id) {
+            return Ok((Arc::clone(run), false));
+        }
+        if runs.len() >= self.max {
+            return Err(Error::Busy);
+        }
+        let run = Arc::new(Run::new(Arc::clone(question)));
+        runs.insert(question.id, Arc::clone(&run));
+        Ok((run, true))
+    }
+
+    fn leave(&self, question: MessageId) {
+        lock(&self.runs).remove(&question);
+    }
+
+    /// Stops whatever answers in that conversation.
+    pub fn stop_conversation(&self, id: ConversationId) {
+        for run in lock(&self.runs).values().filter(|run| run.question.conversation_id == id) {
+            run.stop.cancel();
+        }
+    }
+
+    fn answers_in(&self, id: ConversationId) -> bool {
+        lock(&self.runs).values().any(|run| run.question.conversation_id == id)
+    }
+
+    fn stop_all(&self) {
+        lock(&self.runs).values().for_each(|run| run.stop.cancel());
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Chat {
+    /// Puts a question to the assistant: stores it and starts its answer. With a key that was used
+    /// before, the first question's answer is heard again, from its beginning.
+    ///
+    /// # Errors
+    /// `Forbidden` when the session is over; `Busy` when too many answers are under way; `Upstream`
+    /// when no assistant is configured; and what the store answers.
+    pub async fn ask(self: &Arc<Self>, conversation: &Conversation, draft: Draft) -> Result<Asked> {
+        let provider = self.must_have_provider()?;
+        self.may_write(conversation)?;
+        let sent = self.append(conversation.id, draft).await?;
+        let answer = if sent.replayed {
+            match self.attach_to(&sent.message, 0).await? {
+                Some(attached) => attached,
+                None => self.start(provider, &sent.message)?.attach(0),
+            }
+        } else {
+            self.start(provider, &sent.message)?.attach(0)
+        };
+        Ok(Asked { question: sent.message, replayed: sent.replayed, answer })
+    }
+
+    /// Listens to the answer of a question from an offset on, while it is made or afterwards;
+    /// `None` when the question was never put to the assistant.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn attach_to(&self, question: &Arc<Message>, cursor: usize) -> Result<Option<Attached>> {
+        if let Some(run) = self.runs.get(question.id) {
+            return Ok(Some(run.attach(cursor)));
+        }
+        let Some(run) = self.store.run_for(question.conversation_id, question.id).await? else { return Ok(None) };
+        let Some(outcome) = run.outcome else {
+            // It ended between the two looks, or is about to: the registry knew it or will not.
+            return Ok(self.runs.get(question.id).map(|run| run.attach(cursor)));
+        };
+        let answer = self.store.answer_to(question.conversation_id, question.id).await?;
+        Ok(Some(Attached { source: Source::Stored(Ended { outcome, answer }), cursor }))
+    }
+
+    /// Stops the answer to a question; what had arrived is kept. Returns the end, and whether this
+    /// call brought it about.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn stop_answer(&self, question: &Arc<Message>) -> Result<(bool, Option<Ended>)> {
+        if let Some(run) = self.runs.get(question.id) {
+            run.stop.cancel();
+            let ended = run.attach(usize::MAX).end().await;
+            let stopped = ended.as_ref().is_some_and(|ended| ended.outcome == RunOutcome::Stopped);
+            return Ok((stopped, ended));
+        }
+        match self.attach_to(question, usize::MAX).await? {
+            Some(attached) => Ok((false, attached.end().await)),
+            None => Ok((false, None)),
+        }
+    }
+
+    /// Ends the runs that a crash cut off, keeping their text. Called once, before the doors open.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn close_interrupted_runs(&self) -> Result<usize> {
+        let open = self.store.open_runs().await?;
+        for run in &open {
+            let answer = (!run.text.is_empty())
+                .then(|| self.answer_message(run.conversation_id, run.question_id, &run.text, RunOutcome::Interrupted));
+            self.store.end_run(run.id, RunOutcome::Interrupted, answer).await?;
+        }
+        Ok(open.len())
+    }
+
+    /// Stops every answer under way: the last means of a drain whose time is up.
+    pub fn stop_all_answers(&self) {
+        self.runs.stop_all();
+    }
+
+    /// Answers a guest, unless a person has the chat. While an answer is under way, further
+    /// messages wait: the answer after it looks at all of them.
+    pub(super) fn answer_guest(self: &Arc<Self>, channel: &Channel, message: &Arc<Message>) {
+        let nobody_has_it = channel.state().is_none_or(|state| state.assigned.is_none());
+        let Ok(provider) = self.must_have_provider() else { return };
+        if !nobody_has_it || self.runs.answers_in(channel.id()) {
+            return;
+        }
+        match self.start(provider, message) {
+            // Somebody may have taken the chat since the look above. Who takes it stops the runs
+            // that are there by then, so a second look after the run is there leaves no gap.
+            Ok(run) if channel.state().is_some_and(|state| state.assigned.is_some()) => run.stop.cancel(),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(error = %error, "a guest gets no answer from the assistant"),
+        }
+    }
+
+    fn must_have_provider(&self) -> Result<Arc<dyn Provider>> {
+        self.provider
+            .clone()
+            .ok_or_else(|| Error::Upstream("no assistant is configured: set assistant.provider".into()))
+    }
+
+    fn start(self: &Arc<Self>, provider: Arc<dyn Provider>, question: &Arc<Message>) -> Result<Arc<Run>> {
+        let (run, made) = self.runs.enter(question)?;
+        if made {
+            let (chat, task) = (Arc::clone(self), Arc::clone(&run));
+            self.runs.tasks.spawn(async move {
+                let leaving = Leaving { chat: Arc::clone(&chat), run: Arc::clone(&task) };
+                let ended = chat.make_answer(provider, &task).await.unwrap_or_else(|error| {
+                    tracing::error!(error = %error, "an answer could not be stored");
+                    Ended { outcome: RunOutcome::Failed, answer: None }
+                });
+                task.finish(ended);
+                drop(leaving);
+                chat.answer_next(&task).await;
+            });
+        }
+        Ok(run)
+    }
+
+    async fn make_answer(&self, provider: Arc<dyn Provider>, run: &Run) -> Result<Ended> {
+        let question = &run.question;
+        if let Some(answer) = self.store.answer_to(question.conversation_id, question.id).await? {
+            // Two retries met: the other's answer was finished before this one began.
+            return Ok(Ended { outcome: RunOutcome::Done, answer: Some(answer) });
+        }
+        let id = self.store.begin_run(question.conversation_id, question.id, self.clock.now()).await?;
+        let context = self.context(question).await?;
+        let outcome = self.collect(id, provider.answer(context), run).await;
+        let text = run.text_from(0);
+        let answer =
+            (!text.is_empty()).then(|| self.answer_message(question.conversation_id, question.id, &text, outcome));
+        let answer = self.store.end_run(id, outcome, answer).await?;
+        Ok(Ended { outcome, answer })
+    }
+
+    /// Takes pieces until the end, a stop, a failure or the time limit.
+    async fn collect(&self, id: RunId, mut answer: Answer, run: &Run) -> RunOutcome {
+        let deadline = Instant::now() + self.rules.answer_timeout;
+        let mut stored = 0;
+        let mut next_checkpoint = Instant::now() + self.rules.checkpoint_every;
+        loop {
+            let piece = tokio::select! {
+                biased;
+                () = run.stop.cancelled() => return RunOutcome::Stopped,
+                piece = timeout_at(deadline, answer.next()) => piece,
+            };
+            match piece {
+                Ok(Some(Ok(chunk))) => {
+                    if !run.push(&chunk, self.rules.answer_bytes_max) {
+                        tracing::warn!("an answer was cut at its largest size");
+                        return RunOutcome::Failed;
+                    }
+                }
+                Ok(None) => return RunOutcome::Done,
+                Ok(Some(Err(error))) => {
+                    tracing::warn!(error = %error, "the assistant's provider failed");
+                    return RunOutcome::Failed;
+                }
+                Err(_) => {
+                    tracing::warn!("the assistant's provider took too long");
+                    return RunOutcome::Failed;
+                }
+            }
+            if Instant::now() >= next_checkpoint {
+                let more = run.text_from(stored);
+                stored += more.len();
+                if let Err(error) = self.store.checkpoint_run(id, more).await {
+                    tracing::warn!(error = %error, "what has arrived of an answer could not be stored yet");
+                }
+                next_checkpoint = Instant::now() + self.rules.checkpoint_every;
+            }
+        }
+    }
+
+    /// The last messages up to the question, oldest first.
+    async fn context(&self, question: &Message) -> Result<Vec<Line>> {
+        let filter = MessageFilter {
+            before: Some(EventId(question.id.0 + 1)),
+            limit: self.rules.context_messages.max(1),
+            ..MessageFilter::default()
+        };
+        let messages = self.store.messages(question.conversation_id, filter).await?;
+        let line = |message: &Arc<Message>| Line { role: message.role, text: message.text.clone() };
+        let mut context: Vec<_> = messages.iter().map(line).collect();
+        if messages.last().is_none_or(|last| last.id != question.id) {
+            // The question was deleted while its answer was about to begin.
+            context.push(Line { role: question.role, text: question.text.clone() });
+        }
+        Ok(context)
+    }
+
+    fn answer_message(
+        &self,
+        conversation_id: ConversationId,
+        question: MessageId,
+        text: &str,
+        outcome: RunOutcome,
+    ) -> NewMessage {
+        let at = self.clock.now();
+        let metadata =
+            outcome.is_incomplete().then(|| Json(format!(r#"{{"incomplete":true,"outcome":"{}"}}"#, outcome.as_str())));
+        NewMessage {
+            conversation_id,
+            uuid: self.clock.ordered_uuid(at),
+            role: Role::Assistant,
+            user_id: None,
+            text: MessageText::verbatim(text.to_owned()),
+            metadata,
+            reply_to: Some(question),
+            idempotency: None,
+            at,
+        }
+    }
+
+    /// In a live chat: whether the guest said something more while the answer was made.
+    async fn answer_next(self: &Arc<Self>, run: &Run) {
+        let id = run.question.conversation_id;
+        let Some(channel) = self.hub.held(id) else { return };
+        let is_live = channel.conversation().is_some_and(|held| held.kind == crate::domain::ConversationKind::LiveChat);
+        if !is_live || !self.rules.assistant_answers_guests {
+            return;
+        }
+        let filter = MessageFilter {
+            after: Some(run.question.id),
+            role: Some(Role::User),
+            limit: 256,
+            ..MessageFilter::default()
+        };
+        match self.store.messages(id, filter).await {
+            Ok(waiting) => {
+                if let Some(latest) = waiting.last() {
+                    self.answer_guest(&channel, latest);
+                }
+            }
+            Err(error) => tracing::warn!(error = %error, "waiting messages could not be read"),
+        }
+    }
+}
+
+/// Takes a run out of the registry when its task ends, also by a panic; who still listens is then
+/// told that it failed.
+struct Leaving {
+    chat: Arc<Chat>,
+    run: Arc<Run>,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.chat.runs.leave(self.run.question.id);
+        self.run.progress.send_if_modified(|progress| {
+            let open = progress.ended.is_none();
+            if open {
+                progress.ended = Some(Ended { outcome: RunOutcome::Failed, answer: None });
+            }
+            open
+        });
+    }
+}

@@ -1,0 +1,112 @@
+//! The command line: one file a sub-command.
+
+mod backup;
+mod config;
+mod restore;
+mod serve;
+mod token;
+mod user;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::bench;
+use crate::config::Config;
+use crate::error::{Error, Result};
+
+/// One chat server, four doors.
+#[derive(Debug, Parser)]
+#[command(name = "roost", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Options,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve (the default).
+    Serve(serve::Options),
+    /// Show, check or explain the configuration.
+    Config(config::Options),
+    /// Manage accounts.
+    User(user::Options),
+    /// Manage bearer tokens.
+    Token(token::Options),
+    /// Copy the store into one file while it is in use.
+    Backup(backup::Options),
+    /// Put a backup in the place of the store.
+    Restore(restore::Options),
+    /// Measure what a server does on this machine.
+    Bench(bench::Options),
+}
+
+/// What every sub-command takes.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Common {
+    /// The folder that holds the store.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The configuration file (also ROOST_CONFIG).
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Common {
+    /// The configuration with the flags applied.
+    fn load(&self, listen: Option<SocketAddr>) -> Result<Config> {
+        let from_environment = std::env::var_os("ROOST_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let file = self.config.clone().or(from_environment);
+        let mut config = Config::load(file.as_deref()).map_err(Error::internal)?;
+        if let Some(data) = &self.data {
+            config.data.clone_from(data);
+        }
+        if let Some(listen) = listen {
+            config.listen = listen;
+        }
+        Ok(config)
+    }
+}
+
+/// Runs the command that the arguments name.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(options) => serve::run(&options),
+        Command::Config(options) => config::run(&options),
+        Command::User(options) => user::run(&options),
+        Command::Token(options) => token::run(&options),
+        Command::Backup(options) => backup::run(&options),
+        Command::Restore(options) => restore::run(&options),
+        Command::Bench(options) => bench::run(options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints a line for the operator or for a script.
+#[expect(clippy::print_stdout, reason = "standard output is what a command line answers on")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+#[expect(clippy::print_stderr, reason = "standard error is where a command line complains")]
+fn say_error(error: &Error) {
+    eprintln!("roost: {error}");
+}
+
+/// Runs a short command's async work.
+fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
+    runtime.block_on(work)
+}

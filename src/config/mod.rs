@@ -1,0 +1,210 @@
+//! The configuration: defaults, then the file, then the environment, then the command line.
+//!
+//! Unknown keys are errors with a suggestion. `roost.example.toml` says what each option means; it
+//! is also what `roost config defaults` prints, and a test keeps it equal to [`Config::default`].
+
+mod sections;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::error::Kind;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+pub use sections::{
+    Accounts, Assistant, AutoBool, Chats, Durability, Guest, Heads, Http, Limits, ListSessions, Log, LogFormat, Mail,
+    Network, ProviderName, Store,
+};
+
+/// The annotated defaults.
+pub const EXAMPLE: &str = include_str!("../../roost.example.toml");
+
+/// The whole configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// The folder that holds the store.
+    pub data: PathBuf,
+    /// Connections and requests.
+    pub http: Http,
+    /// The embedded store.
+    pub store: Store,
+    /// The head table.
+    pub heads: Heads,
+    /// Rate limits.
+    pub limits: Limits,
+    /// The guest door.
+    pub guest: Guest,
+    /// The chats door.
+    pub chats: Chats,
+    /// Who answers.
+    pub assistant: Assistant,
+    /// Accounts.
+    pub accounts: Accounts,
+    /// Letters.
+    pub mail: Mail,
+    /// Logs.
+    pub log: Log,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            data: PathBuf::from("./roost-data"),
+            http: Http::default(),
+            store: Store::default(),
+            heads: Heads::default(),
+            limits: Limits::default(),
+            guest: Guest::default(),
+            chats: Chats::default(),
+            assistant: Assistant::default(),
+            accounts: Accounts::default(),
+            mail: Mail::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+/// Names of the sections, which are also the first words of the environment's variables.
+const SECTIONS: &[&str] =
+    &["http", "store", "heads", "limits", "guest", "chats", "assistant", "accounts", "mail", "log"];
+
+impl Config {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// One sentence for the operator: what is wrong, where, and what was probably meant.
+    pub fn load(file: Option<&Path>) -> Result<Self, String> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = file {
+            if !file.is_file() {
+                return Err(format!("there is no configuration file {}", file.display()));
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let environment = Env::prefixed("ROOST_").ignore(&["config"]).map(|key| dotted(key.as_str()).into());
+        let config: Self = figment.merge(environment.lowercase(true)).extract().map_err(|error| explain(&error))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks what types cannot.
+    ///
+    /// # Errors
+    /// One sentence for the operator.
+    pub fn check(&self) -> Result<(), String> {
+        let positive = [
+            ("http.connections_max", self.http.connections_max as u64),
+            ("http.streams_max", self.http.streams_max as u64),
+            ("http.heartbeat_s", self.http.heartbeat_s),
+            ("http.head_timeout_s", self.http.head_timeout_s),
+            ("http.body_timeout_s", self.http.body_timeout_s),
+            ("http.write_timeout_s", self.http.write_timeout_s),
+            ("store.readers", self.store.readers as u64),
+            ("store.queue", self.store.queue as u64),
+            ("store.batch_max", self.store.batch_max as u64),
+            ("heads.events_max", self.heads.events_max as u64),
+            ("guest.message_chars_max", self.guest.message_chars_max as u64),
+            ("chats.message_chars_max", self.chats.message_chars_max as u64),
+            ("assistant.runs_max", self.assistant.runs_max as u64),
+        ];
+        if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
+            return Err(format!("{name} must be at least 1"));
+        }
+        if self.http.head_bytes_max < 8192 {
+            return Err("http.head_bytes_max must be at least 8192".to_owned());
+        }
+        if !self.mail.smtp_url.is_empty() && self.mail.from.is_empty() {
+            return Err("mail.from must say who letters come from when mail.smtp_url is set".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether only this machine can connect: what is convenient and not safe in public is on by
+    /// default only then.
+    pub fn is_development(&self) -> bool {
+        self.listen.ip().is_loopback()
+    }
+
+    /// The configuration as a file, with passwords left out.
+    pub fn show(&self) -> String {
+        let mut shown = self.clone();
+        if !shown.mail.smtp_url.is_empty() {
+            shown.mail.smtp_url = "(set, not shown)".to_owned();
+        }
+        toml::to_string(&shown).unwrap_or_else(|error| format!("# {error}\n"))
+    }
+}
+
+/// `store_size_mib_max` is `store.size_mib_max`; what is in no section stays as it is.
+fn dotted(variable: &str) -> String {
+    let variable = variable.to_ascii_lowercase();
+    let in_section = SECTIONS.iter().find_map(|section| {
+        let key = variable.strip_prefix(section)?.strip_prefix('_')?;
+        Some(format!("{section}.{key}"))
+    });
+    in_section.unwrap_or(variable)
+}
+
+fn explain(error: &figment::Error) -> String {
+    let place = error.metadata.as_ref().map_or_else(String::new, |metadata| {
+        let source = metadata.source.as_ref().map_or_else(|| metadata.name.to_string(), ToString::to_string);
+        format!(" (from {source})")
+    });
+    let path = error.path.join(".");
+    match &error.kind {
+        Kind::UnknownField(found, known) => {
+            let name = if path.is_empty() || path.ends_with(found.as_str()) {
+                if path.is_empty() { found.clone() } else { path.clone() }
+            } else {
+                format!("{path}.{found}")
+            };
+            let nearest = known.iter().min_by_key(|option| strsim::damerau_levenshtein(option, found));
+            let near = nearest.filter(|option| strsim::jaro_winkler(option, found) > 0.7);
+            let meant =
+                near.map_or_else(|| format!("known are {}", known.join(", ")), |near| format!("did you mean {near}?"));
+            format!("unknown option {name}{place}: {meant}")
+        }
+        other if path.is_empty() => format!("{other}{place}"),
+        other => format!("option {path}: {other}{place}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_file_holds_every_option_with_its_default() {
+        let example: Config = toml::from_str(EXAMPLE).unwrap();
+        assert_eq!(example, Config::default());
+        let keys = |text: &str| -> std::collections::BTreeSet<String> {
+            let table: toml::Table = toml::from_str(text).unwrap();
+            table
+                .iter()
+                .flat_map(|(name, value)| match value {
+                    toml::Value::Table(section) => section.keys().map(|key| format!("{name}.{key}")).collect(),
+                    _ => vec![name.clone()],
+                })
+                .collect()
+        };
+        assert_eq!(keys(EXAMPLE), keys(&toml::to_string(&Config::default()).unwrap()));
+    }
+
+    #[test]
+    fn variables_name_sections() {
+        for (variable, key) in [
+            ("LISTEN", "listen"),
+            ("STORE_SIZE_MIB_MAX", "store.size_mib_max"),
+            ("LIMITS_ENABLED", "limits.enabled"),
+            ("CHATS_ENFORCE_EXPIRY", "chats.enforce_expiry"),
+        ] {
+            assert_eq!(dotted(variable), key);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The sections of the configuration. What each option means is said once, in
+//! `roost.example.toml`.
+#![expect(missing_docs, reason = "roost.example.toml documents each option, and a test compares the two")]
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! section {
+    ($name:ident { $($key:ident: $type:ty = $default:expr),+ $(,)? }) => {
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name { $(pub $key: $type),+ }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($key: $default),+ }
+            }
+        }
+    };
+}
+
+section!(Http {
+    body_bytes_max: usize = 256 << 10,
+    head_bytes_max: usize = 32 << 10,
+    head_timeout_s: u64 = 30,
+    body_timeout_s: u64 = 15,
+    write_timeout_s: u64 = 30,
+    connections_max: usize = 10_000,
+    streams_max: usize = 5000,
+    streams_per_address_max: usize = 200,
+    heartbeat_s: u64 = 15,
+    drain_s: u64 = 30,
+    trusted_proxies: Vec<Network> = Vec::new(),
+});
+
+section!(Store {
+    durability: Durability = Durability::Full,
+    readers: usize = 2,
+    queue: usize = 4096,
+    queue_wait_ms: u64 = 5000,
+    batch_max: usize = 256,
+    cache_mib: u64 = 32,
+    size_mib_max: u64 = 0,
+    wal_mib: u64 = 64,
+});
+
+section!(Heads { conversations_max: usize = 20_000, events_max: usize = 64, bytes_max: usize = 32 << 10 });
+
+section!(Limits {
+    enabled: bool = true,
+    guest_send_per_minute: u32 = 60,
+    guest_poll_per_minute: u32 = 60,
+    address_per_minute: u32 = 60,
+    staff_per_minute: u32 = 60,
+    auth_per_minute: u32 = 60,
+    chats_per_minute: u32 = 600,
+    keys_max: usize = 100_000,
+});
+
+section!(Guest {
+    allow_weak_keys: AutoBool = AutoBool::Auto,
+    assistant: bool = false,
+    message_chars_max: usize = 1000,
+});
+
+section!(Chats {
+    message_chars_max: usize = 32_000,
+    metadata_bytes_max: usize = 32 << 10,
+    enforce_expiry: bool = true,
+    session_hours: u64 = 24,
+    list_sessions: ListSessions = ListSessions::Auto,
+});
+
+section!(Assistant {
+    provider: ProviderName = ProviderName::Echo,
+    echo_pause_ms: u64 = 0,
+    context_messages: usize = 14,
+    runs_max: usize = 1000,
+    timeout_s: u64 = 120,
+    answer_bytes_max: usize = 256 << 10,
+    checkpoint_ms: u64 = 250,
+});
+
+section!(Accounts { code_minutes: u64 = 10, code_tries_max: u32 = 5, hashes_max: usize = 2 });
+
+section!(Mail { smtp_url: String = String::new(), from: String = String::new() });
+
+section!(Log { format: LogFormat = LogFormat::Pretty, filter: String = "info".to_owned() });
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($word:ident),+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        pub enum $name { $($word),+ }
+    };
+}
+
+words!(Durability { Full, Relaxed });
+words!(ListSessions { Auto, Public, Key, Closed });
+words!(ProviderName { Echo, None });
+words!(LogFormat { Pretty, Json });
+
+/// `"auto"`, `true` or `false`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AutoBool {
+    Auto,
+    Always(bool),
+}
+
+impl AutoBool {
+    /// The choice, where `auto` means the argument.
+    pub fn or(self, auto: bool) -> bool {
+        match self {
+            Self::Auto => auto,
+            Self::Always(choice) => choice,
+        }
+    }
+}
+
+impl Serialize for AutoBool {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Always(choice) => serializer.serialize_bool(*choice),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for AutoBool {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Either {
+            Choice(bool),
+            Word(String),
+        }
+        match Either::deserialize(deserializer)? {
+            Either::Choice(choice) => Ok(Self::Always(choice)),
+            Either::Word(word) if word == "auto" => Ok(Self::Auto),
+            Either::Word(word) => Err(serde::de::Error::custom(format!("{word:?} is not \"auto\", true or false"))),
+        }
+    }
+}
+
+/// An address, or all addresses that share its first bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
+impl Network {
+    /// Whether the network holds that address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let differ = network.to_bits() ^ address.to_bits();
+                u32::from(self.bits) <= differ.leading_zeros()
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let differ = network.to_bits() ^ address.to_bits();
+                u32::from(self.bits) <= differ.leading_zeros()
+            }
+            _ => false,
+        }
+    }
+}
+
+impl std::str::FromStr for Network {
+    type Err = String;
+
+    fn from_str(raw: &str) -> Result<Self, String> {
+        let wrong = || format!("{raw:?} is neither an address nor a network like 10.0.0.0/8");
+        let (address, bits) = raw.split_once('/').map_or((raw, None), |(address, bits)| (address, Some(bits)));
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let width = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(width), |bits| bits.parse().map_err(|_| wrong()))?;
+        if bits > width { Err(wrong()) } else { Ok(Self { address, bits }) }
+    }
+}
+
+impl Serialize for Network {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{}/{}", self.address, self.bits))
+    }
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_holds_its_addresses() {
+        let network: Network = "10.1.0.0/16".parse().unwrap();
+        assert!(network.contains("10.1.200.3".parse().unwrap()));
+        assert!(!network.contains("10.2.0.1".parse().unwrap()));
+        assert!(!network.contains("::1".parse().unwrap()));
+        let one: Network = "::1".parse().unwrap();
+        assert!(one.contains("::1".parse().unwrap()) && !one.contains("::2".parse().unwrap()));
+        for wrong in ["", "10.0.0.0/33", "10.0.0/8", "x/8"] {
+            assert!(wrong.parse::<Network>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Taking typed fields out of an object, with every field that is wrong in one answer.
+//!
+//! A field error is data ([`FieldError`]); each door words it.
+
+use serde_json::Value;
+
+use super::body::Object;
+use crate::domain::{Email, Json, MessageText, TextError, Timestamp};
+use crate::error::{Error, FieldError, Result, Rule};
+
+/// An object that is being read.
+#[derive(Debug, Default)]
+pub struct Fields {
+    object: Object,
+    errors: Vec<FieldError>,
+}
+
+impl From<Object> for Fields {
+    fn from(object: Object) -> Self {
+        Self { object, errors: Vec::new() }
+    }
+}
+
+impl Fields {
+    /// The fields of a query string; what cannot be decoded is left out.
+    pub fn of_query(query: Option<&str>) -> Self {
+        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query.unwrap_or_default()).unwrap_or_default();
+        let members = pairs.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+        Object { members, is_form: true }.into()
+    }
+
+    /// Adds an error that only the caller could notice.
+    pub fn wrong(&mut self, field: &'static str, rule: Rule) {
+        self.errors.push(FieldError { field, rule });
+    }
+
+    /// Whether the field is there at all, null or not.
+    pub fn has(&self, field: &str) -> bool {
+        self.object.members.contains_key(field)
+    }
+
+    /// The raw value, taken out; `None` when it is missing or null.
+    pub fn value(&mut self, field: &str) -> Option<Value> {
+        self.object.members.remove(field).filter(|value| !value.is_null())
+    }
+
+    /// A string of at most `chars_max` characters, trimmed; `None` when it is missing, null or
+    /// blank. Anything but a string is refused, not converted.
+    pub fn optional(&mut self, field: &'static str, chars_max: usize) -> Option<String> {
+        match self.value(field)? {
+            Value::String(text) => {
+                let text = text.trim();
+                if text.contains('\0') {
+                    self.wrong(field, Rule::NoNul);
+                    return None;
+                }
+                if text.chars().count() > chars_max {
+                    self.wrong(field, Rule::CharsMax(chars_max));
+                    return None;
+                }
+                (!text.is_empty()).then(|| text.to_owned())
+            }
+            _ => {
+                self.wrong(field, Rule::String);
+                None
+            }
+        }
+    }
+
+    /// As [`Fields::optional`], but it has to be there and not blank. When it is not, the result
+    /// is empty and the error is noted.
+    pub fn required(&mut self, field: &'static str, chars_max: usize) -> String {
+        let (there, before) = (self.object.members.get(field).cloned(), self.errors.len());
+        let taken = self.optional(field, chars_max);
+        if taken.is_none() && self.errors.len() == before {
+            let rule = match there {
+                None => Rule::Required,
+                Some(Value::Null) => Rule::NotNull,
+                Some(_) => Rule::NotBlank,
+            };
+            self.wrong(field, rule);
+        }
+        taken.unwrap_or_default()
+    }
+
+    /// A message's text; see [`MessageText::parse`].
+    pub fn text(&mut self, field: &'static str, chars_max: usize) -> Option<MessageText> {
+        let rule = match self.object.members.remove(field) {
+            Some(Value::String(raw)) => match MessageText::parse(&raw, chars_max) {
+                Ok(text) => return Some(text),
+                Err(TextError::Empty) => Rule::NotBlank,
+                Err(TextError::TooLong { max }) => Rule::CharsMax(max),
+            },
+            None => Rule::Required,
+            Some(Value::Null) => Rule::NotNull,
+            Some(_) => Rule::String,
+        };
+        self.wrong(field, rule);
+        None
+    }
+
+    /// An e-mail address.
+    pub fn email(&mut self, field: &'static str) -> Option<Email> {
+        let raw = self.optional(field, Email::CHARS_MAX)?;
+        let email = Email::parse(&raw);
+        if email.is_none() {
+            self.wrong(field, Rule::Email);
+        }
+        email
+    }
+
+    /// A date and time.
+    pub fn instant(&mut self, field: &'static str) -> Option<Timestamp> {
+        let at = match self.value(field)? {
+            Value::String(raw) => Timestamp::parse(&raw),
+            _ => None,
+        };
+        if at.is_none() {
+            self.wrong(field, Rule::DateTime);
+        }
+        at
+    }
+
+    /// True or false; the words and digits that Django REST framework takes, too.
+    pub fn boolean(&mut self, field: &'static str) -> Option<bool> {
+        let choice = match self.value(field)? {
+            Value::Bool(choice) => Some(choice),
+            Value::Number(number) => match number.as_i64() {
+                Some(0) => Some(false),
+                Some(1) => Some(true),
+                _ => None,
+            },
+            Value::String(word) => match word.trim().to_ascii_lowercase().as_str() {
+                "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
+                "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        };
+        if choice.is_none() {
+            self.wrong(field, Rule::Boolean);
+        }
+        choice
+    }
+
+    /// A JSON value that passes through, of at most `bytes_max` bytes. In a form it is the text of
+    /// one.
+    pub fn json(&mut self, field: &'static str, bytes_max: usize) -> Option<Json> {
+        let value = match self.value(field)? {
+            Value::String(text) if self.object.is_form => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+            value => value,
+        };
+        let text = value.to_string();
+        if text.len() > bytes_max {
+            self.wrong(field, Rule::BytesMax(bytes_max));
+            return None;
+        }
+        Some(Json(text))
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// `Invalid` with everything that was wrong.
+    pub fn finish(self) -> Result<()> {
+        if self.errors.is_empty() { Ok(()) } else { Err(Error::Invalid(self.errors)) }
+    }
+}

@@ -1,0 +1,51 @@
+//! The plumbing that every door shares and that knows none of them: connections, the request's
+//! frame, bodies, fields, streams.
+
+pub mod address;
+pub mod body;
+pub mod fields;
+pub mod frame;
+pub mod json;
+pub mod server;
+pub mod sse;
+pub mod streams;
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config;
+use crate::telemetry::Metrics;
+
+/// What the plumbing stands on.
+pub struct Web {
+    /// The section `http` of the configuration.
+    pub config: config::Http,
+    /// Where requests are counted.
+    pub metrics: Metrics,
+    /// Where trace ids come from.
+    pub clock: Clock,
+    /// Long polls and event streams under way.
+    pub streams: streams::Streams,
+}
+
+/// A shared [`Web`].
+pub type SharedWeb = Arc<Web>;
+
+impl Web {
+    /// The plumbing for that configuration.
+    pub fn new(config: config::Http, clock: Clock) -> SharedWeb {
+        let streams = streams::Streams::new(config.streams_max, config.streams_per_address_max);
+        Arc::new(Self { config, metrics: Metrics::default(), clock, streams })
+    }
+
+    /// Over how long the closing of long connections is spread on the way down: a third of the
+    /// drain, which leaves the rest of it for what they hold.
+    pub fn drain_spread(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(self.config.drain_s) / 3
+    }
+
+    /// How often an event stream sends a comment.
+    pub fn heartbeat(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(self.config.heartbeat_s)
+    }
+}

@@ -1,0 +1,91 @@
+//! Server-sent events: frames, headers, heartbeats.
+//!
+//! Source: the HTML standard, "Server-sent events"; the headers keep proxies from holding frames
+//! back (`X-Accel-Buffering` is nginx's).
+
+use std::fmt::Write as _;
+use std::future::Future;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::{Stream, StreamExt};
+
+use super::json::Never;
+use super::streams::Place;
+use crate::telemetry::Counted;
+
+/// One frame.
+#[derive(Clone, Debug, Default)]
+pub struct Frame<'a> {
+    /// The cursor behind this frame.
+    pub id: Option<i64>,
+    /// What kind of event; `message` when absent.
+    pub event: Option<&'a str>,
+    /// The data, without line breaks.
+    pub data: &'a str,
+}
+
+impl Frame<'_> {
+    /// The frame as it goes over the wire.
+    pub fn bytes(&self) -> Bytes {
+        debug_assert!(!self.data.contains(['\n', '\r']), "a line break would end the frame early");
+        let mut frame = String::with_capacity(self.data.len() + 64);
+        if let Some(event) = self.event {
+            let _ = writeln!(frame, "event: {event}");
+        }
+        if let Some(id) = self.id {
+            let _ = writeln!(frame, "id: {id}");
+        }
+        let _ = write!(frame, "data: {}\n\n", self.data);
+        Bytes::from(frame)
+    }
+}
+
+/// The first bytes of a stream that clients reconnect to: how long they should wait before.
+pub fn retry(wait: Duration) -> Bytes {
+    Bytes::from(format!("retry: {}\n\n", wait.as_millis()))
+}
+
+/// An answer that is a stream of events: with a comment whenever nothing else was sent for
+/// `heartbeat`, and ended at its turn when the server goes down.
+pub fn response<S>(frames: S, place: Place, counted: Counted, heartbeat: Duration, spread: Duration) -> Response
+where
+    S: Stream<Item = Bytes> + Send + 'static,
+{
+    let frames = beating(frames, heartbeat);
+    let until = async move {
+        place.closed(spread).await;
+        drop((place, counted));
+    };
+    let body = Body::from_stream(until_done(frames, until));
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
+        (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    (headers, body).into_response()
+}
+
+fn beating<S>(frames: S, heartbeat: Duration) -> impl Stream<Item = Bytes> + Send
+where
+    S: Stream<Item = Bytes> + Send + 'static,
+{
+    futures_util::stream::unfold(Box::pin(frames), move |mut frames| async move {
+        match tokio::time::timeout(heartbeat, frames.next()).await {
+            Ok(Some(frame)) => Some((frame, frames)),
+            Ok(None) => None,
+            Err(_) => Some((Bytes::from_static(b": still here\n\n"), frames)),
+        }
+    })
+}
+
+/// The stream, ended early when `until` resolves; `until` lives as long as the stream does.
+fn until_done<S, F>(frames: S, until: F) -> impl Stream<Item = Never<Bytes>> + Send
+where
+    S: Stream<Item = Bytes> + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    frames.map(Ok).take_until(until)
+}

@@ -1,0 +1,281 @@
+//! One conversation in memory: its head, its last events, and a bell for those who wait.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::domain::{Conversation, ConversationId, ConversationState, Event, EventBody, EventId, Head, Message, fold};
+
+/// What a channel knows of the events after a cursor.
+#[derive(Clone, Debug)]
+pub enum Since {
+    /// There are none.
+    Nothing,
+    /// These, and no others.
+    Events(Vec<Event>),
+    /// There are some, and they are older than what is held here: ask the store.
+    Older,
+    /// The channel has not been loaded, or has noticed a hole.
+    Unloaded,
+    /// The conversation was removed.
+    Gone,
+}
+
+/// How much of a conversation's end is held: a bound on events and one on their text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keep {
+    pub events: usize,
+    pub bytes: usize,
+}
+
+/// A conversation in memory. Everything that is read here equals what the store would answer as of
+/// the last announced commit.
+#[derive(Debug)]
+pub struct Channel {
+    id: ConversationId,
+    keep: Keep,
+    held: Mutex<Held>,
+    /// Counts changes; who waits sees it move.
+    bell: watch::Sender<u64>,
+    pub(super) used: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    /// `None`: not loaded, `events` are what was announced meanwhile.
+    loaded: Option<Loaded>,
+    events: VecDeque<Event>,
+    bytes: usize,
+    gone: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Loaded {
+    base: Arc<Conversation>,
+    state: Arc<ConversationState>,
+    head: Head,
+    /// `events` holds everything after this cursor.
+    complete_after: EventId,
+}
+
+impl Channel {
+    pub(super) fn new(id: ConversationId, keep: Keep) -> Self {
+        Self { id, keep, held: Mutex::default(), bell: watch::Sender::new(0), used: AtomicU64::new(0) }
+    }
+
+    /// The conversation's number.
+    pub fn id(&self) -> ConversationId {
+        self.id
+    }
+
+    /// A receiver that sees every change from now on.
+    pub fn listen(&self) -> watch::Receiver<u64> {
+        self.bell.subscribe()
+    }
+
+    /// How many wait or follow.
+    pub fn listeners(&self) -> usize {
+        self.bell.receiver_count()
+    }
+
+    /// The conversation as of the last announced commit; `None` when the channel is not loaded or
+    /// the conversation is gone. Its clocks (`last_activity_at`, `updated_at`) are those of the
+    /// last event.
+    pub fn conversation(&self) -> Option<Conversation> {
+        let held = self.lock();
+        let loaded = held.loaded.as_ref().filter(|_| !held.gone)?;
+        let mut conversation = (*loaded.base).clone();
+        conversation.state = (*loaded.state).clone();
+        conversation.head = loaded.head;
+        if let Some(last) = held.events.back() {
+            conversation.last_activity_at = conversation.last_activity_at.max(last.at);
+            conversation.updated_at = conversation.updated_at.max(last.at);
+        }
+        Some(conversation)
+    }
+
+    /// The state alone, without a copy.
+    pub fn state(&self) -> Option<Arc<ConversationState>> {
+        let held = self.lock();
+        held.loaded.as_ref().filter(|_| !held.gone).map(|loaded| Arc::clone(&loaded.state))
+    }
+
+    /// The end of the log; `None` when not loaded.
+    pub fn head(&self) -> Option<Head> {
+        self.lock().loaded.as_ref().map(|loaded| loaded.head)
+    }
+
+    /// The events after a cursor, as far as they are known here.
+    pub fn since(&self, cursor: EventId) -> Since {
+        let held = self.lock();
+        match held.look(cursor) {
+            Look::At(start) => Since::Events(held.events.range(start..).cloned().collect()),
+            Look::Other(since) => since,
+        }
+    }
+
+    /// The visible messages after a cursor; `None` when the store has to be asked.
+    pub fn messages_since(&self, cursor: EventId) -> Option<Vec<Arc<Message>>> {
+        let held = self.lock();
+        if held.gone {
+            return None;
+        }
+        if held.loaded.as_ref()?.head.message_id <= cursor {
+            return Some(Vec::new());
+        }
+        match held.look(cursor) {
+            Look::At(start) => {
+                let mut messages = Vec::with_capacity(held.events.len() - start);
+                fold(&mut messages, held.events.range(start..));
+                Some(messages)
+            }
+            Look::Other(Since::Nothing) => Some(Vec::new()),
+            Look::Other(_) => None,
+        }
+    }
+
+    /// Whether a message after the cursor is known to be there; `None` when not loaded.
+    pub fn has_message_after(&self, cursor: EventId) -> Option<bool> {
+        let held = self.lock();
+        held.loaded.as_ref().map(|loaded| loaded.head.message_id > cursor)
+    }
+
+    /// Takes over what the store holds: the conversation with its last events. What was announced
+    /// while the store was read is applied on top.
+    pub fn load(&self, conversation: Conversation, events: Vec<Event>, complete_after: EventId) {
+        let mut held = self.lock();
+        if held.gone || held.loaded.as_ref().is_some_and(|loaded| loaded.head.seq >= conversation.head.seq) {
+            return;
+        }
+        let announced = std::mem::take(&mut held.events);
+        held.bytes = events.iter().map(weight).sum();
+        held.events = events.into();
+        held.loaded = Some(Loaded {
+            state: Arc::new(conversation.state.clone()),
+            head: conversation.head,
+            base: Arc::new(conversation),
+            complete_after,
+        });
+        for event in announced {
+            held.apply(event, self.keep);
+        }
+        held.trim(self.keep);
+        drop(held);
+        self.ring();
+    }
+
+    pub(super) fn announce(&self, event: Event) {
+        self.lock().apply(event, self.keep);
+        self.ring();
+    }
+
+    pub(super) fn remove(&self) {
+        let mut held = self.lock();
+        *held = Held { gone: true, ..Held::default() };
+        drop(held);
+        self.ring();
+    }
+
+    fn ring(&self) {
+        self.bell.send_modify(|changes| *changes += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        // A panic while it was held can have left at worst a hole, which is noticed by number.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Look {
+    At(usize),
+    Other(Since),
+}
+
+impl Held {
+    fn look(&self, cursor: EventId) -> Look {
+        let Some(loaded) = &self.loaded else {
+            return Look::Other(if self.gone { Since::Gone } else { Since::Unloaded });
+        };
+        if loaded.head.event_id <= cursor {
+            Look::Other(Since::Nothing)
+        } else if cursor < loaded.complete_after {
+            Look::Other(Since::Older)
+        } else {
+            Look::At(self.events.partition_point(|event| event.id <= cursor))
+        }
+    }
+
+    fn apply(&mut self, event: Event, keep: Keep) {
+        if self.gone {
+            return;
+        }
+        if let Some(loaded) = &mut self.loaded {
+            if event.seq <= loaded.head.seq {
+                return;
+            }
+            if event.seq == loaded.head.seq + 1 {
+                loaded.advance(&event);
+            } else {
+                // A hole: what is held here is not to be trusted until it is loaded again.
+                self.loaded = None;
+                self.events.clear();
+                self.bytes = 0;
+            }
+        }
+        self.bytes += weight(&event);
+        self.events.push_back(event);
+        self.trim(keep);
+    }
+
+    fn trim(&mut self, keep: Keep) {
+        while self.events.len() > keep.events || self.bytes > keep.bytes {
+            let Some(oldest) = self.events.pop_front() else { return };
+            self.bytes -= weight(&oldest);
+            if let Some(loaded) = &mut self.loaded {
+                loaded.complete_after = oldest.id;
+            }
+        }
+    }
+}
+
+impl Loaded {
+    fn advance(&mut self, event: &Event) {
+        self.head.seq = event.seq;
+        self.head.event_id = event.id;
+        match &event.body {
+            EventBody::MessageAdded(_) | EventBody::MessageGone => {
+                self.head.message_id = event.id;
+                self.head.message_at = Some(event.at);
+            }
+            EventBody::StateChanged { state, .. } => self.state = Arc::clone(state),
+            EventBody::MessageDeleted { .. } => {}
+        }
+    }
+}
+
+/// Roughly what an event costs to hold, in bytes.
+fn weight(event: &Event) -> usize {
+    const FIXED: usize = 256;
+    FIXED
+        + match &event.body {
+            EventBody::MessageAdded(message) => {
+                message.text.len() + message.metadata.as_ref().map_or(0, |json| json.0.len())
+            }
+            EventBody::StateChanged { state, .. } => state.metadata.0.len(),
+            EventBody::MessageGone | EventBody::MessageDeleted { .. } => 0,
+        }
+}
+
+impl Channel {
+    pub(super) fn touch(&self, tick: u64) {
+        self.used.store(tick, Ordering::Relaxed);
+    }
+
+    /// The name by which the hub's directory knows this conversation.
+    pub(super) fn name(&self) -> Option<(crate::domain::ConversationKind, String)> {
+        let held = self.lock();
+        held.loaded.as_ref().map(|loaded| (loaded.base.kind, loaded.base.key.clone()))
+    }
+}

@@ -1,0 +1,105 @@
+//! Running the system: listener, signals, and the way down.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::http::server;
+use crate::store::sqlite::DataDir;
+
+/// Serves until a signal, then drains.
+///
+/// # Errors
+/// `Internal` with a sentence for the operator when it cannot start.
+pub async fn run(config: Config) -> Result<()> {
+    raise_descriptor_limit();
+    let dir = DataDir::prepare(&config.data)?;
+    let _held = dir.lock()?;
+    let listener = listen(&config).await?;
+    let app = App::open(&config, Clock::system()).await?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
+    announce(&config, &listener, &app)?;
+    let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
+    let serving = server::serve(listener, app.router.clone(), Arc::clone(&app.web), stop.clone(), abandon.clone());
+    let serving = tokio::spawn(serving);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    drain(&app, &config, stop, abandon, serving).await;
+    Ok(())
+}
+
+async fn listen(config: &Config) -> Result<TcpListener> {
+    TcpListener::bind(config.listen).await.map_err(|error| {
+        Error::internal(format!("{} cannot be listened on: {error}; choose another --listen", config.listen))
+    })
+}
+
+/// No new requests; answers under way finish; long connections end one after another; what is left
+/// when the time is up is ended.
+async fn drain(
+    app: &App,
+    config: &Config,
+    stop: CancellationToken,
+    abandon: CancellationToken,
+    serving: tokio::task::JoinHandle<()>,
+) {
+    tracing::info!(streams = app.web.streams.len(), answers = app.chat.runs_under_way(), "draining");
+    app.start_draining();
+    stop.cancel();
+    app.chat.run_tasks().close();
+    let finish = async {
+        let _ = serving.await;
+        app.chat.run_tasks().wait().await;
+    };
+    if tokio::time::timeout(Duration::from_secs(config.http.drain_s), finish).await.is_err() {
+        tracing::warn!("the drain's time is up: what is left is ended; what had arrived of answers is kept");
+        abandon.cancel();
+        app.chat.stop_all_answers();
+        let _ = tokio::time::timeout(Duration::from_secs(2), app.chat.run_tasks().wait()).await;
+    }
+    tracing::info!("stopped");
+}
+
+/// A few lines on standard output: where, what, and what to open.
+fn announce(config: &Config, listener: &TcpListener, app: &App) -> Result<()> {
+    let address = listener.local_addr().map_err(Error::internal)?;
+    let assistant = app.chat.assistant().unwrap_or("nobody (assistant.provider is none)");
+    let mut out = std::io::stdout().lock();
+    let said = writeln!(
+        out,
+        "roost {version} listens on http://{address}\n\
+         data       {data}\n\
+         assistant  {assistant}\n\
+         open       http://{address}/docs",
+        version = env!("CARGO_PKG_VERSION"),
+        data = config.data.display(),
+    );
+    // A closed standard output is no reason not to serve.
+    let _ = said.and_then(|()| out.flush());
+    if !config.is_development() {
+        tracing::warn!("listening beyond this machine over plain HTTP: put a TLS proxy in front");
+    }
+    Ok(())
+}
+
+/// Every connection is a descriptor, and the usual soft limit of 1024 is below what one process
+/// can well hold.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let now = getrlimit(Resource::Nofile);
+    let most = Rlimit { current: now.maximum, maximum: now.maximum };
+    if setrlimit(Resource::Nofile, most).is_err() {
+        tracing::debug!("the limit of open files stays as it is");
+    }
+}

@@ -1,0 +1,3 @@
+//! The guest door, from the outside.
+
+mod journey;

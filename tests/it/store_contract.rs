@@ -1,0 +1,157 @@
+//! The persistence contract: what every engine does, method by method. The tests know
+//! [`SharedStore`] and [`Listener`](roost::store::Listener) only, so that an engine passes them by
+//! being listed in [`engines`].
+
+mod accounts;
+mod conversations;
+mod messages;
+mod retries;
+mod runs;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use roost::domain::{Conversation, ConversationId, Event, EventId, Message, User};
+use roost::store::sqlite::{DataDir, SqliteOptions};
+use roost::store::{Listener, NewConversation, NewMessage, SharedStore, SqliteStore};
+
+use crate::support::store::{Recorder, at, everything, from_guest, live_chat, staff};
+use crate::support::temp::TempDir;
+
+/// The engines that have to pass: one line each.
+fn engines() -> Vec<Box<dyn Engine>> {
+    vec![Box::new(Embedded { folder: TempDir::new(), open: None })]
+}
+
+/// An empty store of some kind that can be closed and opened again.
+#[async_trait]
+trait Engine: Send {
+    /// For the report of a test that fails.
+    fn name(&self) -> &'static str;
+
+    async fn open(&mut self, listener: Arc<dyn Listener>) -> SharedStore;
+
+    /// Called when nothing else holds the store any more.
+    async fn close(&mut self);
+}
+
+/// SQLite in a temporary folder.
+struct Embedded {
+    folder: TempDir,
+    open: Option<Arc<SqliteStore>>,
+}
+
+#[async_trait]
+impl Engine for Embedded {
+    fn name(&self) -> &'static str {
+        "sqlite"
+    }
+
+    async fn open(&mut self, listener: Arc<dyn Listener>) -> SharedStore {
+        let dir = DataDir::prepare(self.folder.path()).unwrap();
+        // What an fsync is for is shown elsewhere; here it would only cost time in every test.
+        let options = SqliteOptions { fsync: false, ..SqliteOptions::default() };
+        let store = Arc::new(SqliteStore::open(&dir, &options, listener, at(0)).unwrap());
+        self.open = Some(Arc::clone(&store));
+        store
+    }
+
+    async fn close(&mut self) {
+        let store = self.open.take().and_then(Arc::into_inner).expect("a test still holds the store");
+        store.close();
+    }
+}
+
+/// A store on the workbench: one engine, what it announced, and the gestures that every test makes.
+struct Bench {
+    engine: Box<dyn Engine>,
+    store: SharedStore,
+    heard: Arc<Recorder>,
+    label: Label,
+}
+
+/// Says on which engine a test failed.
+struct Label(&'static str);
+
+impl Drop for Label {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("engine: {}", self.0);
+        }
+    }
+}
+
+/// A fresh store of each engine.
+async fn benches() -> Vec<Bench> {
+    let mut benches = Vec::new();
+    for mut engine in engines() {
+        let heard = Arc::new(Recorder::default());
+        let store = engine.open(Arc::clone(&heard) as Arc<dyn Listener>).await;
+        let label = Label(engine.name());
+        benches.push(Bench { engine, store, heard, label });
+    }
+    benches
+}
+
+impl Bench {
+    /// Closes the store and opens it again, as a restart does. The listener hears on.
+    async fn reopen(self) -> Self {
+        let Self { mut engine, store, heard, label } = self;
+        drop(store);
+        engine.close().await;
+        let store = engine.open(Arc::clone(&heard) as Arc<dyn Listener>).await;
+        Self { engine, store, heard, label }
+    }
+
+    async fn add(&self, new: NewConversation) -> Conversation {
+        self.store.create_conversation(new).await.unwrap()
+    }
+
+    async fn chat(&self, key: &str) -> Conversation {
+        self.add(live_chat(key)).await
+    }
+
+    async fn append(&self, new: NewMessage) -> Arc<Message> {
+        self.store.append(new).await.unwrap().message
+    }
+
+    async fn say(&self, chat: &Conversation, text: &str) -> Arc<Message> {
+        self.append(from_guest(chat.id, text)).await
+    }
+
+    async fn staff(&self, name: &str) -> User {
+        self.store.add_user(staff(name)).await.unwrap()
+    }
+
+    /// The conversation as it stands now.
+    async fn now(&self, chat: &Conversation) -> Conversation {
+        self.store.tail(chat.id, 0).await.unwrap().expect("the conversation is there").conversation
+    }
+
+    async fn messages(&self, chat: ConversationId) -> Vec<Arc<Message>> {
+        self.store.messages(chat, everything()).await.unwrap()
+    }
+
+    /// The whole log.
+    async fn log(&self, chat: &Conversation) -> Vec<Event> {
+        self.store.events(chat.id, EventId::START, 100_000).await.unwrap()
+    }
+}
+
+/// A store method without a contract test does not exist.
+#[test]
+fn every_method_of_the_contract_is_tested_here() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let contract = fs::read_to_string(root.join("src/store/mod.rs")).unwrap();
+    let tests: String = fs::read_dir(root.join("tests/it/store_contract"))
+        .unwrap()
+        .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    let (_, methods) = contract.split_once("pub trait Store:").unwrap();
+    let methods: Vec<_> = methods.split("async fn ").skip(1).map(|method| method.split_once('(').unwrap().0).collect();
+    assert!(methods.len() > 30, "the trait is not read rightly any more: {methods:?}");
+    let untested: Vec<_> = methods.iter().filter(|name| !tests.contains(&format!("store.{name}("))).collect();
+    assert!(untested.is_empty(), "methods without a test: {untested:?}");
+}
