@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::load::{Latencies, latencies};
 use crate::error::{Error, Result};
@@ -40,6 +40,31 @@ fn file_system_of<'m>(folder: &Path, mounts: &'m str) -> Option<&'m str> {
     held.filter(|(at, _)| folder.starts_with(at)).max_by_key(|(at, _)| at.len()).map(|(_, kind)| kind)
 }
 
+/// The kernel's count of processor time as a duration.
+pub fn ticks(ticks: u64) -> Duration {
+    Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second().max(1) as f64)
+}
+
+/// How long all processors together were busy since the machine started, and how much time they
+/// had.
+///
+/// # Errors
+/// Where the kernel does not tell.
+pub fn processors() -> Result<(Duration, Duration)> {
+    let stat = fs::read_to_string("/proc/stat").map_err(Error::internal)?;
+    let (busy, all) = busy_of_all(&stat).ok_or_else(|| Error::internal("/proc/stat is not understood"))?;
+    Ok((ticks(busy), ticks(all)))
+}
+
+/// The first line's user, nice, system, idle, waiting for I/O, interrupts, soft interrupts, stolen.
+fn busy_of_all(stat: &str) -> Option<(u64, u64)> {
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().take(8);
+    let fields = fields.map(str::parse).collect::<std::result::Result<Vec<u64>, _>>().ok()?;
+    let idle = fields.get(3)? + fields.get(4)?;
+    let all = fields.iter().sum::<u64>();
+    Some((all - idle, all))
+}
+
 /// How long the disk itself takes to make 64 KiB durable, in microseconds: about what a commit of
 /// a full batch writes, over and over in a file that does not grow, as the write-ahead log does.
 ///
@@ -73,6 +98,13 @@ pub fn measure_fsync(folder: &Path) -> Result<Latencies> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_processors_time_is_read_from_proc() {
+        let stat = "cpu  10 1 20 300 7 2 3 4 5 6\ncpu0 5 0 10 150 3 1 1 2 2 3\n";
+        assert_eq!(busy_of_all(stat), Some((40, 347)));
+        assert!(processors().is_ok());
+    }
 
     #[test]
     fn the_file_system_is_that_of_the_innermost_mount() {

@@ -8,7 +8,7 @@ use super::client::{Client, get};
 use super::load::{Dice, Latencies, Leg, Script, drive, latencies};
 use super::preload::{self, Preloaded};
 use super::server::{Memory, Process, Server};
-use super::{Options, Profile, scripts};
+use super::{Options, Profile, machine, scripts};
 use crate::clock::Clock;
 use crate::domain::{ConversationId, ConversationKind};
 use crate::error::{Error, Result};
@@ -36,19 +36,35 @@ pub struct Track {
     pub server_cpu: Option<Duration>,
     /// The load generator's.
     pub own_cpu: Duration,
+    /// All processors' time, and how much of it went to others than the server and the generator.
+    pub machine: Duration,
+    /// See `machine`.
+    pub elsewhere: Duration,
 }
 
 impl Track {
     fn new(server: Option<Process>) -> Self {
-        let server_cpu = server.map(|_| Duration::ZERO);
-        Self { rates: Vec::new(), latencies: latencies(), done: 0, server_cpu, own_cpu: Duration::ZERO }
+        Self {
+            rates: Vec::new(),
+            latencies: latencies(),
+            done: 0,
+            server_cpu: server.map(|_| Duration::ZERO),
+            own_cpu: Duration::ZERO,
+            machine: Duration::ZERO,
+            elsewhere: Duration::ZERO,
+        }
     }
 
-    fn add(&mut self, leg: &Leg) {
+    fn add(&mut self, leg: &Leg, before: &Spent, after: &Spent) {
         self.rates.push(leg.rate());
         self.done += leg.requests;
         // Both histograms have the same bounds.
         let _ = self.latencies.add(&leg.latencies);
+        let [server, own, busy, machine] = std::array::from_fn(|of| after.0[of].saturating_sub(before.0[of]));
+        self.server_cpu = self.server_cpu.map(|sum| sum + server);
+        self.own_cpu += own;
+        self.machine += machine;
+        self.elsewhere += busy.saturating_sub(server + own);
     }
 }
 
@@ -65,6 +81,17 @@ pub struct HttpFigures {
     pub memory: Option<Memory>,
     /// Messages that were stored before, and how many a second.
     pub preload: (usize, f64),
+}
+
+impl HttpFigures {
+    /// Which share of the machine others took while this was measured, if the server's is known.
+    pub fn elsewhere(&self) -> Option<f64> {
+        self.own.server_cpu?;
+        let tracks = [Some(&self.own), Some(&self.livez), self.store.as_ref()];
+        let sum =
+            |of: fn(&Track) -> Duration| tracks.iter().flatten().map(|track| of(track).as_secs_f64()).sum::<f64>();
+        Some(sum(|track| track.elsewhere) / sum(|track| track.machine).max(f64::MIN_POSITIVE))
+    }
 }
 
 /// Measures a profile that sends requests.
@@ -113,7 +140,7 @@ async fn rounds(options: &Options, server: &Server, script: Script, bare: Option
     let mut figures = HttpFigures {
         own: Track::new(server.process),
         livez: Track::new(server.process),
-        store: bare.is_some().then(|| Track::new(None)),
+        store: bare.is_some().then(|| Track::new(server.process)),
         memory: None,
         preload: (0, 0.0),
     };
@@ -123,7 +150,9 @@ async fn rounds(options: &Options, server: &Server, script: Script, bare: Option
         leg(server, &own, clients, span, &mut figures.own).await?;
         leg(server, &livez, clients, span, &mut figures.livez).await?;
         if let (Some(bare), Some(track)) = (bare.as_deref_mut(), &mut figures.store) {
-            track.add(&bare.append(span)?);
+            let before = Spent::until_now(server.process)?;
+            let leg = bare.append(span)?;
+            track.add(&leg, &before, &Spent::until_now(server.process)?);
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -131,17 +160,23 @@ async fn rounds(options: &Options, server: &Server, script: Script, bare: Option
 }
 
 async fn leg(server: &Server, script: &Arc<Script>, clients: usize, span: Duration, track: &mut Track) -> Result<()> {
-    let cost = || Ok::<_, Error>((server.process.map(Process::cpu).transpose()?, Process::own().cpu()?));
-    let (server_before, own_before) = cost()?;
+    let before = Spent::until_now(server.process)?;
     let leg = drive(server.address, script, clients, span).await?;
-    let (server_after, own_after) = cost()?;
-    track.add(&leg);
-    track.own_cpu += own_after.saturating_sub(own_before);
-    if let (Some(total), Some(before), Some(after)) = (&mut track.server_cpu, server_before, server_after) {
-        *total += after.saturating_sub(before);
-    }
+    track.add(&leg, &before, &Spent::until_now(server.process)?);
     tokio::time::sleep(PAUSE).await;
     Ok(())
+}
+
+/// Processor time so far: the server's, this process's, what all processors were busy, and all
+/// they had.
+struct Spent([Duration; 4]);
+
+impl Spent {
+    fn until_now(server: Option<Process>) -> Result<Self> {
+        let server = server.map_or(Ok(Duration::ZERO), Process::cpu)?;
+        let (busy, all) = machine::processors()?;
+        Ok(Self([server, Process::own().cpu()?, busy, all]))
+    }
 }
 
 fn fill(profile: Profile, data: &Path, clock: &Clock, sessions: usize, rows: usize) -> Result<Preloaded> {

@@ -60,9 +60,14 @@ impl fmt::Display for Report {
         writeln!(f, "\nfsync of 64 KiB on this disk: p50 {} ms, p99 {} ms", fsync(0.5), fsync(0.99))?;
         for (profile, entry) in &self.entries {
             match entry {
-                Entry::Http(figures) if figures.preload.0 > 0 => {
+                Entry::Http(figures) => {
                     let (rows, rate) = figures.preload;
-                    writeln!(f, "{}: {rows} messages stored before, {rate:.0} a second", profile.name())?;
+                    if rows > 0 {
+                        writeln!(f, "{}: {rows} messages were stored before, {rate:.0} a second", profile.name())?;
+                    }
+                    if let Some(share) = figures.elsewhere() {
+                        writeln!(f, "{}: others took {:.0} % of the processors", profile.name(), share * 100.0)?;
+                    }
                 }
                 Entry::Failed(error) => writeln!(f, "{} failed: {error}", profile.name())?,
                 _ => {}
@@ -255,6 +260,8 @@ mod tests {
             done: 1000,
             server_cpu: Some(Duration::from_millis(40)),
             own_cpu: Duration::from_millis(20),
+            machine: Duration::from_millis(200),
+            elsewhere: Duration::from_millis(10),
         }
     }
 
@@ -303,7 +310,8 @@ mod tests {
         start  40.0 MB of program                                        <= 30          no
 
         fsync of 64 KiB on this disk: p50 0.50 ms, p99 0.50 ms
-        send: 1000000 messages stored before, 123457 a second
+        send: 1000000 messages were stored before, 123457 a second
+        send: others took 5 % of the processors
         poll-20 failed: an answer was wrong
         2 cores
         repeat: roost bench --profile all

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::machine;
 use crate::error::{Error, Result};
 
 /// How long a server may take to say where it listens, and to end.
@@ -160,8 +161,7 @@ impl Process {
     pub fn cpu(self) -> Result<Duration> {
         let stat = self.read("stat")?;
         let ticks = parse_ticks(&stat).ok_or_else(|| Error::internal("/proc/<pid>/stat is not understood"))?;
-        Ok(Duration::from_secs(1) * u32::try_from(ticks).unwrap_or(u32::MAX)
-            / u32::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(100))
+        Ok(machine::ticks(ticks))
     }
 
     /// Its memory.
