@@ -27,6 +27,10 @@ pub use listen::{Batch, Follower};
 pub use messages::{Draft, Key};
 pub use runs::{Asked, Attached, Ended, Piece, Run};
 
+pub use crate::realtime::Channel;
+/// How a caller names, filters and pages what the use-cases return.
+pub use crate::store::{Appended, ConversationFilter, Desk, Locator, MessageFilter, Page};
+
 /// The rules that an operator can set.
 #[derive(Clone, Debug)]
 pub struct Rules {

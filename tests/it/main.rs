@@ -5,3 +5,4 @@ mod guest;
 mod store_contract;
 mod store_sqlite;
 mod support;
+mod tidy;

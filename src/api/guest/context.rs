@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::Guest;
 use super::envelope::Failure;
 use crate::api::language::negotiate;
-use crate::chat::{Key, SharedChat};
+use crate::chat::{Channel, Key, SharedChat};
 use crate::domain::{Access, Language};
 use crate::error::{Error, Result, Subject};
 use crate::http::SharedWeb;
@@ -21,7 +21,6 @@ use crate::http::body::{self, BodyError, Object};
 use crate::http::fields::Fields;
 use crate::http::frame::Scope;
 use crate::limits::{Decision, Limit, LimitKey};
-use crate::realtime::Channel;
 use crate::texts::Texts;
 
 /// A request at the guest door.

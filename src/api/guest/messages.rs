@@ -10,12 +10,10 @@ use super::Answered;
 use super::context::{Count, Ctx, Input, Segment};
 use super::envelope::{Failure, Success};
 use super::wire::{ChatMessageResource, SendMessage};
-use crate::chat::Draft;
+use crate::chat::{Appended, Channel, Draft};
 use crate::domain::{EventId, Message, Role};
 use crate::error::Result;
 use crate::http::json;
-use crate::realtime::Channel;
-use crate::store::Appended;
 
 /// How many messages are read and sent at once; a longer list is streamed in pages of this size.
 const PAGE: usize = 500;
