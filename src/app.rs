@@ -222,10 +222,10 @@ struct NoRoute {
 async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
     use axum::extract::FromRequestParts;
     let path = request.uri().path().to_owned();
-    let (mut parts, _) = request.into_parts();
     if path == "/api/chats" || path.starts_with("/api/chats/") {
-        return chats::not_found(&doors.chats).into_response();
+        return chats::not_found(&doors.chats, request).await;
     }
+    let (mut parts, _) = request.into_parts();
     if path.starts_with("/api/v1/") {
         let Ok(ctx) = guest::Ctx::from_request_parts(&mut parts, &doors.guest).await;
         return guest::not_found(State(doors.guest), ctx).await.into_response();

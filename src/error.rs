@@ -63,6 +63,8 @@ pub enum Refusal {
     AccountInactive,
     /// The account's address is not proved yet.
     AccountUnverified,
+    /// The token may not do this.
+    NotAble,
     /// The conversation takes no more messages: it is past its end.
     Expired,
     /// The conversation takes no more messages: it was switched off.

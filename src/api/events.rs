@@ -1,9 +1,11 @@
 //! Following a conversation as server-sent events: the same for every door, but for how an event
 //! is shown.
 
+use std::future::Future;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::response::Response;
 use futures_util::stream::{self, StreamExt};
 
@@ -29,6 +31,19 @@ impl Shown {
     }
 }
 
+/// How a door shows what happened; `None` for what its clients need not know.
+pub trait Show: Send + 'static {
+    /// Shows one event. The door may look something up for it.
+    fn show(&mut self, event: &Event) -> impl Future<Output = Option<Shown>> + Send;
+}
+
+/// A door that needs nothing but the event.
+impl Show for fn(&Event) -> Option<Shown> {
+    async fn show(&mut self, event: &Event) -> Option<Shown> {
+        self(event)
+    }
+}
+
 /// Where a client wants to resume: the header wins; the query is for first requests and for
 /// polyfills that cannot set headers. `None` when neither says.
 pub fn cursor(header: Option<&str>, mut query: Fields) -> Option<EventId> {
@@ -44,23 +59,26 @@ pub fn response(
     address: IpAddr,
     follower: Follower,
     from: EventId,
-    show: fn(&Event) -> Option<Shown>,
+    show: impl Show,
 ) -> Option<Response> {
     let place = web.streams.enter(address)?;
     let begin = [
         sse::retry(RETRY),
         Frame { event: Some("resumed"), data: &format!("{{\"from\":{from}}}"), ..Frame::default() }.bytes(),
     ];
-    let events = stream::unfold(Some(follower), move |follower| async move {
-        let mut follower = follower?;
+    let events = stream::unfold(Some((follower, show)), |following| async move {
+        let (mut follower, mut show) = following?;
         match follower.next().await {
             Ok(Batch::Events(events)) => {
-                let frames: Vec<_> = events.iter().filter_map(|event| frame(event, show)).collect();
-                Some((frames, Some(follower)))
+                let mut frames = Vec::with_capacity(events.len());
+                for event in &events {
+                    frames.extend(show.show(event).await.map(|shown| frame(event, &shown)));
+                }
+                Some((frames, Some((follower, show))))
             }
             Ok(Batch::Reset(end)) => {
                 let reset = Frame { event: Some("reset"), id: Some(end.0), data: "{}" }.bytes();
-                Some((vec![reset], Some(follower)))
+                Some((vec![reset], Some((follower, show))))
             }
             Ok(Batch::Gone) => {
                 let gone = Frame { event: Some("gone"), data: "{}", ..Frame::default() }.bytes();
@@ -77,7 +95,6 @@ pub fn response(
     Some(sse::response(frames, place, web.metrics.stream(), web.heartbeat(), web.drain_spread()))
 }
 
-fn frame(event: &Event, show: fn(&Event) -> Option<Shown>) -> Option<axum::body::Bytes> {
-    let shown = show(event)?;
-    Some(Frame { id: Some(event.id.0), event: Some(shown.event), data: &shown.data }.bytes())
+fn frame(event: &Event, shown: &Shown) -> Bytes {
+    Frame { id: Some(event.id.0), event: Some(shown.event), data: &shown.data }.bytes()
 }

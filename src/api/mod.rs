@@ -5,4 +5,5 @@ pub mod document;
 pub mod events;
 pub mod guest;
 pub mod health;
+pub mod idempotency;
 pub mod language;

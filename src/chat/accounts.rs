@@ -133,6 +133,15 @@ impl Chat {
         Ok(Access { user: stored.user, token_id: stored.id, abilities: stored.abilities })
     }
 
+    /// Whom a bearer token stands for, if it may do `ability`.
+    ///
+    /// # Errors
+    /// As [`Chat::authenticate`]; `Forbidden(NotAble)`.
+    pub async fn authorize(&self, bearer: &str, ability: &str) -> Result<Access> {
+        let access = self.authenticate(bearer).await?;
+        if access.can(ability) { Ok(access) } else { Err(Error::Forbidden(Refusal::NotAble)) }
+    }
+
     /// Revokes the token that the caller came with, or all of the caller's.
     ///
     /// # Errors

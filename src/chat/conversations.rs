@@ -140,6 +140,14 @@ impl Chat {
         found.ok_or(Error::NotFound(Subject::Conversation))
     }
 
+    /// The assistant session of that number.
+    ///
+    /// # Errors
+    /// `NotFound(Conversation)`.
+    pub async fn session_numbered(&self, id: ConversationId) -> Result<Conversation> {
+        self.session(Locator::Id(id)).await
+    }
+
     /// A page of the assistant sessions.
     ///
     /// # Errors

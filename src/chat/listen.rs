@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::Chat;
-use crate::domain::{Event, EventId};
+use crate::domain::{Conversation, Event, EventId};
 use crate::error::{Error, Result, Subject};
 use crate::realtime::{Channel, Since};
 
@@ -52,6 +52,13 @@ impl Chat {
             seq: None,
             begun: false,
         }
+    }
+}
+
+impl Chat {
+    /// Follows an assistant session from after `cursor`.
+    pub fn follow_session(self: &Arc<Self>, session: &Conversation, cursor: EventId) -> Follower {
+        self.follow(&self.hub.enter(session.id), cursor)
     }
 }
 

@@ -150,6 +150,24 @@ impl Chat {
         self.store.messages(id, filter).await
     }
 
+    /// The place of a message in a session's log, also when the message was deleted.
+    ///
+    /// # Errors
+    /// `NotFound(Message)`.
+    pub async fn place_of(&self, session: &Conversation, uuid: Uuid) -> Result<EventId> {
+        let found = self.store.message_id(session.id, uuid).await?;
+        found.ok_or(Error::NotFound(Subject::Message))
+    }
+
+    /// One message of that session.
+    ///
+    /// # Errors
+    /// `NotFound(Message)`, also when it is another session's.
+    pub async fn message_of(&self, session: &Conversation, uuid: Uuid) -> Result<Arc<Message>> {
+        let (message, its_session) = self.message(uuid).await?;
+        if its_session.id == session.id { Ok(message) } else { Err(Error::NotFound(Subject::Message)) }
+    }
+
     /// One message of an assistant session, with the session.
     ///
     /// # Errors

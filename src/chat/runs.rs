@@ -283,16 +283,20 @@ impl Chat {
     /// # Errors
     /// What the store answers.
     pub async fn attach_to(&self, question: &Arc<Message>, cursor: usize) -> Result<Option<Attached>> {
-        if let Some(run) = self.runs.get(question.id) {
-            return Ok(Some(run.attach(cursor)));
+        // Between the look at the registry and the one at the store a run can begin, or end: whatever
+        // the first round missed, the second one finds. A run that neither knows as under way nor as
+        // ended could not store its end; it is as good as never made.
+        for _ in 0..2 {
+            if let Some(run) = self.runs.get(question.id) {
+                return Ok(Some(run.attach(cursor)));
+            }
+            let Some(run) = self.store.run_for(question.conversation_id, question.id).await? else { return Ok(None) };
+            if let Some(outcome) = run.outcome {
+                let answer = self.store.answer_to(question.conversation_id, question.id).await?;
+                return Ok(Some(Attached { source: Source::Stored(Ended { outcome, answer }), cursor }));
+            }
         }
-        let Some(run) = self.store.run_for(question.conversation_id, question.id).await? else { return Ok(None) };
-        let Some(outcome) = run.outcome else {
-            // It ended between the two looks, or is about to: the registry knew it or will not.
-            return Ok(self.runs.get(question.id).map(|run| run.attach(cursor)));
-        };
-        let answer = self.store.answer_to(question.conversation_id, question.id).await?;
-        Ok(Some(Attached { source: Source::Stored(Ended { outcome, answer }), cursor }))
+        Ok(None)
     }
 
     /// Stops the answer to a question; what had arrived is kept. Returns the end, and whether this
@@ -320,7 +324,9 @@ impl Chat {
     pub async fn close_interrupted_runs(&self) -> Result<usize> {
         let open = self.store.open_runs().await?;
         for run in &open {
-            let answer = (!run.text.is_empty())
+            // A run that could not store its end may have been made again, to a whole answer.
+            let is_answered = self.store.answer_to(run.conversation_id, run.question_id).await?.is_some();
+            let answer = (!run.text.is_empty() && !is_answered)
                 .then(|| self.answer_message(run.conversation_id, run.question_id, &run.text, RunOutcome::Interrupted));
             self.store.end_run(run.id, RunOutcome::Interrupted, answer).await?;
         }

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use axum::http::HeaderMap;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Uri};
 
 use crate::config::Network;
 
@@ -28,6 +29,18 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr 
     client
 }
 
+/// The server's scheme and host as the client sees them, for links in answers; `None` when the
+/// request does not say, or says something that is no host. What a trusted proxy says counts first.
+pub fn origin(peer: IpAddr, uri: &Uri, headers: &HeaderMap, trusted: &[Network]) -> Option<String> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_trusted = trusted.iter().any(|network| network.contains(peer.to_canonical()));
+    let said = |name| text(name).filter(|_| is_trusted).map(|list| list.split(',').next().unwrap_or(list).trim());
+    let host = said("x-forwarded-host").or_else(|| uri.authority().map(Authority::as_str)).or_else(|| text("host"))?;
+    let is_host = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:[]".contains(&b));
+    let scheme = if said("x-forwarded-proto") == Some("https") { "https" } else { "http" };
+    is_host.then(|| format!("{scheme}://{host}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,5 +56,21 @@ mod tests {
         assert_eq!(client(ip("10.0.0.1"), &headers, &[]), ip("10.0.0.1"));
         headers.insert("x-forwarded-for", "garbage".parse().unwrap());
         assert_eq!(client(ip("10.0.0.1"), &headers, &trusted), ip("10.0.0.1"));
+    }
+
+    #[test]
+    fn links_lead_to_where_the_client_came_from() {
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let (proxy, stranger) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([192, 0, 2, 1]));
+        let mut headers = HeaderMap::new();
+        let here = Uri::from_static("/a");
+        assert_eq!(origin(proxy, &here, &headers, &trusted), None);
+        headers.insert("host", "chat.example:8080".parse().unwrap());
+        headers.insert("x-forwarded-proto", "https".parse().unwrap());
+        let seen = |peer| origin(peer, &here, &headers, &trusted);
+        assert_eq!(seen(stranger).as_deref(), Some("http://chat.example:8080"));
+        assert_eq!(seen(proxy).as_deref(), Some("https://chat.example:8080"));
+        headers.insert("host", "evil.example/\">".parse().unwrap());
+        assert_eq!(origin(stranger, &here, &headers, &trusted), None);
     }
 }

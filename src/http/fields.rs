@@ -44,6 +44,22 @@ impl Fields {
         self.object.members.remove(field).filter(|value| !value.is_null())
     }
 
+    /// Notes an error when the field is there and null, and takes it out.
+    pub fn not_null(&mut self, field: &'static str) {
+        if self.object.members.get(field).is_some_and(Value::is_null) {
+            self.object.members.remove(field);
+            self.wrong(field, Rule::NotNull);
+        }
+    }
+
+    /// Lets the field be a number, which then stands for its digits, as in Django REST framework's
+    /// `CharField`: integrators' own ids often are numbers.
+    pub fn number_as_text(&mut self, field: &str) {
+        if let Some(value) = self.object.members.get_mut(field).filter(|value| value.is_number()) {
+            *value = Value::String(value.to_string());
+        }
+    }
+
     /// A string of at most `chars_max` characters, trimmed; `None` when it is missing, null or
     /// blank. Anything but a string is refused, not converted.
     pub fn optional(&mut self, field: &'static str, chars_max: usize) -> Option<String> {
@@ -130,17 +146,23 @@ impl Fields {
                 Some(1) => Some(true),
                 _ => None,
             },
-            Value::String(word) => match word.trim().to_ascii_lowercase().as_str() {
-                "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
-                "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
-                _ => None,
-            },
+            Value::String(word) => truth(&word),
             _ => None,
         };
         if choice.is_none() {
             self.wrong(field, Rule::Boolean);
         }
         choice
+    }
+
+    /// Takes a field unless it is blank, which in a query or a form means that it is left out.
+    pub fn unless_blank<T>(
+        &mut self,
+        field: &'static str,
+        take: impl FnOnce(&mut Self, &'static str) -> Option<T>,
+    ) -> Option<T> {
+        let is_blank = |value: &Value| value.as_str().is_some_and(|text| text.trim().is_empty());
+        if self.object.members.get(field).is_some_and(is_blank) { None } else { take(self, field) }
     }
 
     /// A JSON value that passes through, of at most `bytes_max` bytes. In a form it is the text of
@@ -158,11 +180,27 @@ impl Fields {
         Some(Json(text))
     }
 
+    /// Looks whether anything was wrong so far.
+    ///
+    /// # Errors
+    /// `Invalid` with everything that was.
+    pub fn check(&self) -> Result<()> {
+        if self.errors.is_empty() { Ok(()) } else { Err(Error::Invalid(self.errors.clone())) }
+    }
+
     /// Ends the reading.
     ///
     /// # Errors
     /// `Invalid` with everything that was wrong.
     pub fn finish(self) -> Result<()> {
         if self.errors.is_empty() { Ok(()) } else { Err(Error::Invalid(self.errors)) }
+    }
+}
+
+fn truth(word: &str) -> Option<bool> {
+    match word.trim().to_ascii_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
+        "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
+        _ => None,
     }
 }

@@ -5,6 +5,7 @@ pub mod address;
 pub mod body;
 pub mod fields;
 pub mod frame;
+pub mod headers;
 pub mod json;
 pub mod server;
 pub mod sse;

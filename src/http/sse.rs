@@ -54,11 +54,32 @@ pub fn response<S>(frames: S, place: Place, counted: Counted, heartbeat: Duratio
 where
     S: Stream<Item = Bytes> + Send + 'static,
 {
-    let frames = beating(frames, heartbeat);
     let until = async move {
         place.closed(spread).await;
         drop((place, counted));
     };
+    answer(frames, heartbeat, until)
+}
+
+/// An answer that is a stream of events and ends by itself: when the server goes down it is left to
+/// do so.
+pub fn finite<S>(frames: S, place: Place, counted: Counted, heartbeat: Duration) -> Response
+where
+    S: Stream<Item = Bytes> + Send + 'static,
+{
+    let until = async move {
+        std::future::pending::<()>().await;
+        drop((place, counted));
+    };
+    answer(frames, heartbeat, until)
+}
+
+fn answer<S, F>(frames: S, heartbeat: Duration, until: F) -> Response
+where
+    S: Stream<Item = Bytes> + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let frames = beating(frames, heartbeat);
     let body = Body::from_stream(until_done(frames, until));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),

@@ -303,7 +303,7 @@ pub trait Store: Send + Sync {
     /// the page and not by the number of conversations.
     async fn desk(&self, desk: Desk, limit: usize) -> Result<Vec<Conversation>>;
 
-    /// Changes the state and appends one event, unless nothing would change; returns the
+    /// Changes the state or the key and appends one event, unless nothing would change; returns the
     /// conversation as it then stands. `Assign` leaves a conversation that another member of staff
     /// has as it is. `None` when there is no such conversation.
     ///
@@ -353,6 +353,10 @@ pub trait Store: Send + Sync {
     /// One visible message of that kind of conversation by its public identifier, with its
     /// conversation.
     async fn message(&self, kind: ConversationKind, uuid: Uuid) -> Result<Option<(Arc<Message>, Conversation)>>;
+
+    /// The number of a message of that conversation, visible or not: its place in the log outlives
+    /// its deletion, so that a list can be continued from a message that is gone.
+    async fn message_id(&self, id: ConversationId, uuid: Uuid) -> Result<Option<MessageId>>;
 
     /// The visible message that answers `question` (the first, if there are several).
     async fn answer_to(&self, id: ConversationId, question: MessageId) -> Result<Option<Arc<Message>>>;

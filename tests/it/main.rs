@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests make up identifiers; only the program takes them as inputs")]
 
 mod guest;
+mod promises;
 mod store_contract;
 mod store_sqlite;
 mod support;

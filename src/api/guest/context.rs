@@ -6,12 +6,13 @@ use std::sync::{Arc, OnceLock};
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts as RequestParts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 
 use super::Guest;
 use super::envelope::Failure;
+use crate::api::idempotency;
 use crate::api::language::negotiate;
 use crate::chat::{Channel, Key, SharedChat};
 use crate::domain::{Access, Language};
@@ -20,6 +21,7 @@ use crate::http::SharedWeb;
 use crate::http::body::{self, BodyError, Object};
 use crate::http::fields::Fields;
 use crate::http::frame::Scope;
+use crate::http::headers;
 use crate::limits::{Decision, Limit, LimitKey};
 use crate::texts::Texts;
 
@@ -68,7 +70,7 @@ impl Ctx {
     pub async fn run(&self, work: impl Future<Output = Result<Response, Failure>>) -> Response {
         let mut response = work.await.unwrap_or_else(|failure| self.failure(&failure));
         if let Some(decision) = self.decision.get() {
-            add_limit_headers(response.headers_mut(), decision);
+            headers::add_limit(response.headers_mut(), decision);
         }
         response
     }
@@ -186,7 +188,7 @@ impl Ctx {
 
     /// The caller, who has to be signed in; counted against the account.
     pub async fn access(&self) -> Result<Access, Failure> {
-        let bearer = self.bearer().ok_or(Error::Unauthenticated);
+        let bearer = headers::bearer(&self.headers).ok_or(Error::Unauthenticated);
         let access = match bearer {
             Ok(bearer) => self.door.chat.authenticate(bearer).await,
             Err(error) => Err(error),
@@ -208,16 +210,10 @@ impl Ctx {
 
     /// The caller, if a credential was sent; one that is not valid is refused all the same.
     pub async fn optional_access(&self) -> Result<Option<Access>, Failure> {
-        match self.bearer() {
+        match headers::bearer(&self.headers) {
             Some(_) => self.access().await.map(Some),
             None => Ok(None),
         }
-    }
-
-    fn bearer(&self) -> Option<&str> {
-        let sent = self.header(header::AUTHORIZATION)?;
-        let (scheme, token) = sent.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
 
     /// The request's idempotency key, if it has one.
@@ -225,20 +221,7 @@ impl Ctx {
     /// # Errors
     /// `Invalid` when it is not 1 to 255 visible ASCII characters.
     pub fn idempotency_key(&self) -> Result<Option<Key>> {
-        let Some(sent) = self.headers.get("idempotency-key") else { return Ok(None) };
-        let key = sent.to_str().ok().and_then(Key::parse);
-        key.map(Some).ok_or_else(|| Error::field("Idempotency-Key", crate::error::Rule::CharsMax(Key::CHARS_MAX)))
-    }
-}
-
-fn add_limit_headers(headers: &mut HeaderMap, decision: &Decision) {
-    const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-    const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-    const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
-    headers.insert(LIMIT, HeaderValue::from(decision.limit));
-    headers.insert(REMAINING, HeaderValue::from(decision.remaining));
-    if let Some(after) = decision.retry_after {
-        headers.insert(RESET, HeaderValue::from(after.as_secs_f64().ceil().max(1.0) as u64));
+        idempotency::key(&self.headers)
     }
 }
 

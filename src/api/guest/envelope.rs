@@ -14,6 +14,7 @@ use super::context::Ctx;
 use crate::domain::Language;
 use crate::error::{Conflict, Error, FieldError, Refusal, Rule};
 use crate::http::body::BodyError;
+use crate::http::headers;
 use crate::http::json;
 use crate::limits::Decision;
 use crate::texts::Texts;
@@ -196,7 +197,7 @@ fn forbidden(refusal: Refusal) -> &'static str {
         Refusal::NotStaff => "forbidden-not-staff",
         Refusal::AccountInactive => "forbidden-account-inactive",
         Refusal::AccountUnverified => "forbidden-account-unverified",
-        Refusal::Expired | Refusal::Inactive | Refusal::ListClosed => "forbidden",
+        Refusal::Expired | Refusal::Inactive | Refusal::ListClosed | Refusal::NotAble => "forbidden",
     }
 }
 
@@ -285,8 +286,7 @@ impl Ctx {
         let mut response = json::response(json::bytes(&body));
         *response.status_mut() = status;
         if let Some(after) = failure.retry_after() {
-            let seconds = after.as_secs_f64().ceil().max(1.0) as u64;
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response.headers_mut().insert(header::RETRY_AFTER, headers::retry_after(after));
         }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

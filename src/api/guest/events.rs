@@ -45,6 +45,7 @@ pub async fn follow(ctx: Ctx, Segment(key): Segment) -> Answered {
         let cursor =
             events::cursor(ctx.header("last-event-id"), ctx.query()).unwrap_or_else(|| super::messages::cursor(&ctx));
         let follower = ctx.chat().follow(&channel, cursor);
+        let show: fn(&Event) -> Option<Shown> = show;
         events::response(ctx.web(), ctx.address(), follower, cursor, show).ok_or(Failure::NoStream)
     })
     .await

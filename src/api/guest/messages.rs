@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::Answered;
 use super::context::{Count, Ctx, Input, Segment};
 use super::envelope::{Failure, Success};
 use super::wire::{ChatMessageResource, SendMessage};
+use crate::api::idempotency;
 use crate::chat::{Appended, Channel, Draft};
 use crate::domain::{EventId, Message, Role};
 use crate::error::Result;
@@ -167,8 +168,7 @@ pub(super) fn draft(ctx: &Ctx, input: Input, role: Role) -> Result<Draft, Failur
 pub(super) fn sent_answer(ctx: &Ctx, sent: &Appended) -> Response {
     let mut response = ctx.ok("message-sent", ChatMessageResource::from(sent.message.as_ref()));
     if sent.replayed {
-        let replayed = HeaderName::from_static("idempotent-replayed");
-        response.headers_mut().insert(replayed, HeaderValue::from_static("true"));
+        idempotency::mark_replayed(&mut response);
     }
     response
 }

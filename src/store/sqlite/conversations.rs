@@ -306,18 +306,18 @@ pub(super) fn change(
         }
         StateChange::Edit(edit) => (edit.applied(&old.state), edit.key.as_deref()),
     };
-    if let Some(key) = key.filter(|key| *key != old.key) {
-        let renamed =
-            tx.conn.prepare_cached("update conversations set key = ?2 where id = ?1")?.execute(params![id.0, key]);
-        match renamed {
-            Err(error) if is_unique(&error) => {
-                return Err(Fail::Refused(Error::field(KEY_FIELD, Rule::Unique)));
-            }
-            other => other?,
-        };
-        touch(tx, &old, at)?;
-    }
-    set_state(tx, old, state, why, at)?;
+    let Some(key) = key.filter(|key| *key != old.key) else {
+        set_state(tx, old, state, why, at)?;
+        return by_id(tx.conn, id);
+    };
+    let renamed =
+        tx.conn.prepare_cached("update conversations set key = ?2 where id = ?1")?.execute(params![id.0, key]);
+    match renamed {
+        Err(error) if is_unique(&error) => return Err(Fail::Refused(Error::field(KEY_FIELD, Rule::Unique))),
+        other => other?,
+    };
+    // An event also when the key is all that changed: who follows has to hear of it.
+    write_state(tx, old, state, why, at)?;
     by_id(tx.conn, id)
 }
 
@@ -329,9 +329,16 @@ pub(super) fn set_state(
     why: Change,
     at: Timestamp,
 ) -> Result<Conversation, Fail> {
-    if state == old.state {
-        return Ok(old);
-    }
+    if state == old.state { Ok(old) } else { write_state(tx, old, state, why, at) }
+}
+
+fn write_state(
+    tx: &mut Tx<'_>,
+    old: Conversation,
+    state: ConversationState,
+    why: Change,
+    at: Timestamp,
+) -> Result<Conversation, Fail> {
     if state.is_active != old.state.is_active {
         count(tx, old.kind, old.state.is_active, -1)?;
         count(tx, old.kind, state.is_active, 1)?;

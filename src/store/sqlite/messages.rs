@@ -267,6 +267,15 @@ pub(super) fn visible(conn: &Connection, id: ConversationId, message: MessageId)
     Ok(found)
 }
 
+/// The number of a message, hidden or not.
+pub(super) fn number(conn: &Connection, id: ConversationId, uuid: Uuid) -> Result<Option<MessageId>, Fail> {
+    let found = conn
+        .prepare_cached("select id from messages where uuid = ?2 and conversation_id = ?1")?
+        .query_row(params![id.0, uuid.as_bytes()], |row| row.get(0).map(EventId))
+        .optional()?;
+    Ok(found)
+}
+
 pub(super) fn answer_to(
     conn: &Connection,
     id: ConversationId,

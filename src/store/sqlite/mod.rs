@@ -253,6 +253,10 @@ impl Store for SqliteStore {
         self.readers.read(move |conn| messages::by_uuid(conn, kind, uuid)).await
     }
 
+    async fn message_id(&self, id: ConversationId, uuid: Uuid) -> Result<Option<MessageId>> {
+        self.readers.read(move |conn| messages::number(conn, id, uuid)).await
+    }
+
     async fn answer_to(&self, id: ConversationId, question: MessageId) -> Result<Option<Arc<Message>>> {
         self.readers.read(move |conn| messages::answer_to(conn, id, question)).await
     }

@@ -348,7 +348,8 @@ async fn an_edit_replaces_what_it_names() {
     }
 }
 
-/// The key is not part of the state that events carry, but it is part of the conversation.
+/// The key is not part of the state that events carry, but it is part of the conversation, and who
+/// follows has to hear that it changed.
 #[tokio::test]
 async fn a_new_key_alone_is_a_change_too() {
     for bench in benches().await {
@@ -357,6 +358,7 @@ async fn a_new_key_alone_is_a_change_too() {
         let renamed = bench.store.change_state(session.id, rename, at(3)).await.unwrap().unwrap();
         assert_eq!((renamed.key.as_str(), renamed.updated_at), ("b", at(3)));
         assert_eq!((&renamed.state, renamed.created_at), (&session.state, at(0)));
+        assert_eq!(bench.log(&renamed).await.len(), 1);
         assert_eq!(bench.now(&session).await, renamed);
     }
 }

@@ -254,6 +254,19 @@ async fn a_message_is_found_by_its_name_within_its_kind() {
     }
 }
 
+/// A list that is continued from a message must not break when that message is deleted.
+#[tokio::test]
+async fn a_messages_place_outlives_its_deletion() {
+    for bench in benches().await {
+        let (chat, other) = (bench.chat("a").await, bench.chat("b").await);
+        let sent = bench.say(&chat, "hello").await;
+        bench.store.delete_message(chat.id, sent.id, at(1)).await.unwrap();
+        assert_eq!(bench.store.message_id(chat.id, sent.uuid).await.unwrap(), Some(sent.id));
+        assert_eq!(bench.store.message_id(other.id, sent.uuid).await.unwrap(), None, "not from another's log");
+        assert_eq!(bench.store.message_id(chat.id, Uuid::new_v4()).await.unwrap(), None);
+    }
+}
+
 #[tokio::test]
 async fn an_answer_is_found_by_its_question_within_the_conversation() {
     for bench in benches().await {

@@ -1,0 +1,231 @@
+//! The messages of a session: listed, stored, read, deleted.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use uuid::Uuid;
+
+use super::Answered;
+use super::context::{Ctx, Input, Segment};
+use super::envelope::Failure;
+use super::sessions::NAME_CHARS_MAX;
+use super::wire::{ChatMessage, MessageFields, Session};
+use crate::api::idempotency;
+use crate::chat::{Draft, MessageFilter};
+use crate::domain::{Conversation, EventId, Message, Role};
+use crate::error::{Error, Result, Rule, Subject};
+use crate::http::fields::Fields;
+use crate::http::json;
+
+/// How many messages are read and sent at once when a list is streamed, and the most that a client
+/// gets on a page. An answer can have 256 KiB, so this bounds what a request can hold.
+const PAGE: usize = 100;
+/// Longest search, in characters.
+const SEARCH_CHARS_MAX: usize = 1000;
+/// Who may speak at this door.
+const ROLES: &[&str] = &["user", "assistant", "system"];
+
+/// List a session's messages
+///
+/// A bare array, oldest first. Without `limit` it is the whole list; with it, the header `Link` has
+/// the addresses of the pages around (`rel="next"`, `rel="prev"`). The header `Event-Cursor` is
+/// where to follow the session's events from so that nothing falls between.
+#[utoipa::path(get, path = "/api/chats/messages/", tag = "chats",
+    params(
+        ("session_id" = String, Query, description = "The session's session_id or id"),
+        ("role" = Option<String>, Query, description = "Only this role: `user`, `assistant` or `system`"),
+        ("search" = Option<String>, Query, description = "Only messages that contain this, in any letter case"),
+        ("limit" = Option<u64>, Query, description = "Messages on a page, 1 to 100"),
+        ("after" = Option<String>, Query, description = "Only messages after the one with this id"),
+        ("before" = Option<String>, Query,
+            description = "Only messages before the one with this id; with limit, the newest of them"),
+    ),
+    responses((status = 200, description = "The messages", body = Vec<ChatMessage<'static>>, headers(
+        ("Link" = String, description = "The pages around this one"),
+        ("Event-Cursor" = i64, description = "Follow the session's events from here"),
+    ))))]
+pub async fn list(ctx: Ctx) -> Answered {
+    let mut query = ctx.query();
+    let name = query.required("session_id", NAME_CHARS_MAX);
+    query.check().map_err(Failure::Plain)?;
+    let asked = Asked::of(&mut query);
+    query.finish().map_err(Failure::Filter)?;
+    let session = ctx.session(&name).await?;
+    let filter = asked.filter(&ctx, &session).await.map_err(Failure::Plain)?;
+    let mut response = match asked.limit {
+        Some(limit) => page(&ctx, &session, filter, limit).await?,
+        None => whole(&ctx, &session, filter),
+    };
+    let cursor = HeaderName::from_static("event-cursor");
+    response.headers_mut().insert(cursor, HeaderValue::from(session.head.event_id.0));
+    Ok(response)
+}
+
+/// What a list's query asks for.
+struct Asked {
+    role: Option<Role>,
+    search: Option<String>,
+    limit: Option<usize>,
+    after: Option<String>,
+    before: Option<String>,
+}
+
+impl Asked {
+    fn of(query: &mut Fields) -> Self {
+        let role = query.optional("role", SEARCH_CHARS_MAX).and_then(|word| role_of(query, word));
+        let limit = query.optional("limit", 20);
+        let number = limit.as_ref().and_then(|limit| limit.parse().ok());
+        if limit.is_some() && number.is_none() {
+            query.wrong("limit", Rule::Integer);
+        }
+        Self {
+            role,
+            search: query.optional("search", SEARCH_CHARS_MAX),
+            limit: number.map(|limit: u64| limit.clamp(1, PAGE as u64) as usize),
+            after: query.optional("after", NAME_CHARS_MAX),
+            before: query.optional("before", NAME_CHARS_MAX),
+        }
+    }
+
+    async fn filter(&self, ctx: &Ctx, session: &Conversation) -> Result<MessageFilter> {
+        Ok(MessageFilter {
+            after: place(ctx, session, self.after.as_deref()).await?,
+            before: place(ctx, session, self.before.as_deref()).await?,
+            role: self.role,
+            search: self.search.clone(),
+            limit: 0,
+        })
+    }
+}
+
+/// Where the message with that id stands.
+async fn place(ctx: &Ctx, session: &Conversation, id: Option<&str>) -> Result<Option<EventId>> {
+    let Some(id) = id else { return Ok(None) };
+    let uuid = Uuid::try_parse(id).map_err(|_| Error::NotFound(Subject::Message))?;
+    ctx.chat().place_of(session, uuid).await.map(Some)
+}
+
+/// The whole list, a page at a time.
+fn whole(ctx: &Ctx, session: &Conversation, filter: MessageFilter) -> Response {
+    let (chat, id, shown) = (Arc::clone(ctx.chat()), session.id, Arc::new(Session::from(session)));
+    let first = Some(filter.after.unwrap_or(EventId::START));
+    let next = move |cursor: Option<EventId>| {
+        let (chat, shown) = (Arc::clone(&chat), Arc::clone(&shown));
+        let filter = MessageFilter { after: cursor, limit: PAGE, ..filter.clone() };
+        async move {
+            if cursor.is_none() {
+                return Ok(None);
+            }
+            let messages = chat.messages(id, filter).await?;
+            let end = messages.last().filter(|_| messages.len() == PAGE).map(|last| last.id);
+            let items = messages.iter().map(|message| json::bytes(&ChatMessage::new(message, &shown))).collect();
+            Ok(Some((items, end)))
+        }
+    };
+    json::paged(b"[".to_vec(), first, next, b"]".to_vec())
+}
+
+/// One page, with the addresses of those around it.
+async fn page(ctx: &Ctx, session: &Conversation, filter: MessageFilter, limit: usize) -> Result<Response> {
+    let backwards = filter.before.is_some() && filter.after.is_none();
+    let mut messages = ctx.chat().messages(session.id, MessageFilter { limit: limit + 1, ..filter.clone() }).await?;
+    let is_more = messages.len() > limit;
+    if is_more && backwards {
+        messages.remove(0);
+    }
+    messages.truncate(limit);
+    let (next, prev) = if backwards { (filter.before.is_some(), is_more) } else { (is_more, filter.after.is_some()) };
+    let end = |there: bool, message: Option<&Arc<Message>>| message.filter(|_| there).map(|end| end.uuid.to_string());
+    let next = end(next, messages.last()).map(|id| ctx.link(&[("after", Some(id)), ("before", None)]));
+    let prev = end(prev, messages.first()).map(|id| ctx.link(&[("before", Some(id)), ("after", None)]));
+    let shown = Session::from(session);
+    let list: Vec<_> = messages.iter().map(|message| ChatMessage::new(message, &shown)).collect();
+    let mut response = json::response(json::bytes(&list));
+    let links = [next.map(|url| format!("<{url}>; rel=\"next\"")), prev.map(|url| format!("<{url}>; rel=\"prev\""))];
+    let links = links.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    if let Some(links) = HeaderValue::from_str(&links).ok().filter(|links| !links.is_empty()) {
+        response.headers_mut().insert(header::LINK, links);
+    }
+    Ok(response)
+}
+
+/// Store a message
+///
+/// Without asking the assistant. With the header `Idempotency-Key` a retry returns the first
+/// message and `Idempotent-Replayed: true`.
+#[utoipa::path(post, path = "/api/chats/messages/", tag = "chats", request_body = MessageFields,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a retry harmless")),
+    responses((status = 201, description = "The message", body = ChatMessage<'static>)))]
+pub async fn create(ctx: Ctx, input: Input) -> Answered {
+    let mut fields = input.fields()?;
+    fields.number_as_text("session_id");
+    let name = fields.required("session_id", NAME_CHARS_MAX);
+    fields.number_as_text("message");
+    let text = fields.text("message", ctx.door().message_chars_max);
+    let role = role(&mut fields);
+    fields.not_null("metadata");
+    let metadata = fields.json("metadata", ctx.door().metadata_bytes_max);
+    fields.finish()?;
+    let key = ctx.idempotency_key()?;
+    let session = ctx.session(&name).await?;
+    let (Some(text), Some(role)) = (text, role) else { return Err(Error::field("message", Rule::Required).into()) };
+    let draft = Draft { role, user_id: None, text, metadata, key };
+    let sent = ctx.chat().add_message(&session, draft).await?;
+    let mut response = shown(&sent.message, &session);
+    *response.status_mut() = StatusCode::CREATED;
+    if sent.replayed {
+        idempotency::mark_replayed(&mut response);
+    }
+    Ok(response)
+}
+
+fn role(fields: &mut Fields) -> Option<Role> {
+    let before = fields.has("role");
+    match fields.value("role") {
+        Some(serde_json::Value::String(word)) => role_of(fields, word),
+        Some(other) => role_of(fields, other.to_string()),
+        None => {
+            fields.wrong("role", if before { Rule::NotNull } else { Rule::Required });
+            None
+        }
+    }
+}
+
+fn role_of(fields: &mut Fields, word: String) -> Option<Role> {
+    let role = Role::parse(&word).filter(|_| ROLES.contains(&word.as_str()));
+    if role.is_none() {
+        fields.wrong("role", Rule::OneOf { got: word, choices: ROLES });
+    }
+    role
+}
+
+/// Read a message
+#[utoipa::path(get, path = "/api/chats/messages/{id}/", tag = "chats",
+    params(("id" = String, Path, description = "The message's id")),
+    responses((status = 200, description = "The message", body = ChatMessage<'static>)))]
+pub async fn read(ctx: Ctx, Segment(id): Segment) -> Answered {
+    let (message, session) = ctx.chat().message(uuid(&id)?).await?;
+    Ok(shown(&message, &session))
+}
+
+/// Delete a message
+///
+/// It is shown no more; its row is kept.
+#[utoipa::path(delete, path = "/api/chats/messages/{id}/", tag = "chats",
+    params(("id" = String, Path, description = "The message's id")),
+    responses((status = 204, description = "It is gone")))]
+pub async fn remove(ctx: Ctx, Segment(id): Segment) -> Answered {
+    ctx.chat().delete_message(uuid(&id)?).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The message's identifier that a path holds.
+pub fn uuid(id: &str) -> Result<Uuid, Failure> {
+    Uuid::try_parse(id).map_err(|_| Failure::NoRoute)
+}
+
+fn shown(message: &Message, session: &Conversation) -> Response {
+    let session = Session::from(session);
+    json::response(json::bytes(&ChatMessage::new(message, &session)))
+}

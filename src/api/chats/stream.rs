@@ -1,0 +1,170 @@
+//! Questions to the assistant: answered whole or as a stream, which can be resumed and stopped.
+
+use std::fmt::Write as _;
+
+use axum::body::Bytes;
+use axum::response::Response;
+use futures_util::stream;
+use uuid::Uuid;
+
+use super::Answered;
+use super::context::{Ctx, Input, Segment};
+use super::envelope::{Failure, no_answer};
+use super::messages::uuid;
+use super::sessions::NAME_CHARS_MAX;
+use super::wire::{Answer, Question, Stop, Stopped};
+use crate::api::{events, idempotency};
+use crate::chat::{Asked, Attached, Draft, Ended, Piece};
+use crate::domain::{Conversation, Message, Role, RunOutcome};
+use crate::error::{Error, Result, Rule, Subject};
+use crate::http::fields::Fields;
+use crate::http::json;
+use crate::http::sse::{self, Frame};
+use crate::http::streams::Place;
+
+/// Ask, and get the whole answer
+///
+/// Stores the question and the answer. A client that goes away gets its answer from the list: it is
+/// finished all the same. With the header `Idempotency-Key` a retry returns the first answer.
+#[utoipa::path(post, path = "/api/chats/messages/chat/", tag = "chats",
+    request_body(content((Question = "application/json"), (Question = "application/x-www-form-urlencoded"))),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a retry harmless")),
+    responses((status = 200, description = "The answer", body = Answer)))]
+pub async fn ask(ctx: Ctx, input: Input) -> Answered {
+    let (session, name, draft) = question(&ctx, input).await?;
+    let asked = ctx.chat().ask(&session, draft).await?;
+    let (replayed, message_id) = (asked.replayed, asked.question.uuid);
+    let (response, response_id) = whole(asked).await?;
+    let answer = Answer { response, session_id: name, message_id, response_id };
+    let mut response = json::response(json::bytes(&answer));
+    if replayed {
+        idempotency::mark_replayed(&mut response);
+    }
+    Ok(response)
+}
+
+/// The text and the identifier of an answer that ended well, or was stopped by somebody who had
+/// read enough.
+async fn whole(asked: Asked) -> Result<(String, Uuid), Failure> {
+    match asked.answer.end().await {
+        Some(Ended { outcome: RunOutcome::Done | RunOutcome::Stopped, answer: Some(answer) }) => {
+            Ok((answer.text.clone(), answer.uuid))
+        }
+        ended => Err(Failure::NoAnswer(ended.map_or(RunOutcome::Failed, |ended| ended.outcome))),
+    }
+}
+
+/// Ask, and get the answer as it is made
+///
+/// Server-sent events: a `chunk` each, then one with `done`, which has the answer's `response_id`,
+/// or an `error` when the answer lacks its end. The chunks joined are the stored answer. Every
+/// frame's `id` is a cursor: `GET …/stream/{message_id}/` goes on from it. A client that goes away
+/// changes nothing: the answer is finished and stored.
+#[utoipa::path(post, path = "/api/chats/messages/chat/stream/", tag = "chats",
+    request_body(content((Question = "application/json"), (Question = "application/x-www-form-urlencoded"))),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a retry harmless")),
+    responses((status = 200, description = "The stream", body = String, content_type = "text/event-stream",
+        example = json!("id: 6\ndata: {\"chunk\": \"Echo: \", \"done\": false, \"message_id\": \"5a1e…\"}\n\n"))))]
+pub async fn stream(ctx: Ctx, input: Input) -> Answered {
+    let (session, _, draft) = question(&ctx, input).await?;
+    // Before the question is stored: who gets no place has not asked.
+    let place = ctx.stream_place()?;
+    let asked = ctx.chat().ask(&session, draft).await?;
+    let mut response = streamed(&ctx, place, &asked.question, asked.answer);
+    if asked.replayed {
+        idempotency::mark_replayed(&mut response);
+    }
+    Ok(response)
+}
+
+/// Resume an answer's stream
+///
+/// What comes after `Last-Event-ID` of the answer to this message, while it is made or afterwards:
+/// the same frames as the stream that began it.
+#[utoipa::path(get, path = "/api/chats/messages/chat/stream/{message_id}/", tag = "chats",
+    params(
+        ("message_id" = String, Path, description = "The question's message"),
+        ("Last-Event-ID" = Option<String>, Header, description = "The cursor; from the beginning without one"),
+        ("last_event_id" = Option<i64>, Query, description = "The cursor, like Last-Event-ID"),
+    ),
+    responses((status = 200, description = "The stream", body = String, content_type = "text/event-stream")))]
+pub async fn resume(ctx: Ctx, Segment(id): Segment) -> Answered {
+    let (question, _) = ctx.chat().message(uuid(&id)?).await?;
+    // Read like an event's cursor, but it counts bytes of the answer.
+    let cursor = events::cursor(ctx.header("last-event-id"), ctx.query()).map_or(0, |cursor| cursor.0);
+    let place = ctx.stream_place()?;
+    let attached = ctx.chat().attach_to(&question, usize::try_from(cursor).unwrap_or(0)).await?;
+    Ok(streamed(&ctx, place, &question, attached.ok_or(Failure::NotAsked)?))
+}
+
+/// Stop an answer
+///
+/// What had arrived is stored, with `incomplete: true` in its metadata.
+#[utoipa::path(post, path = "/api/chats/messages/chat/stop/", tag = "chats",
+    request_body(content((Stop = "application/json"), (Stop = "application/x-www-form-urlencoded"))),
+    responses((status = 200, description = "What became of it", body = Stopped)))]
+pub async fn stop(ctx: Ctx, input: Input) -> Answered {
+    let mut fields = input.fields()?;
+    let message_id = fields.required("message_id", NAME_CHARS_MAX);
+    let name = session_name(&mut fields);
+    fields.finish().map_err(Failure::Plain)?;
+    let session = ctx.session(&name).await?;
+    let question = match Uuid::try_parse(&message_id) {
+        Ok(uuid) => ctx.chat().message_of(&session, uuid).await,
+        Err(_) => Err(Error::NotFound(Subject::Message)),
+    };
+    let question = question.map_err(Failure::Plain)?;
+    let (stopped, ended) = ctx.chat().stop_answer(&question).await?;
+    let response_id = ended.and_then(|ended| ended.answer).map(|answer| answer.uuid);
+    Ok(json::response(json::bytes(&Stopped { stopped, message_id: question.uuid, response_id })))
+}
+
+/// The session, as it was named, and what is asked in it.
+async fn question(ctx: &Ctx, input: Input) -> Result<(Conversation, String, Draft), Failure> {
+    let mut fields = input.fields()?;
+    fields.number_as_text("message");
+    let text = fields.text("message", ctx.door().message_chars_max);
+    let name = session_name(&mut fields);
+    fields.finish().map_err(Failure::Plain)?;
+    let key = ctx.idempotency_key().map_err(Failure::Plain)?;
+    let session = ctx.session(&name).await?;
+    let text = text.ok_or_else(|| Failure::Plain(Error::field("message", Rule::Required)))?;
+    Ok((session, name, Draft { role: Role::User, user_id: None, text, metadata: None, key }))
+}
+
+fn session_name(fields: &mut Fields) -> String {
+    fields.number_as_text("session_id");
+    fields.required("session_id", NAME_CHARS_MAX)
+}
+
+fn streamed(ctx: &Ctx, place: Place, question: &Message, answer: Attached) -> Response {
+    let id = question.uuid;
+    let frames = stream::unfold(answer, move |mut answer| async move {
+        let frame = match answer.next().await? {
+            Piece::Text { chunk, cursor } => text_frame(id, &chunk, cursor),
+            Piece::End(ended) => end_frame(id, &ended),
+        };
+        Some((frame, answer))
+    });
+    sse::finite(frames, place, ctx.web().metrics.stream(), ctx.web().heartbeat())
+}
+
+fn text_frame(question: Uuid, chunk: &str, cursor: usize) -> Bytes {
+    let chunk = quoted(chunk);
+    let data = format!(r#"{{"chunk": {chunk}, "done": false, "message_id": "{question}"}}"#);
+    Frame { id: i64::try_from(cursor).ok(), data: &data, ..Frame::default() }.bytes()
+}
+
+/// The one frame that ends a stream.
+fn end_frame(question: Uuid, ended: &Ended) -> Bytes {
+    let mut data = format!(r#"{{"chunk": "", "done": true, "message_id": "{question}", "#);
+    let _ = match (&ended.answer, ended.outcome) {
+        (Some(answer), RunOutcome::Done) => write!(data, r#""response_id": "{}"}}"#, answer.uuid),
+        (_, outcome) => write!(data, r#""error": {}}}"#, quoted(no_answer(outcome))),
+    };
+    Frame { data: &data, ..Frame::default() }.bytes()
+}
+
+fn quoted(text: &str) -> String {
+    String::from_utf8_lossy(&json::bytes(&text)).into_owned()
+}

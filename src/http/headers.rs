@@ -1,0 +1,36 @@
+//! Headers that every door reads and writes in the same way.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::limits::Decision;
+
+/// The token of `Authorization: Bearer …`.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let sent = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = sent.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// `Retry-After`: whole seconds, at least one, because a client that is told 0 comes back at once.
+pub fn retry_after(after: Duration) -> HeaderValue {
+    HeaderValue::from(seconds(after))
+}
+
+/// Whole seconds, rounded up, at least one.
+pub fn seconds(after: Duration) -> u64 {
+    after.as_secs_f64().ceil().max(1.0) as u64
+}
+
+/// What is left of a rate limit: `X-RateLimit-Limit`, `-Remaining`, and `-Reset` when none is.
+pub fn add_limit(headers: &mut HeaderMap, decision: &Decision) {
+    const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+    const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+    const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+    headers.insert(LIMIT, HeaderValue::from(decision.limit));
+    headers.insert(REMAINING, HeaderValue::from(decision.remaining));
+    if let Some(after) = decision.retry_after {
+        headers.insert(RESET, retry_after(after));
+    }
+}
