@@ -8,3 +8,4 @@ mod promises;
 mod store_contract;
 mod store_sqlite;
 mod support;
+mod tidy;

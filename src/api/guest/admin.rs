@@ -6,9 +6,9 @@ use super::envelope::Success;
 use super::messages::{cursor, draft, list, sent_answer};
 use super::staff::{LISTED_MAX, listed};
 use super::wire::{ChatMessageResource, ChatSessionResource, ListedSession, SendMessage};
+use crate::chat::Desk;
 use crate::domain::Role;
 use crate::error::{Error, Refusal, Rule};
-use crate::store::Desk;
 
 /// Open sessions
 ///

@@ -9,12 +9,11 @@ use super::context::{Ctx, Input};
 use super::envelope::{Failure, Success};
 use super::messages::paged;
 use super::wire::{AskChatbot, ChatbotAnswer, ChatbotHistory};
-use crate::chat::Draft;
+use crate::chat::{Channel, Draft};
 use crate::domain::{Contact, ConversationKind, EventId, Role};
 use crate::error::{Error, Subject};
 use crate::http::json;
 use crate::limits::LimitKey;
-use crate::realtime::Channel;
 
 /// Longest session key here, in characters.
 const KEY_CHARS_MAX: usize = 191;

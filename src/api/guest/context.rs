@@ -14,7 +14,7 @@ use super::Guest;
 use super::envelope::Failure;
 use crate::api::idempotency;
 use crate::api::language::negotiate;
-use crate::chat::{Key, SharedChat};
+use crate::chat::{Channel, Key, SharedChat};
 use crate::domain::{Access, Language};
 use crate::error::{Error, Result, Subject};
 use crate::http::SharedWeb;
@@ -23,7 +23,6 @@ use crate::http::fields::Fields;
 use crate::http::frame::Scope;
 use crate::http::headers;
 use crate::limits::{Decision, Limit, LimitKey};
-use crate::realtime::Channel;
 use crate::texts::Texts;
 
 /// A request at the guest door.

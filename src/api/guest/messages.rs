@@ -11,12 +11,10 @@ use super::context::{Count, Ctx, Input, Segment};
 use super::envelope::{Failure, Success};
 use super::wire::{ChatMessageResource, SendMessage};
 use crate::api::idempotency;
-use crate::chat::Draft;
+use crate::chat::{Appended, Channel, Draft};
 use crate::domain::{EventId, Message, Role};
 use crate::error::Result;
 use crate::http::json;
-use crate::realtime::Channel;
-use crate::store::Appended;
 
 /// The longest wait of a long poll.
 const WAIT_MAX: Duration = Duration::from_secs(30);

@@ -57,7 +57,7 @@ fn request(ctx: &Ctx, mut fields: Fields) -> Result<(Option<String>, Contact)> {
 /// The envelope of a session with all its messages.
 fn with_messages(
     ctx: &Ctx,
-    channel: &Arc<crate::realtime::Channel>,
+    channel: &Arc<crate::chat::Channel>,
     conversation: &Conversation,
     text: &str,
 ) -> axum::response::Response {

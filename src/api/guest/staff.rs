@@ -7,9 +7,9 @@ use super::context::{Ctx, Input, Segment};
 use super::envelope::{Failure, Success};
 use super::messages::{cursor, draft, list, sent_answer};
 use super::wire::{ChatMessageResource, ChatSessionResource, ListedSession, SendMessage};
+use crate::chat::{Desk, MessageFilter};
 use crate::domain::{Conversation, ConversationId, Role};
 use crate::error::{Error, Subject};
-use crate::store::{Desk, MessageFilter};
 
 /// How many sessions a list holds at the most.
 pub(super) const LISTED_MAX: usize = 200;
