@@ -95,10 +95,19 @@ fn end(child: &mut Child) -> Result<()> {
         if let Some(status) = child.try_wait().map_err(Error::internal)? {
             return if status.success() { Ok(()) } else { Err(failed(&format!("ended with {status}"))) };
         }
-        std::thread::sleep(Duration::from_millis(5));
+        pause();
     }
     child.kill().and_then(|()| child.wait()).map_err(Error::internal)?;
     Err(failed("did not end on SIGTERM and was killed"))
+}
+
+/// Lets the server have the processor between two looks at it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a command line tool that watches another process has no bell to wait for"
+)]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(5));
 }
 
 fn failed(what: &str) -> Error {
