@@ -247,6 +247,7 @@ fn figures(
             ("store_commits_total", "Commits", count(&writer.commits)),
             ("store_commands_total", "Writes that those commits held", count(&writer.commands)),
             ("store_writes_queued", "Writes that wait for the writer", count(&writer.queued)),
+            ("store_reads_total", "Reads", store.reads() as f64),
             ("store_reads_queued", "Reads that wait for a reader", store.reads_queued() as f64),
             (
                 "store_failing",
