@@ -245,6 +245,7 @@ fn figures(
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
         let mut figures: Figures = vec![
             ("store_writes_queued", "Writes that wait for the writer", count(&writer.queued)),
+            ("store_reads_total", "Reads", store.reads() as f64),
             ("store_reads_queued", "Reads that wait for a reader", store.reads_queued() as f64),
             (
                 "store_failing",

@@ -143,6 +143,11 @@ impl SqliteStore {
         self.readers.queued()
     }
 
+    /// How many reads were asked for so far.
+    pub fn reads(&self) -> u64 {
+        self.readers.reads()
+    }
+
     /// Commits what is queued and closes the file. Blocks; not for an async thread.
     pub fn close(self) {
         // The last connection to go copies the log into the database and removes it: all of them

@@ -4,6 +4,7 @@
 pub mod app;
 pub mod process;
 pub mod raw;
+pub mod smtp;
 pub mod sse;
 pub mod store;
 pub mod temp;
