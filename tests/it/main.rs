@@ -5,6 +5,7 @@ mod bench;
 mod guest;
 mod hostile;
 mod promises;
+mod schema;
 mod store_contract;
 mod store_sqlite;
 mod support;

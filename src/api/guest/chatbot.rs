@@ -10,7 +10,7 @@ use super::envelope::{Failure, Success};
 use super::messages::paged;
 use super::sessions::key;
 use super::wire::{AskChatbot, ChatbotAnswer, ChatbotHistory};
-use crate::api::idempotency;
+use crate::api::idempotency::{self, IdempotencyKey};
 use crate::chat::{Channel, Draft};
 use crate::domain::{Contact, ConversationKind, EventId, Role};
 use crate::error::{Error, Subject};
@@ -26,8 +26,13 @@ const HEADER: &str = "X-Chat-Session";
 ///
 /// Stores the question and the assistant's answer in the session, and returns the answer. Without
 /// a session a new one is opened.
-#[utoipa::path(post, path = "/api/v1/chatbot", tag = "guest", security((), ("bearer" = [])), request_body = AskChatbot,
-    params(("X-Chat-Session" = Option<String>, Header, description = "The session to go on with")),
+#[utoipa::path(post, path = "/api/v1/chatbot", operation_id = "chatbot_ask",
+    tag = "guest", security((), ("bearer" = [])), request_body = AskChatbot,
+    params(
+        ("X-Chat-Session" = Option<String>, Header, description = "The session to go on with"),
+        ("Idempotency-Key" = inline(Option<IdempotencyKey>), Header,
+            description = "Makes a retry return the first message"),
+    ),
     responses((status = 200, description = "The answer", body = Success<ChatbotAnswer>)))]
 pub async fn ask(ctx: Ctx, input: Input) -> Answered {
     ctx.run(async {
@@ -85,7 +90,8 @@ async fn channel(ctx: &Ctx, key: Option<String>, user: Option<crate::domain::Use
 /// Read the assistant's session
 ///
 /// The messages of the session, oldest first; an empty list without a session.
-#[utoipa::path(get, path = "/api/v1/chatbot/history", tag = "guest", security((), ("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/chatbot/history", operation_id = "chatbot_read_history",
+    tag = "guest", security((), ("bearer" = [])),
     params(
         ("session_key" = Option<String>, Query, description = "The session"),
         ("X-Chat-Session" = Option<String>, Header, description = "The session"),
