@@ -17,8 +17,8 @@ const LONG_FUNCTIONS: &[(&str, &str)] = &[];
 
 /// Tests that may sleep, and why.
 const SLEEPS: &[(&str, &str)] = &[
-    ("tests/it/store_sqlite.rs", "the pause between two looks at a condition"),
     ("tests/it/support/app.rs", "the pause between two looks at a condition"),
+    ("tests/it/store_sqlite.rs", "the pause between two looks at a condition"),
 ];
 
 #[test]
