@@ -4,6 +4,7 @@
 mod bench;
 mod guest;
 mod hostile;
+mod process;
 mod promises;
 mod schema;
 mod store_contract;
