@@ -1,5 +1,6 @@
 //! The one integration binary: one link instead of many, and every suite can use the same support.
 
+mod chats;
 mod guest;
 mod store_contract;
 mod store_sqlite;
