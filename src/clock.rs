@@ -24,6 +24,7 @@ impl Clock {
 
     /// The present instant. It may jump back when the system's clock does: order and identifiers
     /// never rest on it.
+    #[expect(clippy::disallowed_methods, reason = "this is the file that the lint sends everybody to")]
     pub fn now(&self) -> Timestamp {
         let micros = match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
             Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
@@ -46,6 +47,7 @@ impl Clock {
     }
 
     /// An unguessable identifier (version 4).
+    #[expect(clippy::disallowed_methods, reason = "this is the file that the lint sends everybody to")]
     pub fn uuid(&self) -> Uuid {
         Uuid::new_v4()
     }
@@ -54,7 +56,7 @@ impl Clock {
     /// in the order of time.
     pub fn ordered_uuid(&self, at: Timestamp) -> Uuid {
         let millis = u64::try_from(at.0 / 1000).unwrap_or(0);
-        let random = Uuid::new_v4().into_bytes();
+        let random = self.uuid().into_bytes();
         let mut tail = [0; 10];
         // The fourth and fifth quarter of a version 4 identifier hold its version and variant bits;
         // these ten bytes avoid the version's, and the builder sets the variant again.
@@ -67,6 +69,7 @@ impl Clock {
     ///
     /// # Panics
     /// When the operating system has no randomness to give: nothing that makes secrets may go on.
+    #[expect(clippy::disallowed_methods, reason = "this is the file that the lint sends everybody to")]
     pub fn secret<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         getrandom::fill(&mut bytes).expect("the operating system gives random bytes");

@@ -24,11 +24,12 @@ use crate::store::SharedStore;
 pub use accounts::{NewToken, Registration};
 pub use conversations::{NewSession, SessionEdit};
 pub use listen::{Batch, Follower};
-pub use messages::{Draft, Key};
+pub use messages::{Draft, Key, MessagePage};
 pub use runs::{Asked, Attached, Ended, Piece, Run};
 
+pub use crate::realtime::Channel;
 /// How a caller names, filters and pages what the use-cases return.
-pub use crate::store::{Appended, ConversationFilter, Locator, MessageFilter, Page};
+pub use crate::store::{Appended, ConversationFilter, Desk, Locator, MessageFilter, Page};
 
 /// The rules that an operator can set.
 #[derive(Clone, Debug)]

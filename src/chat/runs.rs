@@ -19,7 +19,8 @@ use tracing::Instrument;
 use super::{Chat, Draft};
 use crate::assistant::{Answer, Line, Provider};
 use crate::domain::{
-    Conversation, ConversationId, EventId, Json, Message, MessageId, MessageText, Role, RunId, RunOutcome,
+    Conversation, ConversationId, ConversationKind, EventId, Json, Message, MessageId, MessageText, Role, RunId,
+    RunOutcome,
 };
 use crate::error::{Error, Result};
 use crate::realtime::Channel;
@@ -265,7 +266,10 @@ impl Chat {
     /// when no assistant is configured; and what the store answers.
     pub async fn ask(self: &Arc<Self>, conversation: &Conversation, draft: Draft) -> Result<Asked> {
         let provider = self.must_have_provider()?;
-        self.may_write(conversation)?;
+        // A closed live chat is reopened by its guest's question, as by any message.
+        if conversation.kind == ConversationKind::AssistantSession {
+            self.may_write(conversation)?;
+        }
         let (chat, id) = (Arc::clone(self), conversation.id);
         self.unbroken(async move { chat.put(provider, id, draft).await }).await
     }

@@ -1,7 +1,13 @@
 //! The one integration binary: one link instead of many, and every suite can use the same support.
+#![allow(clippy::disallowed_methods, reason = "tests make up identifiers; only the program takes them as inputs")]
 
+mod bench;
 mod chats;
 mod guest;
+mod hostile;
+mod promises;
+mod schema;
 mod store_contract;
 mod store_sqlite;
 mod support;
+mod tidy;

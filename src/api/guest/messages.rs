@@ -10,16 +10,11 @@ use super::Answered;
 use super::context::{Count, Ctx, Input, Segment};
 use super::envelope::{Failure, Success};
 use super::wire::{ChatMessageResource, SendMessage};
-use crate::api::idempotency;
-use crate::chat::Draft;
+use crate::api::idempotency::{self, IdempotencyKey};
+use crate::chat::{Appended, Channel, Draft};
 use crate::domain::{EventId, Message, Role};
 use crate::error::Result;
 use crate::http::json;
-use crate::realtime::Channel;
-use crate::store::Appended;
-
-/// How many messages are read and sent at once; a longer list is streamed in pages of this size.
-const PAGE: usize = 500;
 
 /// The longest wait of a long poll.
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -28,8 +23,13 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 ///
 /// Stores a guest's message in an existing session. With the header `Idempotency-Key` a retry
 /// returns the first message and `Idempotent-Replayed: true`.
-#[utoipa::path(post, path = "/api/v1/chat/guest/{sessionId}/message", tag = "guest",
-    params(("sessionId" = String, Path, description = "Guest session key")),
+#[utoipa::path(post, path = "/api/v1/chat/guest/{sessionId}/message", operation_id = "guest_send_message",
+    tag = "guest",
+    params(
+        ("sessionId" = String, Path, description = "Guest session key"),
+        ("Idempotency-Key" = inline(Option<IdempotencyKey>), Header,
+            description = "Makes a retry return the first message"),
+    ),
     request_body = SendMessage,
     responses((status = 200, description = "The message", body = Success<ChatMessageResource>)))]
 pub async fn send(ctx: Ctx, Segment(key): Segment, input: Input) -> Answered {
@@ -47,11 +47,12 @@ pub async fn send(ctx: Ctx, Segment(key): Segment, input: Input) -> Answered {
 /// The messages with an id greater than `last_message_id`, oldest first. With `wait` the answer
 /// comes as soon as there is one, or empty after that many seconds. An unchanged session answers
 /// 304 to its own `ETag`.
-#[utoipa::path(get, path = "/api/v1/chat/guest/{sessionId}/messages", tag = "guest",
+#[utoipa::path(get, path = "/api/v1/chat/guest/{sessionId}/messages", operation_id = "guest_poll_messages",
+    tag = "guest",
     params(
         ("sessionId" = String, Path, description = "Guest session key"),
         ("last_message_id" = Option<i64>, Query, description = "The last message that is known; 0 by default"),
-        ("wait" = Option<u32>, Query, description = "Seconds to wait for a message, at most 30"),
+        ("wait" = Option<u32>, Query, maximum = 30, description = "Seconds to wait for a message"),
     ),
     responses(
         (status = 200, description = "The messages", body = Success<Vec<ChatMessageResource>>),
@@ -108,9 +109,9 @@ fn entity_tag(channel: &Channel, cursor: EventId) -> Option<String> {
 
 /// The messages after the cursor in the envelope: at once when they are few, else in pages.
 pub(super) async fn list(ctx: &Ctx, channel: &Arc<Channel>, cursor: EventId) -> Result<Response, Failure> {
-    let messages = ctx.chat().messages_after(channel, cursor, PAGE).await?;
-    if messages.len() < PAGE {
-        let data: Vec<ChatMessageResource> = messages.iter().map(|message| message.as_ref().into()).collect();
+    let page = ctx.chat().messages_after(channel, cursor).await?;
+    if page.next.is_none() {
+        let data: Vec<ChatMessageResource> = page.messages.iter().map(|message| message.as_ref().into()).collect();
         return Ok(ctx.ok("messages-retrieved", data));
     }
     Ok(paged(ctx, channel, cursor, "messages-retrieved", "[", "]"))
@@ -143,10 +144,9 @@ pub(super) fn paged(
         let (chat, channel) = (Arc::clone(&chat), Arc::clone(&channel));
         async move {
             let Some(cursor) = cursor else { return Ok(None) };
-            let messages = chat.messages_after(&channel, cursor, PAGE).await?;
-            let end = messages.last().filter(|_| messages.len() == PAGE).map(|last| last.id);
-            let items = messages.iter().map(|message| item(message)).collect();
-            Ok(Some((items, end)))
+            let page = chat.messages_after(&channel, cursor).await?;
+            let items = page.messages.iter().map(|message| item(message)).collect();
+            Ok(Some((items, page.next)))
         }
     };
     json::paged(before.into_bytes(), Some(cursor), next, after.into_bytes())

@@ -80,7 +80,7 @@ async fn act(visitor: &mut Visitor<'_>, deed: &Deed) {
             }
         }
         Deed::Rename(to) => {
-            edit(visitor, json!({"session_id": format!("{}-{to}", text(&visitor.session["id"]))})).await
+            edit(visitor, json!({"session_id": format!("{}-{to}", text(&visitor.session["id"]))})).await;
         }
         Deed::SwitchExpiry(year) => edit(visitor, json!({"expires_at": format!("{year}-01-01T00:00:00Z")})).await,
     }

@@ -1,0 +1,7 @@
+//! The promises of one node, each as one sentence that a user can hold us to.
+
+mod acknowledged_means_on_disk;
+mod an_answer_outlives_its_connection;
+mod no_silent_hole;
+mod one_log_behind_every_door;
+mod power_loss;
