@@ -3,6 +3,7 @@
 
 mod guest;
 mod promises;
+mod schema;
 mod store_contract;
 mod store_sqlite;
 mod support;
