@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -21,9 +21,9 @@ use crate::http::{SharedWeb, Web, frame};
 use crate::limits::{Limit, Limits};
 use crate::mail::Mailer;
 use crate::realtime::Hub;
-use crate::store::sqlite::{DataDir, SqliteOptions};
+use crate::store::sqlite::{DataDir, SqliteOptions, WriterStats};
 use crate::store::{Listener, SqliteStore};
-use crate::telemetry::Figures;
+use crate::telemetry::{Distribution, Figures};
 
 /// A system that is ready to serve.
 pub struct App {
@@ -229,7 +229,7 @@ async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
         return chats::not_found(&doors.chats, request).await;
     }
     let (mut parts, _) = request.into_parts();
-    if path.starts_with("/api/v1/") {
+    if path == "/api/v1" || path.starts_with("/api/v1/") {
         let Ok(ctx) = guest::Ctx::from_request_parts(&mut parts, &doors.guest).await;
         return guest::not_found(State(doors.guest), ctx).await.into_response();
     }
@@ -242,14 +242,13 @@ fn figures(
     hub: Arc<Hub>,
     limits: Arc<Limits>,
     chat: SharedChat,
-) -> Box<dyn Fn() -> Figures + Send + Sync> {
+) -> Box<dyn Fn() -> (Figures, Distribution) + Send + Sync> {
     Box::new(move || {
         let (writer, heads) = (store.writer_stats(), hub.stats());
-        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed) as f64;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
         let mut figures: Figures = vec![
-            ("store_commits_total", "Commits", count(&writer.commits)),
-            ("store_commands_total", "Writes that those commits held", count(&writer.commands)),
             ("store_writes_queued", "Writes that wait for the writer", count(&writer.queued)),
+            ("store_reads_total", "Reads", store.reads() as f64),
             ("store_reads_queued", "Reads that wait for a reader", store.reads_queued() as f64),
             (
                 "store_failing",
@@ -270,6 +269,17 @@ fn figures(
         ];
         let refused = |limit: &Option<Limit>| limit.as_ref().map_or(0.0, |limit| limit.refusals() as f64);
         figures.extend(refusals.map(|(name, help, limit)| (name, help, refused(limit))));
-        figures
+        (figures, batches(writer))
     })
+}
+
+/// How many writes shared each commit.
+fn batches(writer: &WriterStats) -> Distribution {
+    let count = |(power, bucket): (usize, &AtomicU64)| (1 << power, bucket.load(Ordering::Relaxed));
+    Distribution {
+        name: "store_batch_writes",
+        help: "Writes that share a commit",
+        buckets: writer.batches.iter().enumerate().map(count).collect(),
+        sum: writer.commands.load(Ordering::Relaxed),
+    }
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::chat::SharedChat;
 use crate::http::SharedWeb;
-use crate::telemetry::Figures;
+use crate::telemetry::{Distribution, Figures};
 
 /// What the health routes look at.
 pub struct Parts {
@@ -23,7 +23,7 @@ pub struct Parts {
     /// Set when the server goes down.
     pub draining: Arc<AtomicBool>,
     /// Figures from parts that no door sees.
-    pub figures: Box<dyn Fn() -> Figures + Send + Sync>,
+    pub figures: Box<dyn Fn() -> (Figures, Distribution) + Send + Sync>,
 }
 
 /// `/livez`, `/readyz`, `/up`, `/metrics`.
@@ -60,7 +60,8 @@ fn not_ready(why: &str) -> Response {
 }
 
 async fn metrics(State(parts): State<Arc<Parts>>) -> Response {
-    let text = parts.web.metrics.render((parts.figures)());
+    let (figures, batches) = (parts.figures)();
+    let text = parts.web.metrics.render(figures, &batches);
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

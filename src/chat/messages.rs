@@ -15,6 +15,20 @@ use crate::error::{Error, Refusal, Result, Subject};
 use crate::realtime::Channel;
 use crate::store::{Appended, Idempotency, MessageFilter, NewMessage};
 
+/// A page of a list that is read and sent piece by piece ends with the message that fills one of
+/// these. Every slow reader of such a list holds a page in memory.
+const PAGE_MESSAGES: usize = 500;
+const PAGE_BYTES: usize = 64 << 10;
+
+/// A piece of a conversation.
+#[derive(Clone, Debug)]
+pub struct MessagePage {
+    /// The messages, oldest first.
+    pub messages: Vec<Arc<Message>>,
+    /// Where the next page begins; `None` when this is the last.
+    pub next: Option<EventId>,
+}
+
 /// An idempotency key as the client sent it: 1 to 255 visible characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key(String);
@@ -114,17 +128,30 @@ impl Chat {
         if is_active { Ok(()) } else { Err(Error::Forbidden(Refusal::Inactive)) }
     }
 
-    /// The messages after a cursor, at most `limit`, from memory where it knows them.
+    /// A page of the messages after a cursor, from memory where it knows them, and the cursor to go
+    /// on from if there may be more.
     ///
     /// # Errors
     /// What the store answers.
-    pub async fn messages_after(&self, channel: &Channel, cursor: EventId, limit: usize) -> Result<Vec<Arc<Message>>> {
-        if let Some(mut messages) = channel.messages_since(cursor) {
-            messages.truncate(limit);
-            return Ok(messages);
+    pub async fn messages_after(&self, channel: &Channel, cursor: EventId) -> Result<MessagePage> {
+        if let Some(messages) = channel.messages_since(cursor) {
+            return Ok(MessagePage { messages, next: None });
         }
-        let filter = MessageFilter { after: Some(cursor), limit, ..MessageFilter::default() };
-        self.store.messages(channel.id(), filter).await
+        self.message_page(channel.id(), MessageFilter { after: Some(cursor), ..MessageFilter::default() }).await
+    }
+
+    /// A page of the messages of a conversation that match, oldest first, and the cursor to go on
+    /// from if there may be more. The page's size is decided here.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn message_page(&self, id: ConversationId, filter: MessageFilter) -> Result<MessagePage> {
+        let filter = MessageFilter { limit: PAGE_MESSAGES, bytes_max: Some(PAGE_BYTES), ..filter };
+        let messages = self.store.messages(id, filter).await?;
+        let bytes: usize = messages.iter().map(|message| message.bytes()).sum();
+        let is_full = messages.len() >= PAGE_MESSAGES || bytes >= PAGE_BYTES;
+        let next = messages.last().filter(|_| is_full).map(|last| last.id);
+        Ok(MessagePage { messages, next })
     }
 
     /// Waits until there is a message after the cursor, but no longer than `wait`.

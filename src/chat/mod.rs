@@ -24,7 +24,7 @@ use crate::store::SharedStore;
 pub use accounts::{NewToken, Registration};
 pub use conversations::{NewSession, SessionEdit};
 pub use listen::{Batch, Follower};
-pub use messages::{Draft, Key};
+pub use messages::{Draft, Key, MessagePage};
 pub use runs::{Asked, Attached, Ended, Piece, Run};
 
 pub use crate::realtime::Channel;

@@ -18,7 +18,8 @@ use tokio_util::task::TaskTracker;
 use super::{Chat, Draft};
 use crate::assistant::{Answer, Line, Provider};
 use crate::domain::{
-    Conversation, ConversationId, EventId, Json, Message, MessageId, MessageText, Role, RunId, RunOutcome,
+    Conversation, ConversationId, ConversationKind, EventId, Json, Message, MessageId, MessageText, Role, RunId,
+    RunOutcome,
 };
 use crate::error::{Error, Result};
 use crate::realtime::Channel;
@@ -264,7 +265,10 @@ impl Chat {
     /// when no assistant is configured; and what the store answers.
     pub async fn ask(self: &Arc<Self>, conversation: &Conversation, draft: Draft) -> Result<Asked> {
         let provider = self.must_have_provider()?;
-        self.may_write(conversation)?;
+        // A closed live chat is reopened by its guest's question, as by any message.
+        if conversation.kind == ConversationKind::AssistantSession {
+            self.may_write(conversation)?;
+        }
         let sent = self.append(conversation.id, draft).await?;
         let answer = if sent.replayed {
             match self.attach_to(&sent.message, 0).await? {

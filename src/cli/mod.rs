@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::bench;
 use crate::config::Config;
 use crate::error::{Error, Result};
 
@@ -41,6 +42,8 @@ enum Command {
     Backup(backup::Options),
     /// Put a backup in the place of the store.
     Restore(restore::Options),
+    /// Measure what a server does on this machine.
+    Bench(bench::Options),
 }
 
 /// What every sub-command takes.
@@ -80,6 +83,7 @@ pub fn run() -> ExitCode {
         Command::Token(options) => token::run(&options),
         Command::Backup(options) => backup::run(&options),
         Command::Restore(options) => restore::run(&options),
+        Command::Bench(options) => bench::run(options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

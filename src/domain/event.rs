@@ -79,6 +79,17 @@ pub struct Event {
     pub body: EventBody,
 }
 
+impl Event {
+    /// How many bytes people put into what it carries.
+    pub fn bytes(&self) -> usize {
+        match &self.body {
+            EventBody::MessageAdded(message) => message.bytes(),
+            EventBody::StateChanged { state, .. } => state.metadata.0.len(),
+            EventBody::MessageGone | EventBody::MessageDeleted { .. } => 0,
+        }
+    }
+}
+
 /// Applies events, in order, to the messages of a snapshot. Applying an event that the snapshot
 /// already holds changes nothing.
 pub fn fold<'a>(messages: &mut Vec<Arc<Message>>, events: impl IntoIterator<Item = &'a Event>) {

@@ -63,3 +63,10 @@ pub struct Message {
     /// When it last changed.
     pub updated_at: Timestamp,
 }
+
+impl Message {
+    /// How many bytes people put into it: what a bound on memory has to count.
+    pub fn bytes(&self) -> usize {
+        self.text.len() + self.metadata.as_ref().map_or(0, |json| json.0.len())
+    }
+}

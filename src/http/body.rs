@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
@@ -44,6 +44,10 @@ pub struct Object {
 /// `TooLarge`, `TooSlow`, `Broken`.
 pub async fn read(body: Body, config: &config::Http) -> Result<Bytes, BodyError> {
     let max = config.body_bytes_max;
+    // Said before anything is read, so that who asks first (`Expect: 100-continue`) sends nothing.
+    if body.size_hint().lower() > max as u64 {
+        return Err(BodyError::TooLarge { max });
+    }
     let whole = Limited::new(body, max).collect();
     match tokio::time::timeout(Duration::from_secs(config.body_timeout_s), whole).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),

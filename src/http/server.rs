@@ -111,6 +111,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, web: Sh
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
             .max_header_list_size(u32::try_from(web.config.head_bytes_max).unwrap_or(u32::MAX))
             .keep_alive_interval(head_timeout)
+            .keep_alive_timeout(head_timeout)
             .serve_connection(io, service);
         run!(connection, stop);
     } else {
@@ -130,11 +131,15 @@ fn tune(stream: &TcpStream, write_timeout: Duration) -> std::io::Result<()> {
     socket2::SockRef::from(stream).set_tcp_user_timeout(Some(write_timeout))
 }
 
-/// Whether the first bytes are the beginning of HTTP/2's preface ("PRI * HTTP/2.0", RFC 9113,
-/// section 3.4). They are looked at, not taken.
+/// Whether the connection begins with HTTP/2's preface (RFC 9113, section 3.4). It is looked at, not
+/// taken, and waited for whole: once HTTP/2 has the connection nothing bounds how long the rest of
+/// it may take.
 async fn begins_as_http2(stream: &TcpStream) -> std::io::Result<bool> {
-    const PREFACE: &[u8] = b"PRI ";
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let mut seen = [0; PREFACE.len()];
+    // A peek answers at once while there is anything, so waiting for more is looking again. Each wait
+    // is twice the one before: who sends one byte and stops must not keep a core busy.
+    let mut wait = Duration::from_millis(1);
     loop {
         let count = stream.peek(&mut seen).await?;
         if count == 0 {
@@ -146,7 +151,7 @@ async fn begins_as_http2(stream: &TcpStream) -> std::io::Result<bool> {
         if count == PREFACE.len() {
             return Ok(true);
         }
-        // One to three bytes of the preface: more will come, or the caller's time will be up.
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_secs(1));
     }
 }

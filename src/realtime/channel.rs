@@ -258,14 +258,7 @@ impl Loaded {
 /// Roughly what an event costs to hold, in bytes.
 fn weight(event: &Event) -> usize {
     const FIXED: usize = 256;
-    FIXED
-        + match &event.body {
-            EventBody::MessageAdded(message) => {
-                message.text.len() + message.metadata.as_ref().map_or(0, |json| json.0.len())
-            }
-            EventBody::StateChanged { state, .. } => state.metadata.0.len(),
-            EventBody::MessageGone | EventBody::MessageDeleted { .. } => 0,
-        }
+    FIXED + event.bytes()
 }
 
 impl Channel {

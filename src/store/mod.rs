@@ -38,6 +38,10 @@ use crate::error::Result;
 
 pub use sqlite::SqliteStore;
 
+/// How many bytes of text and metadata one page of events holds, but for its last event: a bound
+/// on the memory of a reader that is slow, whatever people write.
+pub const EVENT_BYTES_MAX: usize = 256 << 10;
+
 /// A shared store.
 pub type SharedStore = Arc<dyn Store>;
 
@@ -165,7 +169,8 @@ pub struct Tail {
 pub struct MessageFilter {
     /// Only newer than this cursor.
     pub after: Option<EventId>,
-    /// Only older than this cursor; the newest of them are returned, oldest first all the same.
+    /// Only older than this cursor. Without `after` the newest of them are returned, oldest first
+    /// all the same; with it the oldest of those between the two.
     pub before: Option<EventId>,
     /// Only this role.
     pub role: Option<Role>,
@@ -173,6 +178,9 @@ pub struct MessageFilter {
     pub search: Option<String>,
     /// At most this many.
     pub limit: usize,
+    /// No more once there are this many bytes of text and metadata: a bound on what a page holds in
+    /// memory, whatever people write. The first message is returned whatever its size.
+    pub bytes_max: Option<usize>,
 }
 
 /// Which assistant sessions to list.
@@ -319,7 +327,8 @@ pub trait Store: Send + Sync {
     /// Assigns a live chat that nobody has to a member of staff who is active, verified, and has
     /// no active live chat, chosen by `dice` among them, and appends the line that `greeting`
     /// makes of their name, both in one transaction. A chat that somebody has already keeps them
-    /// and gets no second greeting. `None` when nobody is free.
+    /// and gets no second greeting. `None` when nobody is free, or the chat is closed: it would be on
+    /// nobody's desk. The guest's next message reopens it.
     async fn transfer(
         &self,
         id: ConversationId,
@@ -368,7 +377,8 @@ pub trait Store: Send + Sync {
     /// The conversation with its last `count` events, as of one commit.
     async fn tail(&self, id: ConversationId, count: usize) -> Result<Option<Tail>>;
 
-    /// Events after the cursor, oldest first, at most `limit`, without a gap.
+    /// Events after the cursor, oldest first, without a gap: at most `limit`, and no more once they
+    /// hold [`EVENT_BYTES_MAX`] bytes. Whoever wants all of them asks until there are none.
     async fn events(&self, id: ConversationId, after: EventId, limit: usize) -> Result<Vec<Event>>;
 
     // --- runs ---

@@ -1,8 +1,10 @@
 //! The one integration binary: one link instead of many, and every suite can use the same support.
 #![allow(clippy::disallowed_methods, reason = "tests make up identifiers; only the program takes them as inputs")]
 
+mod bench;
 mod cors;
 mod guest;
+mod hostile;
 mod promises;
 mod schema;
 mod store_contract;

@@ -94,7 +94,7 @@ impl Asked {
             before: place(ctx, session, self.before.as_deref()).await?,
             role: self.role,
             search: self.search.clone(),
-            limit: 0,
+            ..MessageFilter::default()
         })
     }
 }
@@ -112,15 +112,14 @@ fn whole(ctx: &Ctx, session: &Conversation, filter: MessageFilter) -> Response {
     let first = Some(filter.after.unwrap_or(EventId::START));
     let next = move |cursor: Option<EventId>| {
         let (chat, shown) = (Arc::clone(&chat), Arc::clone(&shown));
-        let filter = MessageFilter { after: cursor, limit: PAGE, ..filter.clone() };
+        let filter = MessageFilter { after: cursor, ..filter.clone() };
         async move {
             if cursor.is_none() {
                 return Ok(None);
             }
-            let messages = chat.messages(id, filter).await?;
-            let end = messages.last().filter(|_| messages.len() == PAGE).map(|last| last.id);
-            let items = messages.iter().map(|message| json::bytes(&ChatMessage::new(message, &shown))).collect();
-            Ok(Some((items, end)))
+            let page = chat.message_page(id, filter).await?;
+            let items = page.messages.iter().map(|message| json::bytes(&ChatMessage::new(message, &shown))).collect();
+            Ok(Some((items, page.next)))
         }
     };
     json::paged(b"[".to_vec(), first, next, b"]".to_vec())

@@ -34,14 +34,14 @@ pub async fn register(ctx: Ctx, input: Input) -> Answered {
 
 fn registration(mut fields: Fields) -> Result<Registration, Failure> {
     const LANGUAGES: &[&str] = &["en", "vi", "ja", "zh"];
-    let name = fields.required("name", 255);
+    let name = fields.required_line("name", 255);
     let email = required_email(&mut fields);
     let password = password(&mut fields);
     let confirmation = raw_string(&mut fields, "password_confirmation");
     if password.is_some() && confirmation != password {
         fields.wrong("password", Rule::Confirmed);
     }
-    let phone = fields.optional("phone", 20);
+    let phone = fields.optional_line("phone", 20);
     let asked = fields.optional("language_preference", 35);
     let language = asked.as_deref().and_then(Language::parse);
     if let (Some(got), None) = (asked, language) {
@@ -64,7 +64,7 @@ fn required_email(fields: &mut Fields) -> Option<Email> {
 
 /// A password is taken as typed, spaces and all.
 fn password(fields: &mut Fields) -> Option<String> {
-    let there = fields.has("password");
+    let is_there = !fields.is_missing("password");
     match raw_string(fields, "password") {
         Some(password) => {
             let chars = password.chars().count();
@@ -76,7 +76,7 @@ fn password(fields: &mut Fields) -> Option<String> {
             Some(password)
         }
         None => {
-            fields.wrong("password", if there { Rule::String } else { Rule::Required });
+            fields.wrong("password", if is_there { Rule::String } else { Rule::Required });
             None
         }
     }
@@ -125,7 +125,7 @@ pub async fn login(ctx: Ctx, input: Input) -> Answered {
         let mut fields = input.fields()?;
         let email = required_email(&mut fields);
         let password = password(&mut fields);
-        let device = fields.optional("device_name", 255).unwrap_or_else(|| "default".to_owned());
+        let device = fields.optional_line("device_name", 255).unwrap_or_else(|| "default".to_owned());
         fields.finish()?;
         let (email, password) = email.zip(password).ok_or(Failure::BadLogin)?;
         let made = ctx.chat().sign_in(&email, password, device).await.map_err(|error| match error {

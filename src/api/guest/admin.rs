@@ -9,7 +9,7 @@ use super::wire::{ChatMessageResource, ChatSessionResource, DeskFilter, ListedSe
 use crate::api::idempotency::IdempotencyKey;
 use crate::chat::Desk;
 use crate::domain::Role;
-use crate::error::{Error, Refusal, Rule};
+use crate::error::{Error, Rule};
 
 /// Open sessions
 ///
@@ -46,7 +46,7 @@ pub async fn sessions(ctx: Ctx) -> Answered {
     responses((status = 200, description = "The session", body = Success<ChatSessionResource>)))]
 pub async fn assign(ctx: Ctx, Segment(key): Segment) -> Answered {
     ctx.run(async {
-        let access = staff(&ctx).await?;
+        let access = ctx.staff().await?;
         let channel = ctx.chat().live_chat(&key).await?;
         let assigned = ctx.chat().assign(&access, &channel).await?;
         Ok(ctx.ok("session-assigned", ChatSessionResource::from(&assigned)))
@@ -68,7 +68,7 @@ pub async fn assign(ctx: Ctx, Segment(key): Segment) -> Answered {
     responses((status = 200, description = "The message", body = Success<ChatMessageResource>)))]
 pub async fn send(ctx: Ctx, Segment(key): Segment, input: Input) -> Answered {
     ctx.run(async {
-        let access = staff(&ctx).await?;
+        let access = ctx.staff().await?;
         let channel = ctx.chat().live_chat(&key).await?;
         let draft = draft(&ctx, input, Role::Staff)?;
         let sent = ctx.chat().take_and_send(&access, &channel, draft).await?;
@@ -89,15 +89,9 @@ pub async fn send(ctx: Ctx, Segment(key): Segment, input: Input) -> Answered {
     responses((status = 200, description = "The messages", body = Success<Vec<ChatMessageResource>>)))]
 pub async fn messages(ctx: Ctx, Segment(key): Segment) -> Answered {
     ctx.run(async {
-        staff(&ctx).await?;
+        ctx.staff().await?;
         let channel = ctx.chat().live_chat(&key).await?;
         list(&ctx, &channel, cursor(&ctx)).await
     })
     .await
-}
-
-/// The caller, who has to be staff before a key is looked up: others must not learn which exist.
-async fn staff(ctx: &Ctx) -> Result<crate::domain::Access, super::envelope::Failure> {
-    let access = ctx.access().await?;
-    if access.is_staff() { Ok(access) } else { Err(Error::Forbidden(Refusal::NotStaff).into()) }
 }

@@ -16,7 +16,7 @@ use crate::api::idempotency;
 use crate::api::language::negotiate;
 use crate::chat::{Channel, Key, SharedChat};
 use crate::domain::{Access, Language};
-use crate::error::{Error, Result, Subject};
+use crate::error::{Error, Refusal, Result, Rule, Subject};
 use crate::http::SharedWeb;
 use crate::http::body::{self, BodyError, Object};
 use crate::http::fields::Fields;
@@ -125,6 +125,15 @@ impl Ctx {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// Adds a header to fields that are judged together; one that is no text is a wrong one.
+    pub fn add_header(&self, fields: &mut Fields, name: &'static str) {
+        let Some(sent) = self.headers.get(name) else { return };
+        match std::str::from_utf8(sent.as_bytes()) {
+            Ok(text) => fields.add(name, text),
+            Err(_) => fields.wrong(name, Rule::String),
+        }
+    }
+
     /// The query's fields.
     pub fn query(&self) -> Fields {
         Fields::of_query(self.query.as_deref())
@@ -206,6 +215,13 @@ impl Ctx {
                 Err(error.into())
             }
         }
+    }
+
+    /// The caller, who has to be staff before anything is looked up: others must not learn what
+    /// exists.
+    pub async fn staff(&self) -> Result<Access, Failure> {
+        let access = self.access().await?;
+        if access.is_staff() { Ok(access) } else { Err(Error::Forbidden(Refusal::NotStaff).into()) }
     }
 
     /// The caller, if a credential was sent; one that is not valid is refused all the same.

@@ -16,9 +16,6 @@ use crate::domain::{EventId, Message, Role};
 use crate::error::Result;
 use crate::http::json;
 
-/// How many messages are read and sent at once; a longer list is streamed in pages of this size.
-const PAGE: usize = 500;
-
 /// The longest wait of a long poll.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -112,9 +109,9 @@ fn entity_tag(channel: &Channel, cursor: EventId) -> Option<String> {
 
 /// The messages after the cursor in the envelope: at once when they are few, else in pages.
 pub(super) async fn list(ctx: &Ctx, channel: &Arc<Channel>, cursor: EventId) -> Result<Response, Failure> {
-    let messages = ctx.chat().messages_after(channel, cursor, PAGE).await?;
-    if messages.len() < PAGE {
-        let data: Vec<ChatMessageResource> = messages.iter().map(|message| message.as_ref().into()).collect();
+    let page = ctx.chat().messages_after(channel, cursor).await?;
+    if page.next.is_none() {
+        let data: Vec<ChatMessageResource> = page.messages.iter().map(|message| message.as_ref().into()).collect();
         return Ok(ctx.ok("messages-retrieved", data));
     }
     Ok(paged(ctx, channel, cursor, "messages-retrieved", "[", "]"))
@@ -147,10 +144,9 @@ pub(super) fn paged(
         let (chat, channel) = (Arc::clone(&chat), Arc::clone(&channel));
         async move {
             let Some(cursor) = cursor else { return Ok(None) };
-            let messages = chat.messages_after(&channel, cursor, PAGE).await?;
-            let end = messages.last().filter(|_| messages.len() == PAGE).map(|last| last.id);
-            let items = messages.iter().map(|message| item(message)).collect();
-            Ok(Some((items, end)))
+            let page = chat.messages_after(&channel, cursor).await?;
+            let items = page.messages.iter().map(|message| item(message)).collect();
+            Ok(Some((items, page.next)))
         }
     };
     json::paged(before.into_bytes(), Some(cursor), next, after.into_bytes())

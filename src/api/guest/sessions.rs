@@ -41,18 +41,23 @@ pub async fn open(ctx: Ctx, input: Input) -> Answered {
 
 fn request(ctx: &Ctx, mut fields: Fields) -> Result<(Option<String>, Contact)> {
     let field = if fields.has("session_key") { "session_key" } else { "session_id" };
-    let key = fields.optional(field, KEY_CHARS_MAX);
-    let is_weak = key.as_ref().is_some_and(|key| key.chars().count() < KEY_CHARS_MIN);
-    if is_weak && !ctx.door().allow_weak_keys {
-        fields.wrong(field, Rule::CharsMin(KEY_CHARS_MIN));
-    }
+    let key = key(ctx, &mut fields, field, KEY_CHARS_MAX);
     let contact = Contact {
-        name: fields.optional("guest_name", 255),
+        name: fields.optional_line("guest_name", 255),
         email: fields.email("guest_email").as_ref().map(Email::as_str).map(str::to_owned),
-        phone: fields.optional("guest_phone", 20),
+        phone: fields.optional_line("guest_phone", 20),
     };
     fields.finish()?;
     Ok((key, contact))
+}
+
+/// A key that a client chose, wherever one may open a session.
+pub(super) fn key(ctx: &Ctx, fields: &mut Fields, field: &'static str, chars_max: usize) -> Option<String> {
+    let key = fields.optional(field, chars_max)?;
+    if key.chars().count() < KEY_CHARS_MIN && !ctx.door().allow_weak_keys {
+        fields.wrong(field, Rule::CharsMin(KEY_CHARS_MIN));
+    }
+    Some(key)
 }
 
 /// The envelope of a session with all its messages.

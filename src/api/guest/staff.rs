@@ -66,7 +66,7 @@ pub(super) async fn listed(ctx: &Ctx, sessions: Vec<Conversation>) -> Result<Vec
     responses((status = 200, description = "The messages", body = Success<Vec<ChatMessageResource>>)))]
 pub async fn messages(ctx: Ctx, Segment(id): Segment) -> Answered {
     ctx.run(async {
-        let access = ctx.access().await?;
+        let access = ctx.staff().await?;
         let channel = ctx.chat().live_chat_numbered(number(&id)?).await?;
         ctx.chat().must_have(&access, &channel).await?;
         list(&ctx, &channel, cursor(&ctx)).await
@@ -88,7 +88,7 @@ pub async fn messages(ctx: Ctx, Segment(id): Segment) -> Answered {
     responses((status = 200, description = "The message", body = Success<ChatMessageResource>)))]
 pub async fn send(ctx: Ctx, Segment(id): Segment, input: Input) -> Answered {
     ctx.run(async {
-        let access = ctx.access().await?;
+        let access = ctx.staff().await?;
         let channel = ctx.chat().live_chat_numbered(number(&id)?).await?;
         ctx.chat().must_have(&access, &channel).await?;
         let draft = draft(&ctx, input, Role::Staff)?;
@@ -107,7 +107,7 @@ pub async fn send(ctx: Ctx, Segment(id): Segment, input: Input) -> Answered {
     responses((status = 200, description = "The session", body = Success<ChatSessionResource>)))]
 pub async fn close(ctx: Ctx, Segment(id): Segment) -> Answered {
     ctx.run(async {
-        let access = ctx.access().await?;
+        let access = ctx.staff().await?;
         let channel = ctx.chat().live_chat_numbered(number(&id)?).await?;
         let closed = ctx.chat().close(&access, &channel).await?;
         Ok(ctx.ok("session-closed", ChatSessionResource::from(&closed)))

@@ -16,7 +16,7 @@ use crate::domain::{
     Message, MessageId, ParticipantKind, Role, Timestamp, UserId,
 };
 use crate::error::{Conflict, Error, Subject};
-use crate::store::{Appended, MessageFilter, NewMessage, Tail};
+use crate::store::{Appended, EVENT_BYTES_MAX, MessageFilter, NewMessage, Tail};
 
 const COLUMNS: &str = "m.id, m.uuid, m.conversation_id, m.seq, m.role, m.user_id, m.text, m.metadata, m.reply_to, \
      m.created_at, m.updated_at";
@@ -235,7 +235,16 @@ pub(super) fn list(conn: &Connection, id: ConversationId, filter: &MessageFilter
     let order = if newest_first { "desc" } else { "asc" };
     let sql = format!("select {COLUMNS} from messages m where {conditions} order by m.id {order} limit ?");
     let mut statement = conn.prepare_cached(&sql)?;
-    let mut found: Vec<_> = statement.query_map(params_from_iter(values), from_row)?.collect::<Result<_, _>>()?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let message = from_row(row)?;
+        bytes += message.bytes();
+        found.push(message);
+        if filter.bytes_max.is_some_and(|max| bytes >= max) {
+            break;
+        }
+    }
     if newest_first {
         found.reverse();
     }
@@ -301,13 +310,14 @@ pub(super) fn events(conn: &Connection, id: ConversationId, after: EventId, limi
          select * from (select id, 0 from events where conversation_id = ?1 and id > ?2 order by id limit ?3) \
          order by id limit ?3",
         params![id.0, after.0, limit],
+        EVENT_BYTES_MAX,
     )
 }
 
 pub(super) fn tail(conn: &Connection, id: ConversationId, count: usize) -> Result<Option<Tail>, Fail> {
     let Some(conversation) = conversations::by_id(conn, id)? else { return Ok(None) };
     // One more than asked for: whether there is one decides where the tail's knowledge begins.
-    let limit = i64::try_from(count + 1).unwrap_or(i64::MAX);
+    let limit = i64::try_from(count.saturating_add(1)).unwrap_or(i64::MAX);
     let mut events = ordered_events(
         conn,
         "select * from ( \
@@ -316,19 +326,31 @@ pub(super) fn tail(conn: &Connection, id: ConversationId, count: usize) -> Resul
            select * from (select id, 0 from events where conversation_id = ?1 order by id desc limit ?2) \
            order by id desc limit ?2) order by id",
         params![id.0, limit],
+        usize::MAX,
     )?;
     let complete_after = if events.len() > count { events.remove(0).id } else { EventId::START };
     Ok(Some(Tail { conversation, events, complete_after }))
 }
 
-/// Reads the events whose ids and tables `which` names, in its order.
-fn ordered_events(conn: &Connection, which: &str, values: impl rusqlite::Params) -> Result<Vec<Event>, Fail> {
+/// Reads the events whose ids and tables `which` names, in its order, up to the one with which
+/// they hold `bytes_max`.
+fn ordered_events(
+    conn: &Connection,
+    which: &str,
+    values: impl rusqlite::Params,
+    bytes_max: usize,
+) -> Result<Vec<Event>, Fail> {
     let mut statement = conn.prepare_cached(which)?;
     let mut found = statement.query(values)?;
-    let mut events = Vec::new();
+    let (mut events, mut bytes) = (Vec::new(), 0);
     while let Some(row) = found.next()? {
         let (id, added): (i64, bool) = (row.get(0)?, row.get(1)?);
-        events.push(if added { added_event(conn, id)? } else { other_event(conn, id)? });
+        let event = if added { added_event(conn, id)? } else { other_event(conn, id)? };
+        bytes += event.bytes();
+        events.push(event);
+        if bytes >= bytes_max {
+            break;
+        }
     }
     Ok(events)
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod backup;
+mod bare;
 mod checkpoint;
 mod conversations;
 mod fail;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
@@ -34,6 +36,7 @@ use crate::domain::{
 use crate::error::{Error, Result};
 
 pub use backup::{Restored, backup, backup_file, restore};
+pub use bare::BareStore;
 pub use place::{DataDir, DataDirLock, NETWORK_FILE_SYSTEMS};
 pub use verify::{Audit, audit};
 pub use writer::WriterStats;
@@ -140,6 +143,11 @@ impl SqliteStore {
         self.readers.queued()
     }
 
+    /// How many reads were asked for so far.
+    pub fn reads(&self) -> u64 {
+        self.readers.reads()
+    }
+
     /// Commits what is queued and closes the file. Blocks; not for an async thread.
     pub fn close(self) {
         // The last connection to go copies the log into the database and removes it: all of them
@@ -165,6 +173,10 @@ fn raw(file: &Path) -> rusqlite::Result<Connection> {
 
 fn configure(conn: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
     conn.set_prepared_statement_cache_capacity(128);
+    // Plans may not depend on bound values. Otherwise SQLite prepares a statement again, from its
+    // text, whenever a value is bound that the planner would have liked to know: measured at 30 %
+    // of the time of an append, for plans that never differ.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     search::install(conn)?;
     conn.pragma_update(None, "journal_mode", "wal")?;
     conn.pragma_update(None, "synchronous", if options.fsync { "full" } else { "normal" })?;

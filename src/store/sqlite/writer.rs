@@ -93,7 +93,7 @@ pub struct WriterStats {
     pub commands: AtomicU64,
     /// Commands that wait in the queue.
     pub queued: AtomicU64,
-    /// Whether the last commit went through.
+    /// Whether the storage refused the last commit.
     pub failing: AtomicBool,
     /// Batch sizes, by the power of two that they do not exceed: 1, 2, 4, … 1024.
     pub batches: [AtomicU64; 11],
@@ -220,15 +220,15 @@ impl Worker {
     /// brought about, each command again as a transaction of its own.
     fn commit(&mut self, batch: &mut Vec<Box<dyn Command>>) {
         match self.transact(batch) {
-            Ok((refusals, events, removed)) => {
+            Ok((refusals, told)) => {
                 self.count(batch.len());
                 // Announced before it is answered, so that who was answered can rely on what the
                 // listener knows. A listener that panics must not take the writer with it.
-                let told = catch_unwind(AssertUnwindSafe(|| {
-                    self.listener.committed(&events);
-                    removed.iter().for_each(|id| self.listener.removed(*id));
+                let announced = catch_unwind(AssertUnwindSafe(|| {
+                    self.listener.committed(&told.events);
+                    told.removed.iter().for_each(|id| self.listener.removed(*id));
                 }));
-                if told.is_err() {
+                if announced.is_err() {
                     tracing::error!("the listener panicked on an announcement");
                 }
                 for (command, refusal) in batch.drain(..).zip(refusals) {
@@ -236,7 +236,10 @@ impl Worker {
                 }
             }
             Err(error) if batch.len() == 1 || is_hopeless(&error) => {
-                self.stats.failing.store(true, Ordering::Relaxed);
+                // What one command did wrong says nothing of the next.
+                if is_hopeless(&error) {
+                    self.stats.failing.store(true, Ordering::Relaxed);
+                }
                 let again = |error: &rusqlite::Error| match error {
                     rusqlite::Error::SqliteFailure(code, text) => rusqlite::Error::SqliteFailure(*code, text.clone()),
                     other => rusqlite::Error::SqliteFailure(
@@ -256,29 +259,13 @@ impl Worker {
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "used by one caller, three lines above")]
     fn transact(
         &mut self,
         batch: &mut [Box<dyn Command>],
-    ) -> Result<(Vec<Option<Error>>, Vec<Event>, Vec<ConversationId>), rusqlite::Error> {
-        let open = Rollback(&self.conn);
-        open.0.prepare_cached("begin immediate")?.execute([])?;
-        let first_event: i64 = open
-            .0
-            .prepare_cached("select value from sequences where name = 'event'")?
-            .query_row([], |row| row.get(0))?;
-        let mut tx =
-            Tx { conn: open.0, last_event: first_event, events: Vec::with_capacity(batch.len()), removed: Vec::new() };
-        let mut refusals = Vec::with_capacity(batch.len());
-        for command in batch {
-            refusals.push(run_one(command.as_mut(), &mut tx)?);
-        }
-        let Tx { last_event, events, removed, .. } = tx;
-        if last_event != first_event {
-            open.0.prepare_cached("update sequences set value = ?1 where name = 'event'")?.execute([last_event])?;
-        }
-        open.0.prepare_cached("commit")?.execute([])?;
-        Ok((refusals, events, removed))
+    ) -> Result<(Vec<Option<Error>>, Announcements), rusqlite::Error> {
+        transaction(&self.conn, batch.len(), |tx| {
+            batch.iter_mut().map(|command| run_one(command.as_mut(), tx)).collect()
+        })
     }
 
     fn count(&self, size: usize) {
@@ -288,6 +275,33 @@ impl Worker {
         let power = size.next_power_of_two().trailing_zeros() as usize;
         self.stats.batches[power.min(self.stats.batches.len() - 1)].fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// What to announce once a transaction is committed.
+pub(super) struct Announcements {
+    pub events: Vec<Event>,
+    pub removed: Vec<ConversationId>,
+}
+
+/// Runs `work` as one transaction and commits it: all that the writer does on the connection for a
+/// batch of about `size` commands.
+pub(super) fn transaction<T, E: From<rusqlite::Error>>(
+    conn: &Connection,
+    size: usize,
+    work: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+) -> Result<(T, Announcements), E> {
+    let open = Rollback(conn);
+    open.0.prepare_cached("begin immediate")?.execute([])?;
+    let first_event: i64 =
+        open.0.prepare_cached("select value from sequences where name = 'event'")?.query_row([], |row| row.get(0))?;
+    let mut tx = Tx { conn, last_event: first_event, events: Vec::with_capacity(size), removed: Vec::new() };
+    let done = work(&mut tx)?;
+    let Tx { last_event, events, removed, .. } = tx;
+    if last_event != first_event {
+        open.0.prepare_cached("update sequences set value = ?1 where name = 'event'")?.execute([last_event])?;
+    }
+    open.0.prepare_cached("commit")?.execute([])?;
+    Ok((done, Announcements { events, removed }))
 }
 
 /// Rolls back on the way out unless the transaction was committed (or SQLite did it already).

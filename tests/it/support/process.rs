@@ -62,6 +62,13 @@ impl Process {
         rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("a running child");
     }
 
+    /// The memory that it holds.
+    pub fn resident_bytes(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a running child");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") << 10
+    }
+
     /// The end, which has to come in time.
     pub fn wait(&mut self, longest: Duration) -> ExitStatus {
         let began = Instant::now();

@@ -16,7 +16,10 @@ const LONG_FILES: &[(&str, &str)] = &[
 const LONG_FUNCTIONS: &[(&str, &str)] = &[];
 
 /// Tests that may sleep, and why.
-const SLEEPS: &[(&str, &str)] = &[("tests/it/store_sqlite.rs", "the pause between two looks at a condition")];
+const SLEEPS: &[(&str, &str)] = &[
+    ("tests/it/hostile/connections.rs", "the pause between two looks at a condition"),
+    ("tests/it/store_sqlite.rs", "the pause between two looks at a condition"),
+];
 
 #[test]
 fn every_file_says_what_it_is_for() {

@@ -1,0 +1,205 @@
+//! `roost bench`: what this machine does with this server, in figures that anyone can repeat.
+//!
+//! Each profile drives a real server over HTTP on loopback, its own unless told otherwise, in
+//! several rounds. In each round the thing beside which the figure stands is measured too (an
+//! empty handler under the same client, the bare store with the same rows), because rates drift
+//! with whatever else the machine does while ratios taken side by side do not.
+//!
+//! A run that met one wrong answer has no figures.
+
+mod client;
+mod load;
+mod machine;
+mod preload;
+mod profiles;
+mod report;
+mod scripts;
+mod server;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use report::{Entry, Report};
+
+/// What to measure, and how.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// What to measure
+    #[arg(long, value_enum, default_value_t = Profile::All)]
+    pub profile: Profile,
+
+    /// Clients that send at once, each over its own kept connection
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub clients: u32,
+
+    /// Guest sessions that they send to or poll
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub sessions: u32,
+
+    /// How long each round measures each thing
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub seconds: u32,
+
+    /// Rounds; what is quoted is the median of their rates and ratios
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+
+    /// Messages that are stored before it starts [default: 1000000 for send and page, else none;
+    /// with --url only page stores any, through the server, by default 10000]
+    #[arg(long)]
+    pub preload: Option<u32>,
+
+    /// Drive the server at this address instead of starting one (its rate limits must be off)
+    #[arg(long)]
+    pub url: Option<String>,
+
+    /// With --url: the server's process on this machine, so that its cost can be read
+    #[arg(long, requires = "url")]
+    pub pid: Option<u32>,
+
+    /// The configuration file of the server that is started
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    pub config: Option<PathBuf>,
+
+    /// Where the measured stores are made, in a folder that is removed afterwards; its disk is
+    /// what is measured [default: the current folder]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    /// A guest sends a message
+    Send,
+    /// A guest polls, and there is nothing new
+    PollEmpty,
+    /// A guest polls and gets 20 messages
+    #[value(name = "poll-20")]
+    Poll20,
+    /// 50 messages out of the middle of one long conversation
+    Page,
+    /// From the start with an empty data folder to the first answer
+    Start,
+    /// All of them, one after another
+    All,
+}
+
+impl Profile {
+    const EACH: [Self; 5] = [Self::Send, Self::PollEmpty, Self::Poll20, Self::Page, Self::Start];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::PollEmpty => "poll-empty",
+            Self::Poll20 => "poll-20",
+            Self::Page => "page",
+            Self::Start => "start",
+            Self::All => "all",
+        }
+    }
+}
+
+impl Options {
+    /// Messages to store before that profile.
+    fn preload(&self, profile: Profile) -> usize {
+        let default = match (profile, &self.url) {
+            (Profile::Page, Some(_)) => 10_000,
+            (_, Some(_)) => return 0,
+            (Profile::Send | Profile::Page, None) => 1_000_000,
+            (_, None) => 0,
+        };
+        self.preload.map_or(default, |rows| rows as usize)
+    }
+
+    /// The command line that does this again.
+    fn command(&self) -> String {
+        let Self { profile, clients, sessions, seconds, rounds, .. } = self;
+        let mut line = format!(
+            "roost bench --profile {} --clients {clients} --sessions {sessions} --seconds {seconds} --rounds {rounds}",
+            profile.name()
+        );
+        let more = [
+            ("preload", self.preload.map(|rows| rows.to_string())),
+            ("url", self.url.clone()),
+            ("pid", self.pid.map(|pid| pid.to_string())),
+            ("config", self.config.as_ref().map(|file| file.display().to_string())),
+            ("data", self.data.as_ref().map(|data| data.display().to_string())),
+        ];
+        for (name, value) in more {
+            if let Some(value) = value {
+                line.push_str(&format!(" --{name} {value}"));
+            }
+        }
+        line
+    }
+}
+
+/// The measured stores' folder; removed when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn make(beside: &Path, clock: &Clock) -> Result<Self> {
+        let path = beside.join(format!("roost-bench-{}", clock.secret_word(8)));
+        std::fs::create_dir_all(&path).map_err(|error| Error::internal(format!("{}: {error}", path.display())))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            eprintln!("{} is left behind: {error}", self.0.display());
+        }
+    }
+}
+
+/// Measures, and prints the table.
+///
+/// # Errors
+/// When a profile failed; the table then says which, and holds the others.
+#[expect(clippy::needless_pass_by_value, reason = "the command line hands over what it parsed")]
+pub fn run(options: Options) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
+    runtime.block_on(async {
+        tokio::select! {
+            done = measure(&options) => done,
+            // The drops on the way out stop the server and remove the folder.
+            _ = tokio::signal::ctrl_c() => Err(Error::internal("interrupted")),
+        }
+    })
+}
+
+async fn measure(options: &Options) -> Result<()> {
+    let clock = Clock::system();
+    let beside = options.data.clone().unwrap_or_else(|| PathBuf::from("."));
+    let folder = Folder::make(&beside, &clock)?;
+    let mut report = Report {
+        fsync: machine::measure_fsync(&folder.0)?,
+        entries: Vec::new(),
+        command: options.command(),
+        machine: machine::describe(&folder.0),
+    };
+    for profile in Profile::EACH {
+        let wanted = options.profile == Profile::All || options.profile == profile;
+        let entry = match profile {
+            _ if !wanted => Entry::NotRun,
+            Profile::Start if options.url.is_some() => Entry::NotRun,
+            Profile::Start => profiles::start(options, &folder.0).await.map_or_else(Entry::Failed, Entry::Start),
+            _ => profiles::http(profile, options, &folder.0, &clock)
+                .await
+                .map_or_else(Entry::Failed, |figures| Entry::Http(Box::new(figures))),
+        };
+        report.entries.push((profile, entry));
+    }
+    print(&report);
+    report.first_failure()
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what the command is for")]
+fn print(report: &Report) {
+    println!("{report}");
+}

@@ -1,0 +1,234 @@
+//! The server that is measured: a process of its own, or one that runs already.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::machine;
+use crate::error::{Error, Result};
+
+/// How long a server may take to say where it listens, and to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server under measurement.
+#[derive(Debug)]
+pub struct Server {
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// How requests name it.
+    pub host: String,
+    /// Its process, where that is known.
+    pub process: Option<Process>,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// Starts this program's own server on a data folder and waits until it says where it listens.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn spawn(data: &Path, config: Option<&Path>) -> Result<Self> {
+        let program = std::env::current_exe().map_err(Error::internal)?;
+        let mut child = Command::new(program)
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .args(config.iter().flat_map(|file| [OsStr::new("--config"), file.as_os_str()]))
+            // All load comes from one address; and a line for each request would be measured too.
+            .env("ROOST_LIMITS_ENABLED", "false")
+            .env("ROOST_LOG_FILTER", "warn")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(Error::internal)?;
+        let heard = hear_url(&mut child);
+        let mut server = Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            host: String::new(),
+            process: Some(Process(child.id())),
+            child: Some(child),
+        };
+        // An error from here on stops the child, because the server is dropped.
+        (server.host, server.address) = parse_url(&heard?)?;
+        Ok(server)
+    }
+
+    /// A server that runs already; `pid` is its process, if it is on this machine.
+    ///
+    /// # Errors
+    /// When the URL is not a plain `http://host:port`.
+    pub fn running(url: &str, pid: Option<u32>) -> Result<Self> {
+        let (host, address) = parse_url(url)?;
+        Ok(Self { address, host, process: pid.map(Process), child: None })
+    }
+
+    /// Asks the server to end and waits until it has, if it is this program's own.
+    ///
+    /// # Errors
+    /// When it ends with a failure or not at all.
+    pub fn stop(mut self) -> Result<()> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        end(&mut child)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take()
+            && let Err(error) = end(&mut child)
+        {
+            eprintln!("{error}");
+        }
+    }
+}
+
+fn end(child: &mut Child) -> Result<()> {
+    // Fails when it has ended already, which `wait` then tells.
+    let _ = kill_process(Pid::from_child(child), Signal::TERM);
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait().map_err(Error::internal)? {
+            return if status.success() { Ok(()) } else { Err(failed(&format!("ended with {status}"))) };
+        }
+        pause();
+    }
+    child.kill().and_then(|()| child.wait()).map_err(Error::internal)?;
+    Err(failed("did not end on SIGTERM and was killed"))
+}
+
+/// Lets the server have the processor between two looks at it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a command line tool that watches another process has no bell to wait for"
+)]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(5));
+}
+
+fn failed(what: &str) -> Error {
+    Error::internal(format!("the server under measurement {what}"))
+}
+
+/// Waits for the first URL on the child's output. The rest is read and dropped by a thread, since
+/// a full pipe would stop the server.
+fn hear_url(child: &mut Child) -> Result<String> {
+    let output = child.stdout.take().ok_or_else(|| failed("has no output"))?;
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(std::io::Result::ok) {
+            if let Some(url) = url_in(&line) {
+                let _ = tell.send(url.to_owned());
+            }
+        }
+    });
+    told.recv_timeout(PATIENCE).map_err(|_| failed("did not say where it listens"))
+}
+
+fn url_in(line: &str) -> Option<&str> {
+    let url = &line[line.find("http://")?..];
+    let end = url.find(|c: char| c.is_whitespace() || c == '"' || c == '\u{1b}').unwrap_or(url.len());
+    Some(&url[..end])
+}
+
+/// The host as requests name it, and its address.
+fn parse_url(url: &str) -> Result<(String, SocketAddr)> {
+    let wrong = || Error::internal(format!("{url:?} is not of the form http://host:port"));
+    let host = url.strip_prefix("http://").ok_or_else(wrong)?.trim_end_matches(['/', '.', ',']);
+    let named = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
+    let mut addresses = named.to_socket_addrs().map_err(|_| wrong())?;
+    Ok((host.to_owned(), addresses.next().ok_or_else(wrong)?))
+}
+
+/// A process whose cost can be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Process(u32);
+
+/// What a process has in memory, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Now.
+    pub resident: u64,
+    /// At its highest.
+    pub peak: u64,
+}
+
+impl Process {
+    /// This very process.
+    pub fn own() -> Self {
+        Self(std::process::id())
+    }
+
+    /// Processor time so far, of all its threads.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn cpu(self) -> Result<Duration> {
+        let stat = self.read("stat")?;
+        let ticks = parse_ticks(&stat).ok_or_else(|| Error::internal("/proc/<pid>/stat is not understood"))?;
+        Ok(machine::ticks(ticks))
+    }
+
+    /// Its memory.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn memory(self) -> Result<Memory> {
+        Ok(parse_memory(&self.read("status")?))
+    }
+
+    fn read(self, file: &str) -> Result<String> {
+        let path = format!("/proc/{}/{file}", self.0);
+        std::fs::read_to_string(&path).map_err(|error| Error::internal(format!("{path}: {error}")))
+    }
+}
+
+/// `utime + stime`, the fields 14 and 15. The second field, the name, may itself hold spaces and
+/// parentheses.
+fn parse_ticks(stat: &str) -> Option<u64> {
+    let mut fields = stat[stat.rfind(')')? + 1..].split_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(user + system)
+}
+
+fn parse_memory(status: &str) -> Memory {
+    let kibibytes = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    Memory { resident: kibibytes("VmRSS:").unwrap_or(0) * 1024, peak: kibibytes("VmHWM:").unwrap_or(0) * 1024 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_is_found_in_what_the_server_prints() {
+        assert_eq!(url_in("  Listening on http://127.0.0.1:4711"), Some("http://127.0.0.1:4711"));
+        assert_eq!(url_in(r#"{"url":"http://127.0.0.1:4711"}"#), Some("http://127.0.0.1:4711"));
+        assert_eq!(url_in("Data is in ./x"), None);
+        let (host, address) = parse_url("http://127.0.0.1:4711/").unwrap();
+        assert_eq!((host.as_str(), address.port()), ("127.0.0.1:4711", 4711));
+        for wrong in ["https://127.0.0.1:1", "127.0.0.1:1", "http://127.0.0.1:1/path", "http://"] {
+            assert!(parse_url(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn processor_time_and_memory_are_read_from_proc() {
+        let stat = "42 (a) (b c) S 1 42 42 0 -1 4194304 100 0 0 0 250 30 0 0 20 0 4 0 100 1000 10";
+        assert_eq!(parse_ticks(stat), Some(280));
+        assert_eq!(
+            parse_memory("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n"),
+            Memory { resident: 1 << 20, peak: 2 << 20 }
+        );
+        assert!(Process::own().memory().unwrap().resident > 0);
+        assert!(Process::own().cpu().is_ok());
+    }
+}

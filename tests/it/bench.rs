@@ -1,0 +1,77 @@
+//! The load generator against a server that answers as Roost would, and against one that does not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::Path;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use roost::bench::{Options, Profile, run};
+use serde_json::{Value, json};
+
+/// Answers what the profiles `send` and `poll-20` ask; `missing` messages are left out of a poll.
+fn pretender(missing: usize) -> Router {
+    let last = Arc::new(AtomicU64::new(0));
+    let sent = move |Path(_): Path<String>| {
+        let id = last.fetch_add(1, Ordering::Relaxed);
+        async move { Json(json!({"success": true, "data": {"id": id}})) }
+    };
+    let poll = move |Path(_): Path<String>| async move {
+        let messages: Vec<Value> = (missing..20).map(|id| json!({"id": id, "chat_session_id": 1})).collect();
+        Json(json!({"success": true, "data": messages}))
+    };
+    Router::new()
+        .route("/livez", get(|| async { "ok" }))
+        .route("/api/v1/chat/guest/session", post(|| async { Json(json!({"success": true})) }))
+        .route("/api/v1/chat/guest/{key}/message", post(sent))
+        .route("/api/v1/chat/guest/{key}/messages", get(poll))
+}
+
+/// Serves on a port of its own until the test's process ends.
+fn serve(router: Router) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            axum::serve(listener, router).await.unwrap();
+        });
+    });
+    url
+}
+
+fn options(profile: Profile, url: String) -> Options {
+    Options {
+        profile,
+        clients: 4,
+        sessions: 10,
+        seconds: 1,
+        rounds: 1,
+        preload: None,
+        url: Some(url),
+        pid: Some(std::process::id()),
+        config: None,
+        data: Some(std::env::temp_dir()),
+    }
+}
+
+#[test]
+fn drives_a_server_that_answers_well() {
+    let url = serve(pretender(0));
+    run(options(Profile::Send, url.clone())).unwrap();
+    run(options(Profile::Poll20, url)).unwrap();
+}
+
+#[test]
+fn a_wrong_number_of_messages_fails_the_run() {
+    let error = run(options(Profile::Poll20, serve(pretender(1)))).unwrap_err();
+    assert!(error.to_string().contains("19 of"), "{error}");
+}
+
+#[test]
+fn a_wrong_status_fails_the_run() {
+    let error = run(options(Profile::Page, serve(pretender(0)))).unwrap_err();
+    assert!(error.to_string().contains("status 404"), "{error}");
+}
