@@ -137,12 +137,12 @@ async fn polling_an_unchanged_session_does_not_touch_the_store() {
     let guest = app.guest().await;
     let last = guest.says("one").await["id"].as_i64().unwrap();
     guest.polls(last).await;
-    let before = (app.figure("store_reads_total").await, app.figure("store_commands_total").await);
+    let before = (app.figure("store_reads_total").await, app.figure("store_batch_writes_sum").await);
     for _ in 0..100 {
         assert!(guest.polls(last).await.is_empty());
         assert_eq!(guest.polls(0).await.len(), 1, "the last messages are in memory too");
     }
-    let after = (app.figure("store_reads_total").await, app.figure("store_commands_total").await);
+    let after = (app.figure("store_reads_total").await, app.figure("store_batch_writes_sum").await);
     assert_eq!(before, after);
     app.get(&guest.path("history")).await;
     assert!(app.figure("store_reads_total").await > after.0, "the figure does count");
