@@ -3,6 +3,7 @@
 
 mod bench;
 mod chats;
+mod cors;
 mod guest;
 mod hostile;
 mod process;
