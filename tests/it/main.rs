@@ -2,6 +2,8 @@
 #![allow(clippy::disallowed_methods, reason = "tests make up identifiers; only the program takes them as inputs")]
 
 mod bench;
+mod chats;
+mod cors;
 mod guest;
 mod hostile;
 mod process;
