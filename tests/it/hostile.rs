@@ -2,6 +2,7 @@
 //! the connection is closed; the server lives on.
 
 mod bodies;
+mod chats;
 mod connections;
 mod heads;
 mod paths;

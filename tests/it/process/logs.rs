@@ -33,7 +33,11 @@ async fn be_busy(url: &str, client: &reqwest::Client) -> String {
     post(&format!("/api/v1/chat/guest/{KEY}-unknown/message"), message.clone()).await.unwrap();
     post("/api/v1/chatbot", message.clone()).await.unwrap();
     post("/api/chats/sessions/", json!({"session_id": KEY, "metadata": {"note": TEXT}})).await.unwrap();
-    post("/api/chats/chat/", json!({"session_id": KEY, "message": TEXT})).await.unwrap();
+    for rest in ["chat/", "chat/stream/"] {
+        let asked =
+            post(&format!("/api/chats/messages/{rest}"), json!({"session_id": KEY, "message": TEXT})).await.unwrap();
+        asked.text().await.unwrap();
+    }
     post("/api/v1/auth/login", json!({"email": EMAIL, "password": "secret wrong 0007"})).await.unwrap();
     let signed: Value =
         post("/api/v1/auth/login", json!({"email": EMAIL, "password": PASSWORD})).await.unwrap().json().await.unwrap();
