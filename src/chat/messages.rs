@@ -19,6 +19,9 @@ use crate::store::{Appended, Idempotency, MessageFilter, NewMessage};
 /// these. Every slow reader of such a list holds a page in memory.
 const PAGE_MESSAGES: usize = 500;
 const PAGE_BYTES: usize = 64 << 10;
+/// A page that a client asked for is sent whole, so that its addresses can stand in the head. It
+/// ends with the message that fills this, however many were asked for.
+const ASKED_PAGE_BYTES: usize = 512 << 10;
 
 /// A piece of a conversation.
 #[derive(Clone, Debug)]
@@ -160,6 +163,38 @@ impl Chat {
         Ok(MessagePage { messages, next })
     }
 
+    /// The messages of a conversation that match.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn messages(&self, id: ConversationId, filter: MessageFilter) -> Result<Vec<Arc<Message>>> {
+        self.store.messages(id, filter).await
+    }
+
+    /// At most `limit` of the messages that match, oldest first, and whether there may be more of
+    /// them beyond: before the first one when they are read backwards, from `before` on, else after
+    /// the last.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn messages_at_most(
+        &self,
+        id: ConversationId,
+        filter: MessageFilter,
+        limit: usize,
+    ) -> Result<(Vec<Arc<Message>>, bool)> {
+        let backwards = filter.before.is_some() && filter.after.is_none();
+        let filter = MessageFilter { limit: limit + 1, bytes_max: Some(ASKED_PAGE_BYTES), ..filter };
+        let mut messages = self.store.messages(id, filter).await?;
+        let bytes: usize = messages.iter().map(|message| message.bytes()).sum();
+        let is_over = messages.len() > limit;
+        if is_over && backwards {
+            messages.remove(0);
+        }
+        messages.truncate(limit);
+        Ok((messages, is_over || bytes >= ASKED_PAGE_BYTES))
+    }
+
     /// Waits until there is a message after the cursor, but no longer than `wait`.
     pub async fn wait_for_message(&self, channel: &Channel, cursor: EventId, wait: Duration) {
         let mut changed = channel.listen();
@@ -173,14 +208,6 @@ impl Chat {
             }
         };
         let _ = tokio::time::timeout(wait, arrived).await;
-    }
-
-    /// The messages of a conversation that match.
-    ///
-    /// # Errors
-    /// What the store answers.
-    pub async fn messages(&self, id: ConversationId, filter: MessageFilter) -> Result<Vec<Arc<Message>>> {
-        self.store.messages(id, filter).await
     }
 
     /// The place of a message in a session's log, also when the message was deleted.

@@ -261,6 +261,19 @@ async fn an_answer_heard_in_pieces_is_whole() {
     assert_eq!(visitor.lists().await.len(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_under_way_is_heard_to_its_end_when_the_server_goes_down() {
+    let mut app = TestApp::with(|config| config.assistant.echo_pause_ms = 10).await;
+    let said = "word ".repeat(50);
+    let mut stream = app.visitor().await.hears(&said).await;
+    let first = stream.next().await.unwrap().data;
+    let hearing = tokio::spawn(Heard::all(stream));
+    app.stop().await;
+    let rest = hearing.await.unwrap();
+    assert_eq!(text(&first["chunk"]).to_owned() + &rest.text(), format!("Echo: {}", said.trim()));
+    assert!(rest.end["response_id"].is_string(), "{}", rest.end);
+}
+
 /// Many hear the same answer; one of them never reads.
 #[tokio::test]
 async fn who_does_not_read_holds_nobody_up() {
