@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Durability, ListSessions, ProviderName};
 use crate::domain::{ConversationId, Event};
 use crate::error::Result;
+use crate::http::cors::{self, Cors};
 use crate::http::{SharedWeb, Web, frame};
 use crate::limits::{Limit, Limits};
 use crate::mail::Mailer;
@@ -71,6 +72,7 @@ impl App {
             chat: Arc::clone(&chat),
             web: Arc::clone(&web),
             draining: Arc::clone(&draining),
+            proved: tokio::sync::Mutex::default(),
             figures: figures(Arc::clone(&store), Arc::clone(&hub), Arc::clone(&limits), Arc::clone(&chat)),
         });
         let router = router(config, &chat, &web, &limits, health);
@@ -203,12 +205,14 @@ fn router(
     let (guest_routes, guest_api) = guest::router(Arc::clone(&guest));
     let (chats_routes, chats_api) = chats::router(Arc::clone(&chats));
     let api = document::document(vec![guest_api, chats_api]);
+    let doors = guest_routes
+        .merge(chats_routes)
+        .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats }))
+        .layer(axum::middleware::from_fn_with_state(Cors::new(&config.http.cors_origins), cors::cors));
     Router::new()
         .merge(health::router(health))
         .merge(document::router(&api))
-        .merge(guest_routes)
-        .merge(chats_routes)
-        .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats }))
+        .merge(doors)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(web), frame::frame))
 }
 

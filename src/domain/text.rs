@@ -66,7 +66,7 @@ pub fn clean(raw: &str) -> String {
     }
 }
 
-/// One line: as [`clean`], with spaces where lines or columns ended, trimmed. For names, which end up
+/// One line: as `clean`, with spaces where lines or columns ended, trimmed. For names, which end up
 /// in letters' headers and in lists.
 pub fn clean_line(raw: &str) -> String {
     clean(raw).replace(['\n', '\t'], " ").trim().to_owned()

@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod body;
+pub mod cors;
 pub mod fields;
 pub mod frame;
 pub mod headers;

@@ -3,8 +3,10 @@
 
 mod bench;
 mod chats;
+mod cors;
 mod guest;
 mod hostile;
+mod process;
 mod promises;
 mod schema;
 mod store_contract;

@@ -97,7 +97,7 @@ impl Suite {
         let complained = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "schemathesis found something:\n{said}\n{complained}");
         let last = said.lines().last().unwrap_or_default().trim_matches(['=', ' ']);
-        println!("schemathesis: {last}");
+        eprintln!("schemathesis: {last}");
     }
 
     fn command(&self, dir: &Path) -> Command {

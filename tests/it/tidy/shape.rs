@@ -13,12 +13,10 @@ const LONG_FILES: &[(&str, &str)] = &[
 ];
 
 /// Functions that may be longer, and why.
-const LONG_FUNCTIONS: &[(&str, &str)] =
-    &[("tests/it/guest/errors.rs::each_refusal_is_as_the_table_says", "a table, row by row")];
+const LONG_FUNCTIONS: &[(&str, &str)] = &[];
 
 /// Tests that may sleep, and why.
 const SLEEPS: &[(&str, &str)] = &[
-    ("tests/it/hostile/connections.rs", "the pause between two looks at a condition"),
     ("tests/it/support/app.rs", "the pause between two looks at a condition"),
     ("tests/it/store_sqlite.rs", "the pause between two looks at a condition"),
 ];
