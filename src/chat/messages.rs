@@ -108,10 +108,14 @@ impl Chat {
     }
 
     pub(super) async fn append(&self, id: ConversationId, draft: Draft) -> Result<Appended> {
+        self.store.append(self.new_message(id, draft)).await
+    }
+
+    pub(super) fn new_message(&self, id: ConversationId, draft: Draft) -> NewMessage {
         let at = self.clock.now();
         let fingerprint = draft.key.is_some().then(|| draft.fingerprint());
         let idempotency = draft.key.zip(fingerprint).map(|(Key(key), fingerprint)| Idempotency { key, fingerprint });
-        let new = NewMessage {
+        NewMessage {
             conversation_id: id,
             uuid: self.clock.ordered_uuid(at),
             role: draft.role,
@@ -121,8 +125,7 @@ impl Chat {
             reply_to: None,
             idempotency,
             at,
-        };
-        self.store.append(new).await
+        }
     }
 
     /// Whether an assistant session takes messages.
