@@ -103,8 +103,15 @@ impl Chat {
     /// # Errors
     /// As [`Chat::send`], and `Forbidden` when the session is over.
     pub async fn add_message(&self, session: &Conversation, draft: Draft) -> Result<Appended> {
-        self.may_write(session)?;
-        self.append(session.id, draft).await
+        self.append_if_open(session, self.new_message(session.id, draft)).await
+    }
+
+    /// Appends, if the conversation takes messages. A retry of what was sent while it did gets its
+    /// message all the same: the client has to learn that it was sent.
+    pub(super) async fn append_if_open(&self, conversation: &Conversation, new: NewMessage) -> Result<Appended> {
+        let Err(refusal) = self.may_write(conversation) else { return self.store.append(new).await };
+        let message = self.store.sent_before(new).await?.ok_or(refusal)?;
+        Ok(Appended { message, replayed: true })
     }
 
     pub(super) async fn append(&self, id: ConversationId, draft: Draft) -> Result<Appended> {
@@ -128,9 +135,9 @@ impl Chat {
         }
     }
 
-    /// Whether an assistant session takes messages.
-    pub(super) fn may_write(&self, session: &Conversation) -> Result<()> {
-        if !self.rules.enforce_expiry {
+    /// Whether a conversation takes messages. A closed live chat does: they reopen it.
+    fn may_write(&self, session: &Conversation) -> Result<()> {
+        if !self.rules.enforce_expiry || session.kind == ConversationKind::LiveChat {
             return Ok(());
         }
         let ConversationState { is_active, .. } = session.state;

@@ -20,8 +20,7 @@ use uuid::Uuid;
 use super::{Chat, Draft};
 use crate::assistant::{Answer, Line, Provider};
 use crate::domain::{
-    Conversation, ConversationId, ConversationKind, EventId, Json, Message, MessageId, MessageText, Role, RunId,
-    RunOutcome,
+    Conversation, ConversationId, EventId, Json, Message, MessageId, MessageText, Role, RunId, RunOutcome,
 };
 use crate::error::{Error, Result};
 use crate::realtime::Channel;
@@ -298,12 +297,8 @@ impl Chat {
     /// when no assistant is configured; and what the store answers.
     pub async fn ask(self: &Arc<Self>, conversation: &Conversation, draft: Draft) -> Result<Asked> {
         let provider = self.must_have_provider()?;
-        // A closed live chat is reopened by its guest's question, as by any message.
-        if conversation.kind == ConversationKind::AssistantSession {
-            self.may_write(conversation)?;
-        }
-        let (chat, id) = (Arc::clone(self), conversation.id);
-        self.unbroken(async move { chat.put(provider, id, draft).await }).await
+        let (chat, conversation) = (Arc::clone(self), conversation.clone());
+        self.unbroken(async move { chat.put(provider, &conversation, draft).await }).await
     }
 
     /// Finishes what was begun also when the caller goes away in its middle. A client that hangs up
@@ -317,10 +312,15 @@ impl Chat {
         self.runs.tasks.spawn(work.in_current_span()).await.map_err(Error::internal)?
     }
 
-    async fn put(self: &Arc<Self>, provider: Arc<dyn Provider>, id: ConversationId, draft: Draft) -> Result<Asked> {
-        let new = self.new_message(id, draft);
+    async fn put(
+        self: &Arc<Self>,
+        provider: Arc<dyn Provider>,
+        conversation: &Conversation,
+        draft: Draft,
+    ) -> Result<Asked> {
+        let new = self.new_message(conversation.id, draft);
         let _putting = self.runs.put(new.uuid);
-        let sent = self.store.append(new).await?;
+        let sent = self.append_if_open(conversation, new).await?;
         let answer = if sent.replayed {
             match self.attach_to(&sent.message, 0).await? {
                 Some(attached) => attached,
