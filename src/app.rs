@@ -16,7 +16,6 @@ use crate::clock::Clock;
 use crate::config::{Config, Durability, ListSessions, ProviderName};
 use crate::domain::{ConversationId, Event};
 use crate::error::Result;
-use crate::http::cors::{self, Cors};
 use crate::http::{SharedWeb, Web, frame};
 use crate::limits::{Limit, Limits};
 use crate::mail::Mailer;
@@ -207,8 +206,7 @@ fn router(
     let api = document::document(vec![guest_api, chats_api]);
     let doors = guest_routes
         .merge(chats_routes)
-        .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats }))
-        .layer(axum::middleware::from_fn_with_state(Cors::new(&config.http.cors_origins), cors::cors));
+        .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats }));
     Router::new()
         .merge(health::router(health))
         .merge(document::router(&api))

@@ -4,10 +4,9 @@
 //! away: no credential is one that a browser sends by itself (there are no cookies), so a page knows
 //! a session's key or a token only if somebody gave it one.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -57,23 +56,30 @@ pub struct Cors {
 
 impl Cors {
     /// The origins that may call: `["*"]` for all, none for those of the server itself only.
-    pub fn new(origins: &[String]) -> Arc<Self> {
+    pub fn new(origins: &[String]) -> Self {
         if origins.is_empty() {
-            return Arc::new(Self { layer: None, varies: false });
+            return Self { layer: None, varies: false };
         }
         let layer =
             CorsLayer::new().allow_methods(METHODS).allow_headers(ALLOWED).expose_headers(EXPOSED).max_age(REMEMBERED);
         if origins.iter().any(|origin| origin == "*") {
-            return Arc::new(Self { layer: Some(layer.allow_origin(tower_http::cors::Any)), varies: false });
+            return Self { layer: Some(layer.allow_origin(tower_http::cors::Any)), varies: false };
         }
         let listed: Vec<_> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
-        Arc::new(Self { layer: Some(layer.allow_origin(listed)), varies: true })
+        Self { layer: Some(layer.allow_origin(listed)), varies: true }
     }
 }
 
-/// The middleware. What does not come from a page on another origin goes through untouched, and so
-/// does an `OPTIONS` that is no preflight: the doors answer it in their own words.
-pub async fn cors(State(cors): State<Arc<Cors>>, request: Request, next: Next) -> Response {
+/// Answers a request of a door, for a page on another origin too. What does not come from one goes
+/// through untouched, and so does an `OPTIONS` that is no preflight: the doors answer it in their own
+/// words.
+///
+/// Part of the request's frame and no middleware of its own: each one costs every request the
+/// same, whether it has anything to do or not.
+pub async fn answer(cors: &Cors, request: Request, next: Next) -> Response {
+    if !request.uri().path().starts_with("/api/") {
+        return next.run(request).await;
+    }
     let Some(layer) = &cors.layer else { return next.run(request).await };
     let headers = request.headers();
     let is_bare_options =
@@ -85,6 +91,6 @@ pub async fn cors(State(cors): State<Arc<Cors>>, request: Request, next: Next) -
         }
         return response;
     }
-    let Ok(answered) = layer.layer(next).oneshot(request).await;
+    let Ok(answered) = Box::pin(layer.layer(next).oneshot(request)).await;
     answered.into_response()
 }
