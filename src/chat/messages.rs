@@ -19,6 +19,9 @@ use crate::store::{Appended, Idempotency, MessageFilter, NewMessage};
 /// these. Every slow reader of such a list holds a page in memory.
 const PAGE_MESSAGES: usize = 500;
 const PAGE_BYTES: usize = 64 << 10;
+/// A page that a client asked for is sent whole, so that its addresses can stand in the head. It
+/// ends with the message that fills this, however many were asked for.
+const ASKED_PAGE_BYTES: usize = 512 << 10;
 
 /// A piece of a conversation.
 #[derive(Clone, Debug)]
@@ -100,15 +103,26 @@ impl Chat {
     /// # Errors
     /// As [`Chat::send`], and `Forbidden` when the session is over.
     pub async fn add_message(&self, session: &Conversation, draft: Draft) -> Result<Appended> {
-        self.may_write(session)?;
-        self.append(session.id, draft).await
+        self.append_if_open(session, self.new_message(session.id, draft)).await
+    }
+
+    /// Appends, if the conversation takes messages. A retry of what was sent while it did gets its
+    /// message all the same: the client has to learn that it was sent.
+    pub(super) async fn append_if_open(&self, conversation: &Conversation, new: NewMessage) -> Result<Appended> {
+        let Err(refusal) = self.may_write(conversation) else { return self.store.append(new).await };
+        let message = self.store.sent_before(new).await?.ok_or(refusal)?;
+        Ok(Appended { message, replayed: true })
     }
 
     pub(super) async fn append(&self, id: ConversationId, draft: Draft) -> Result<Appended> {
+        self.store.append(self.new_message(id, draft)).await
+    }
+
+    pub(super) fn new_message(&self, id: ConversationId, draft: Draft) -> NewMessage {
         let at = self.clock.now();
         let fingerprint = draft.key.is_some().then(|| draft.fingerprint());
         let idempotency = draft.key.zip(fingerprint).map(|(Key(key), fingerprint)| Idempotency { key, fingerprint });
-        let new = NewMessage {
+        NewMessage {
             conversation_id: id,
             uuid: self.clock.ordered_uuid(at),
             role: draft.role,
@@ -118,13 +132,12 @@ impl Chat {
             reply_to: None,
             idempotency,
             at,
-        };
-        self.store.append(new).await
+        }
     }
 
-    /// Whether an assistant session takes messages.
-    pub(super) fn may_write(&self, session: &Conversation) -> Result<()> {
-        if !self.rules.enforce_expiry {
+    /// Whether a conversation takes messages. A closed live chat does: they reopen it.
+    fn may_write(&self, session: &Conversation) -> Result<()> {
+        if !self.rules.enforce_expiry || session.kind == ConversationKind::LiveChat {
             return Ok(());
         }
         let ConversationState { is_active, .. } = session.state;
@@ -160,6 +173,38 @@ impl Chat {
         Ok(MessagePage { messages, next })
     }
 
+    /// The messages of a conversation that match.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn messages(&self, id: ConversationId, filter: MessageFilter) -> Result<Vec<Arc<Message>>> {
+        self.store.messages(id, filter).await
+    }
+
+    /// At most `limit` of the messages that match, oldest first, and whether there may be more of
+    /// them beyond: before the first one when they are read backwards, from `before` on, else after
+    /// the last.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn messages_at_most(
+        &self,
+        id: ConversationId,
+        filter: MessageFilter,
+        limit: usize,
+    ) -> Result<(Vec<Arc<Message>>, bool)> {
+        let backwards = filter.before.is_some() && filter.after.is_none();
+        let filter = MessageFilter { limit: limit + 1, bytes_max: Some(ASKED_PAGE_BYTES), ..filter };
+        let mut messages = self.store.messages(id, filter).await?;
+        let bytes: usize = messages.iter().map(|message| message.bytes()).sum();
+        let is_over = messages.len() > limit;
+        if is_over && backwards {
+            messages.remove(0);
+        }
+        messages.truncate(limit);
+        Ok((messages, is_over || bytes >= ASKED_PAGE_BYTES))
+    }
+
     /// Waits until there is a message after the cursor, but no longer than `wait`.
     pub async fn wait_for_message(&self, channel: &Channel, cursor: EventId, wait: Duration) {
         let mut changed = channel.listen();
@@ -173,14 +218,6 @@ impl Chat {
             }
         };
         let _ = tokio::time::timeout(wait, arrived).await;
-    }
-
-    /// The messages of a conversation that match.
-    ///
-    /// # Errors
-    /// What the store answers.
-    pub async fn messages(&self, id: ConversationId, filter: MessageFilter) -> Result<Vec<Arc<Message>>> {
-        self.store.messages(id, filter).await
     }
 
     /// The place of a message in a session's log, also when the message was deleted.

@@ -6,7 +6,7 @@
 //! message at the end. The offset, in bytes of the answer's text, is the run's cursor: it means
 //! the same while the run goes on, after it ended, and after a restart.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt;
@@ -15,12 +15,12 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
+use uuid::Uuid;
 
 use super::{Chat, Draft};
 use crate::assistant::{Answer, Line, Provider};
 use crate::domain::{
-    Conversation, ConversationId, ConversationKind, EventId, Json, Message, MessageId, MessageText, Role, RunId,
-    RunOutcome,
+    Conversation, ConversationId, EventId, Json, Message, MessageId, MessageText, Role, RunId, RunOutcome,
 };
 use crate::error::{Error, Result};
 use crate::realtime::Channel;
@@ -199,12 +199,15 @@ impl Run {
 pub(super) struct Registry {
     max: usize,
     runs: Mutex<HashMap<MessageId, Arc<Run>>>,
+    /// Questions that are being put. Who follows a conversation can see a question before its run
+    /// is entered here, and has to be able to attach to its answer at once.
+    putting: watch::Sender<HashSet<Uuid>>,
     tasks: TaskTracker,
 }
 
 impl Registry {
     pub fn new(max: usize) -> Self {
-        Self { max, runs: Mutex::default(), tasks: TaskTracker::new() }
+        Self { max, runs: Mutex::default(), putting: watch::Sender::default(), tasks: TaskTracker::new() }
     }
 
     pub fn len(&self) -> usize {
@@ -213,6 +216,20 @@ impl Registry {
 
     pub fn tasks(&self) -> &TaskTracker {
         &self.tasks
+    }
+
+    /// Notes that a question is about to be stored and its run entered.
+    fn put(&self, question: Uuid) -> Putting<'_> {
+        self.putting.send_modify(|putting| {
+            putting.insert(question);
+        });
+        Putting { registry: self, question }
+    }
+
+    /// Waits until a question is not being put any more.
+    async fn settled(&self, question: Uuid) {
+        // The sender lives as long as the registry.
+        let _ = self.putting.subscribe().wait_for(|putting| !putting.contains(&question)).await;
     }
 
     fn get(&self, question: MessageId) -> Option<Arc<Run>> {
@@ -253,6 +270,20 @@ impl Registry {
     }
 }
 
+/// A question that is being put, until this is dropped.
+struct Putting<'a> {
+    registry: &'a Registry,
+    question: Uuid,
+}
+
+impl Drop for Putting<'_> {
+    fn drop(&mut self) {
+        self.registry.putting.send_modify(|putting| {
+            putting.remove(&self.question);
+        });
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -266,12 +297,8 @@ impl Chat {
     /// when no assistant is configured; and what the store answers.
     pub async fn ask(self: &Arc<Self>, conversation: &Conversation, draft: Draft) -> Result<Asked> {
         let provider = self.must_have_provider()?;
-        // A closed live chat is reopened by its guest's question, as by any message.
-        if conversation.kind == ConversationKind::AssistantSession {
-            self.may_write(conversation)?;
-        }
-        let (chat, id) = (Arc::clone(self), conversation.id);
-        self.unbroken(async move { chat.put(provider, id, draft).await }).await
+        let (chat, conversation) = (Arc::clone(self), conversation.clone());
+        self.unbroken(async move { chat.put(provider, &conversation, draft).await }).await
     }
 
     /// Finishes what was begun also when the caller goes away in its middle. A client that hangs up
@@ -285,8 +312,15 @@ impl Chat {
         self.runs.tasks.spawn(work.in_current_span()).await.map_err(Error::internal)?
     }
 
-    async fn put(self: &Arc<Self>, provider: Arc<dyn Provider>, id: ConversationId, draft: Draft) -> Result<Asked> {
-        let sent = self.append(id, draft).await?;
+    async fn put(
+        self: &Arc<Self>,
+        provider: Arc<dyn Provider>,
+        conversation: &Conversation,
+        draft: Draft,
+    ) -> Result<Asked> {
+        let new = self.new_message(conversation.id, draft);
+        let _putting = self.runs.put(new.uuid);
+        let sent = self.append_if_open(conversation, new).await?;
         let answer = if sent.replayed {
             match self.attach_to(&sent.message, 0).await? {
                 Some(attached) => attached,
@@ -304,6 +338,7 @@ impl Chat {
     /// # Errors
     /// What the store answers.
     pub async fn attach_to(&self, question: &Arc<Message>, cursor: usize) -> Result<Option<Attached>> {
+        self.runs.settled(question.uuid).await;
         // Between the look at the registry and the one at the store a run can begin, or end: whatever
         // the first round missed, the second one finds. A run that neither knows as under way nor as
         // ended could not store its end; it is as good as never made.
@@ -326,6 +361,7 @@ impl Chat {
     /// # Errors
     /// What the store answers.
     pub async fn stop_answer(&self, question: &Arc<Message>) -> Result<(bool, Option<Ended>)> {
+        self.runs.settled(question.uuid).await;
         if let Some(run) = self.runs.get(question.id) {
             run.stop.cancel();
             let ended = run.attach(usize::MAX).end().await;

@@ -356,6 +356,12 @@ pub trait Store: Send + Sync {
     /// with another fingerprint; `Busy`, `StorageFull`, `StorageReadOnly`.
     async fn append(&self, new: NewMessage) -> Result<Appended>;
 
+    /// What [`Store::append`] would return as a replay of `new`, without appending it otherwise.
+    ///
+    /// # Errors
+    /// `Conflict(IdempotencyKeyReused)` as there.
+    async fn sent_before(&self, new: NewMessage) -> Result<Option<Arc<Message>>>;
+
     /// The conversation's visible messages that match, oldest first.
     async fn messages(&self, id: ConversationId, filter: MessageFilter) -> Result<Vec<Arc<Message>>>;
 

@@ -18,9 +18,8 @@ use crate::error::{Error, Result, Rule, Subject};
 use crate::http::fields::Fields;
 use crate::http::json;
 
-/// How many messages are read and sent at once when a list is streamed, and the most that a client
-/// gets on a page. An answer can have 256 KiB, so this bounds what a request can hold.
-const PAGE: usize = 100;
+/// The most messages that a client gets on a page.
+const LIMIT_MAX: usize = 100;
 /// Longest search, in characters.
 const SEARCH_CHARS_MAX: usize = 1000;
 /// Who may speak at this door.
@@ -36,7 +35,8 @@ const ROLES: &[&str] = &["user", "assistant", "system"];
         ("session_id" = String, Query, description = "The session's session_id or id"),
         ("role" = inline(Option<Speaker>), Query, description = "Only what they said"),
         ("search" = Option<String>, Query, description = "Only messages that contain this, in any letter case"),
-        ("limit" = Option<u64>, Query, description = "Messages on a page, 1 to 100"),
+        ("limit" = Option<u64>, Query,
+            description = "Messages on a page, 1 to 100; long ones fill it earlier"),
         ("after" = Option<String>, Query, description = "Only messages after the one with this id"),
         ("before" = Option<String>, Query,
             description = "Only messages before the one with this id; with limit, the newest of them"),
@@ -82,7 +82,7 @@ impl Asked {
         Self {
             role,
             search: query.optional("search", SEARCH_CHARS_MAX),
-            limit: number.map(|limit: u64| limit.clamp(1, PAGE as u64) as usize),
+            limit: number.map(|limit: u64| limit.clamp(1, LIMIT_MAX as u64) as usize),
             after: query.optional("after", NAME_CHARS_MAX),
             before: query.optional("before", NAME_CHARS_MAX),
         }
@@ -128,13 +128,9 @@ fn whole(ctx: &Ctx, session: &Conversation, filter: MessageFilter) -> Response {
 /// One page, with the addresses of those around it.
 async fn page(ctx: &Ctx, session: &Conversation, filter: MessageFilter, limit: usize) -> Result<Response> {
     let backwards = filter.before.is_some() && filter.after.is_none();
-    let mut messages = ctx.chat().messages(session.id, MessageFilter { limit: limit + 1, ..filter.clone() }).await?;
-    let is_more = messages.len() > limit;
-    if is_more && backwards {
-        messages.remove(0);
-    }
-    messages.truncate(limit);
-    let (next, prev) = if backwards { (filter.before.is_some(), is_more) } else { (is_more, filter.after.is_some()) };
+    let is_continued = filter.after.is_some();
+    let (messages, is_more) = ctx.chat().messages_at_most(session.id, filter, limit).await?;
+    let (next, prev) = if backwards { (true, is_more) } else { (is_more, is_continued) };
     let end = |there: bool, message: Option<&Arc<Message>>| message.filter(|_| there).map(|end| end.uuid.to_string());
     let next = end(next, messages.last()).map(|id| ctx.link(&[("after", Some(id)), ("before", None)]));
     let prev = end(prev, messages.first()).map(|id| ctx.link(&[("before", Some(id)), ("after", None)]));

@@ -68,7 +68,7 @@ pub(super) fn next_number(tx: &Tx<'_>, id: ConversationId) -> Result<Option<Numb
 pub(super) fn append(tx: &mut Tx<'_>, new: &NewMessage) -> Result<Appended, Fail> {
     let gone = || Fail::Refused(Error::NotFound(Subject::Conversation));
     let mut number = next_number(tx, new.conversation_id)?.ok_or_else(gone)?;
-    if let Some(message) = sent_before(tx, new)? {
+    if let Some(message) = sent_before(tx.conn, new)? {
         return Ok(Appended { message, replayed: true });
     }
     if !number.is_active && number.kind == ConversationKind::LiveChat && new.role == Role::User {
@@ -82,10 +82,9 @@ pub(super) fn append(tx: &mut Tx<'_>, new: &NewMessage) -> Result<Appended, Fail
 }
 
 /// The message that the author sent with the same key, if any.
-fn sent_before(tx: &Tx<'_>, new: &NewMessage) -> Result<Option<Arc<Message>>, Fail> {
+pub(super) fn sent_before(conn: &Connection, new: &NewMessage) -> Result<Option<Arc<Message>>, Fail> {
     let Some(idempotency) = &new.idempotency else { return Ok(None) };
-    let found = tx
-        .conn
+    let found = conn
         .prepare_cached(&format!(
             "select {COLUMNS}, m.fingerprint from messages m \
              where conversation_id = ?1 and role = ?2 and coalesce(user_id, 0) = ?3 and idempotency_key = ?4"

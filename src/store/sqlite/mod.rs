@@ -259,6 +259,10 @@ impl Store for SqliteStore {
         self.writer.call(move |tx| messages::append(tx, &new)).await
     }
 
+    async fn sent_before(&self, new: NewMessage) -> Result<Option<Arc<Message>>> {
+        self.readers.read(move |conn| messages::sent_before(conn, &new)).await
+    }
+
     async fn messages(&self, id: ConversationId, filter: MessageFilter) -> Result<Vec<Arc<Message>>> {
         self.readers.read(move |conn| messages::list(conn, id, &filter)).await
     }

@@ -124,6 +124,25 @@ async fn a_message_is_stored_as_typed_with_what_is_attached() {
     assert_eq!(visitor.lists().await, [message]);
 }
 
+/// Memory is bounded by what a page holds: long messages fill it before `limit` does, both ways.
+#[tokio::test]
+async fn long_messages_make_short_pages_and_none_is_left_out() {
+    let app = TestApp::start().await;
+    let visitor = app.visitor().await;
+    let mut said = Vec::new();
+    for number in 10..20 {
+        said.push(format!("{number} {}", "👩".repeat(31_000)));
+        visitor.says(said.last().unwrap()).await;
+    }
+    let forth = walk(&visitor, "&limit=100", "next").await;
+    assert!(forth.len() > 1 && forth[0].len() > 1, "{:?}", forth.iter().map(Vec::len).collect::<Vec<_>>());
+    assert_eq!(forth.concat(), said);
+    let last = text(&visitor.lists().await[9]["id"]).to_owned();
+    let mut back = walk(&visitor, &format!("&limit=100&before={last}"), "prev").await;
+    back.reverse();
+    assert_eq!(back.concat(), said[..9]);
+}
+
 /// Longer than any page that the server reads at once.
 #[tokio::test]
 async fn a_long_list_comes_whole_and_in_order() {
@@ -131,9 +150,9 @@ async fn a_long_list_comes_whole_and_in_order() {
     let visitor = app.visitor().await;
     let chat = &app.app.chat;
     let session = chat.session(Locator::Name(visitor.name())).await.unwrap();
-    let said: Vec<_> = (0..250).map(|number| format!("m{number}")).collect();
+    let said: Vec<_> = (0..250).map(|number| format!("m{number} {}", "x".repeat(1000))).collect();
     for text in &said {
-        let text = MessageText::parse(text, 100).unwrap();
+        let text = MessageText::parse(text, 2000).unwrap();
         let draft = Draft { role: Role::User, user_id: None, text, metadata: None, key: None };
         chat.add_message(&session, draft).await.unwrap();
     }

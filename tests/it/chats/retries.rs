@@ -1,6 +1,7 @@
 //! Same key, same message: retries are harmless.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -68,6 +69,22 @@ async fn a_key_is_a_sessions_own_and_lasts() {
     let again = send(&first, "messages/chat/", "key", "hello").await;
     assert!(is_replay(&again));
     assert_eq!(again.json::<Value>().await.unwrap(), told);
+}
+
+/// A retry may come late: when the session is over, what was sent before is still known.
+#[tokio::test]
+async fn a_retry_is_told_of_its_message_after_the_session_expired() {
+    let app = TestApp::start().await;
+    for route in ROUTES {
+        let visitor = app.visitor().await;
+        let first = send(&visitor, route, route, "hello").await.text().await.unwrap();
+        app.clock.advance(Duration::from_secs(7 * 24 * 3600));
+        let again = send(&visitor, route, route, "hello").await;
+        assert!(again.status().is_success() && is_replay(&again), "{route}");
+        assert_eq!(again.text().await.unwrap(), first);
+        let new = send(&visitor, route, "another", "hello").await;
+        assert_eq!(new.status(), StatusCode::FORBIDDEN);
+    }
 }
 
 /// The connection broke in the middle of the stream, and the client sends its question again.

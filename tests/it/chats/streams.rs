@@ -156,6 +156,28 @@ async fn a_question_that_nobody_answers_cannot_be_stopped() {
     );
 }
 
+/// Who follows the session sees a question the moment it is stored, and may go to its answer at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_that_is_seen_can_be_listened_to() {
+    let app = TestApp::start().await;
+    let visitor = app.visitor().await;
+    let mut events = visitor.follows(0).await;
+    for number in 0..50 {
+        let said = format!("number {number}");
+        let (answer, heard) = tokio::join!(visitor.asks(&said), async {
+            let mut question = events.next_of("message").await.unwrap().data;
+            while question["role"] == "assistant" {
+                question = events.next_of("message").await.unwrap().data;
+            }
+            Heard::all(visitor.resumes(text(&question["id"]), 0).await).await
+        });
+        assert_eq!(
+            (heard.text().as_str(), &heard.end["response_id"]),
+            (text(&answer["response"]), &answer["response_id"])
+        );
+    }
+}
+
 /// Whoever waits for the whole of an answer that somebody stops gets what there is.
 #[tokio::test]
 async fn a_stopped_answer_ends_the_wait_for_the_whole() {
@@ -259,6 +281,19 @@ async fn an_answer_heard_in_pieces_is_whole() {
     }
     assert_eq!(heard, format!("Echo: {said}"));
     assert_eq!(visitor.lists().await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_under_way_is_heard_to_its_end_when_the_server_goes_down() {
+    let mut app = TestApp::with(|config| config.assistant.echo_pause_ms = 10).await;
+    let said = "word ".repeat(50);
+    let mut stream = app.visitor().await.hears(&said).await;
+    let first = stream.next().await.unwrap().data;
+    let hearing = tokio::spawn(Heard::all(stream));
+    app.stop().await;
+    let rest = hearing.await.unwrap();
+    assert_eq!(text(&first["chunk"]).to_owned() + &rest.text(), format!("Echo: {}", said.trim()));
+    assert!(rest.end["response_id"].is_string(), "{}", rest.end);
 }
 
 /// Many hear the same answer; one of them never reads.

@@ -36,6 +36,22 @@ async fn a_key_is_not_used_for_another_body() {
     }
 }
 
+/// What asks whether a message was sent must not send it.
+#[tokio::test]
+async fn a_retry_can_be_recognised_without_sending() {
+    for bench in benches().await {
+        let chat = bench.chat("a").await;
+        let hello = || with_key("key", from_guest(chat.id, "hello"));
+        assert_eq!(bench.store.sent_before(hello()).await.unwrap(), None);
+        assert!(bench.messages(chat.id).await.is_empty());
+        let sent = bench.append(hello()).await;
+        assert_eq!(bench.store.sent_before(hello()).await.unwrap(), Some(sent));
+        assert_eq!(bench.store.sent_before(from_guest(chat.id, "hello")).await.unwrap(), None, "no key, no retry");
+        let other = bench.store.sent_before(with_key("key", from_guest(chat.id, "good-bye"))).await;
+        assert!(matches!(other, Err(Error::Conflict(Conflict::IdempotencyKeyReused))), "{other:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_key_is_its_authors_own() {
     for bench in benches().await {
