@@ -72,6 +72,7 @@ impl App {
             chat: Arc::clone(&chat),
             web: Arc::clone(&web),
             draining: Arc::clone(&draining),
+            proved: tokio::sync::Mutex::default(),
             figures: figures(Arc::clone(&store), Arc::clone(&hub), Arc::clone(&limits), Arc::clone(&chat)),
         });
         let router = router(config, &chat, &web, &limits, health);

@@ -3,9 +3,11 @@
 
 mod bench;
 mod browser;
+mod chats;
 mod cors;
 mod guest;
 mod hostile;
+mod process;
 mod promises;
 mod schema;
 mod store_contract;

@@ -1,12 +1,13 @@
 //! What the guest door's handlers know of their request: scope, language, limits, caller.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts as RequestParts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::Response;
 use serde::Serialize;
 
@@ -30,7 +31,7 @@ pub struct Ctx {
     door: Guest,
     scope: Scope,
     headers: HeaderMap,
-    query: Option<String>,
+    uri: Uri,
     /// The signed-in user's own language, once the user is known.
     preferred: OnceLock<Language>,
     /// What the limit's headers will say.
@@ -58,7 +59,7 @@ impl FromRequestParts<Guest> for Ctx {
             door: Arc::clone(door),
             scope,
             headers: parts.headers.clone(),
-            query: parts.uri.query().map(str::to_owned),
+            uri: parts.uri.clone(),
             preferred: OnceLock::new(),
             decision: OnceLock::new(),
         })
@@ -136,7 +137,14 @@ impl Ctx {
 
     /// The query's fields.
     pub fn query(&self) -> Fields {
-        Fields::of_query(self.query.as_deref())
+        Fields::of_query(self.uri.query())
+    }
+
+    /// One of the query's parameters, without a look at the others: polls are frequent. Of one that
+    /// comes twice the last counts, as in [`Ctx::query`].
+    pub fn parameter(&self, name: &str) -> Option<Cow<'_, str>> {
+        let pairs = form_urlencoded::parse(self.uri.query()?.as_bytes());
+        pairs.filter(|(found, _)| found == name).last().map(|(_, value)| value)
     }
 
     /// The user's own language, else what `Accept-Language` asks for, else `?language=` or
@@ -148,11 +156,7 @@ impl Ctx {
         if let Some(language) = self.header(header::ACCEPT_LANGUAGE).and_then(negotiate) {
             return language;
         }
-        if self.query.is_none() {
-            return Language::default();
-        }
-        let mut query = self.query();
-        let asked = ["language", "locale"].into_iter().find_map(|name| query.optional(name, 35));
+        let asked = self.parameter("language").or_else(|| self.parameter("locale"));
         asked.and_then(|tag| Language::parse(&tag)).unwrap_or_default()
     }
 

@@ -80,14 +80,12 @@ pub async fn poll(ctx: Ctx, Segment(key): Segment) -> Answered {
 
 /// The cursor of the query, read loosely.
 pub(super) fn cursor(ctx: &Ctx) -> EventId {
-    let asked = ctx.query().value("last_message_id");
-    asked.as_ref().and_then(|value| value.as_str()).map_or(EventId::START, EventId::parse_loosely)
+    ctx.parameter("last_message_id").map_or(EventId::START, |asked| EventId::parse_loosely(&asked))
 }
 
 /// Waits as long as the query asks, unless there is something already.
 async fn wait(ctx: &Ctx, channel: &Channel, cursor: EventId) -> Result<(), Failure> {
-    let asked = ctx.query().value("wait");
-    let seconds = asked.as_ref().and_then(|value| value.as_str()?.trim().parse::<u64>().ok()).unwrap_or(0);
+    let seconds = ctx.parameter("wait").and_then(|asked| asked.trim().parse::<u64>().ok()).unwrap_or(0);
     if seconds == 0 || channel.has_message_after(cursor) != Some(false) {
         return Ok(());
     }

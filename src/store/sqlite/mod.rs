@@ -8,6 +8,7 @@ mod conversations;
 mod fail;
 mod messages;
 mod place;
+mod probe;
 mod readers;
 mod rows;
 mod runs;
@@ -99,7 +100,8 @@ impl SqliteStore {
         let file = dir.database();
         let mut conn = raw(&file).map_err(fail::from_sql)?;
         // Before anything is set: what is refused is left as it is, down to its journal mode.
-        migrate::check(&conn, options.migrations).map_err(Error::internal)?;
+        let name = |error| Error::internal(format!("{}: {error}", file.display()));
+        migrate::check(&conn, options.migrations).map_err(name)?;
         configure(&conn, options).map_err(fail::from_sql)?;
         let snapshot =
             migrate::migrate(&mut conn, options.migrations, &dir.snapshots(), now).map_err(Error::internal)?;
@@ -348,11 +350,6 @@ impl Store for SqliteStore {
     }
 
     async fn ping(&self) -> Result<()> {
-        self.writer
-            .call_guarded(|tx| {
-                tx.conn.prepare_cached("update sequences set value = value where name = 'event'")?.execute([])?;
-                Ok(())
-            })
-            .await
+        self.writer.call_guarded(probe::write).await
     }
 }

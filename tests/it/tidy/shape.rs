@@ -13,8 +13,7 @@ const LONG_FILES: &[(&str, &str)] = &[
 ];
 
 /// Functions that may be longer, and why.
-const LONG_FUNCTIONS: &[(&str, &str)] =
-    &[("tests/it/guest/errors.rs::each_refusal_is_as_the_table_says", "a table, row by row")];
+const LONG_FUNCTIONS: &[(&str, &str)] = &[];
 
 /// Tests that may sleep, and why.
 const SLEEPS: &[(&str, &str)] = &[
