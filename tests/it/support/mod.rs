@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "actors and helpers are written whole; not every suite uses all of them yet")]
 
 pub mod app;
+pub mod browser;
 pub mod outside;
 pub mod process;
 pub mod raw;
