@@ -92,7 +92,7 @@ pub async fn stream(ctx: Ctx, input: Input) -> Answered {
 /// Resume an answer's stream
 ///
 /// What comes after `Last-Event-ID` of the answer to this message, while it is made or afterwards:
-/// the same frames as the stream that began it.
+/// frames as in the stream that began it, but an answer that is stored already comes in one piece.
 #[utoipa::path(get, path = "/api/chats/messages/chat/stream/{message_id}/", operation_id = "chats_resume_answer",
     tag = "chats",
     params(
