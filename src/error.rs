@@ -59,6 +59,8 @@ pub enum Refusal {
     NotStaff,
     /// Another member of staff has the conversation, or nobody.
     NotAssigned,
+    /// A member of staff has the conversation, so the assistant is silent.
+    Assigned,
     /// The account is switched off.
     AccountInactive,
     /// The account's address is not proved yet.

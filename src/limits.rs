@@ -27,14 +27,18 @@ pub enum LimitKey {
     User(i64),
 }
 
+/// What one client has: an IPv4 address, or the first 64 bits of an IPv6 one, because the rest of it
+/// is more addresses than any table.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(six) => IpAddr::V6(Ipv6Addr::from_bits(six.to_bits() >> 64 << 64)),
+        four @ IpAddr::V4(_) => four,
+    }
+}
+
 impl LimitKey {
-    /// The key that is counted: of an IPv6 address its network, the first 64 bits, because that is
-    /// what one client has, and the rest of it is more addresses than any table.
+    /// The key that is counted: of an address its [`network`].
     fn counted(self) -> Self {
-        let network = |address| match address {
-            IpAddr::V6(six) => IpAddr::V6(Ipv6Addr::from_bits(six.to_bits() >> 64 << 64)),
-            four @ IpAddr::V4(_) => four,
-        };
         match self {
             Self::Address(address) => Self::Address(network(address)),
             Self::Conversation(id, address) => Self::Conversation(id, network(address)),

@@ -21,6 +21,7 @@ validation-failed = Validation failed
 unauthorized = Authentication required
 bad-login = Invalid credentials
 forbidden-not-assigned = You are not assigned to this chat session
+forbidden-assigned = A member of staff has this conversation. Send your message to it instead.
 forbidden-not-staff = Only staff may do this
 forbidden-account-inactive = This account is not active
 forbidden-account-unverified = Please verify your e-mail address first. A new code was sent to it.

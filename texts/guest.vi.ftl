@@ -21,6 +21,7 @@ validation-failed = Dữ liệu không hợp lệ
 unauthorized = Yêu cầu đăng nhập
 bad-login = Thông tin đăng nhập không đúng
 forbidden-not-assigned = Bạn không được phân công cho phiên trò chuyện này
+forbidden-assigned = Một nhân viên đang phụ trách cuộc trò chuyện này. Hãy gửi tin nhắn vào đó.
 forbidden-not-staff = Chỉ nhân viên mới được làm việc này
 forbidden-account-inactive = Tài khoản này không hoạt động
 forbidden-account-unverified = Vui lòng xác minh địa chỉ e-mail trước. Một mã mới đã được gửi.

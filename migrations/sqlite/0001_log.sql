@@ -49,7 +49,8 @@ create index tokens_of on tokens (user_id);
 create table codes (
     user_id    integer primary key references users (id) on delete cascade,
     hash       blob not null,
-    tries      integer not null,
+    tries      integer not null,     -- wrong ones, also of codes before it that were still good
+    set_at     integer not null,
     expires_at integer not null
 );
 

@@ -1,5 +1,8 @@
 //! Registering, signing in, and what a credential stands for.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
@@ -38,6 +41,10 @@ pub struct NewToken {
 
 /// Characters of a token's secret part: 48 of 62 letters are 285 bits.
 const SECRET_CHARS: usize = 48;
+
+/// The time between two letters to one account: whoever can ask for letters could otherwise fill
+/// somebody's mailbox, and get fresh tries with each.
+const CODE_PAUSE: Duration = Duration::from_secs(60);
 
 /// What an unknown address's password is checked against, so that it takes as long as a known
 /// one's: same algorithm, same cost, a hash that nothing matches.
@@ -194,7 +201,11 @@ impl Chat {
         let code = self.clock.secret_digits(6);
         let hash = self.code_hash(user.id, &code);
         let expires_at = self.clock.now().plus(self.rules.code_lifetime);
-        self.store.set_code(user.id, hash, expires_at).await?;
+        let now = self.clock.now();
+        if !self.store.set_code(user.id, hash, now, CODE_PAUSE, expires_at).await? {
+            // A letter with a code that still counts left a moment ago.
+            return Ok(());
+        }
         self.mailer.send_code(&user.email, &user.name, &code).await
     }
 
@@ -230,7 +241,13 @@ impl Chat {
 
     /// Runs what takes a core for a while away from the async threads, a few at a time.
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let _permit = self.hashing.acquire().await.map_err(Error::internal)?;
+        let permit = Arc::clone(&self.hashing).acquire_owned().await.map_err(Error::internal)?;
+        // The permit goes along: a caller who hangs up does not stop the work, and must not make room
+        // for more of it.
+        let work = move || {
+            let _permit = permit;
+            work()
+        };
         tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
     }
 }

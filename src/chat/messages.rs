@@ -90,7 +90,7 @@ impl Chat {
         let (chat, channel) = (Arc::clone(self), self.hub.enter(channel.id()));
         self.unbroken(async move {
             let sent = chat.append(channel.id(), draft).await?;
-            if !sent.replayed {
+            if !sent.replayed || chat.is_unanswered(&sent.message).await? {
                 chat.answer_guest(&channel, &sent.message);
             }
             Ok(sent)

@@ -67,7 +67,7 @@ pub struct Chat {
     mailer: Mailer,
     rules: Rules,
     runs: runs::Registry,
-    hashing: tokio::sync::Semaphore,
+    hashing: Arc<tokio::sync::Semaphore>,
     code_key: [u8; 32],
 }
 
@@ -89,7 +89,7 @@ impl Chat {
     ) -> crate::error::Result<SharedChat> {
         let code_key = store.secret("one-time-codes", clock.secret()).await?;
         let runs = runs::Registry::new(rules.runs_max);
-        let hashing = tokio::sync::Semaphore::new(rules.hashes_max.max(1));
+        let hashing = Arc::new(tokio::sync::Semaphore::new(rules.hashes_max.max(1)));
         Ok(Arc::new(Self { store, hub, clock, provider, mailer, rules, runs, hashing, code_key }))
     }
 

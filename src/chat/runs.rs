@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,11 +20,12 @@ use uuid::Uuid;
 use super::{Chat, Draft};
 use crate::assistant::{Answer, Line, Provider};
 use crate::domain::{
-    Conversation, ConversationId, EventId, Json, Message, MessageId, MessageText, Role, RunId, RunOutcome,
+    Conversation, ConversationId, ConversationKind, EventId, INTEGER_MAX, Json, Message, MessageId, MessageText, Role,
+    RunId, RunOutcome,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::realtime::Channel;
-use crate::store::{MessageFilter, NewMessage};
+use crate::store::{Locator, MessageFilter, NewMessage};
 
 /// How a run ended.
 #[derive(Clone, Debug)]
@@ -197,7 +198,7 @@ impl Run {
 
 /// The runs under way, by the message that they answer.
 pub(super) struct Registry {
-    max: usize,
+    places: Arc<Semaphore>,
     runs: Mutex<HashMap<MessageId, Arc<Run>>>,
     /// Questions that are being put. Who follows a conversation can see a question before its run
     /// is entered here, and has to be able to attach to its answer at once.
@@ -207,7 +208,8 @@ pub(super) struct Registry {
 
 impl Registry {
     pub fn new(max: usize) -> Self {
-        Self { max, runs: Mutex::default(), putting: watch::Sender::default(), tasks: TaskTracker::new() }
+        let places = Arc::new(Semaphore::new(max));
+        Self { places, runs: Mutex::default(), putting: watch::Sender::default(), tasks: TaskTracker::new() }
     }
 
     pub fn len(&self) -> usize {
@@ -236,18 +238,32 @@ impl Registry {
         lock(&self.runs).get(&question).cloned()
     }
 
+    /// A place for one more answer. Taken before its question is stored: who is refused has asked
+    /// nothing.
+    fn place(&self) -> Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| Error::Busy)
+    }
+
     /// The run that answers `question`; `true` when it was made just now.
-    fn enter(&self, question: &Arc<Message>) -> Result<(Arc<Run>, bool)> {
+    fn enter(&self, question: &Arc<Message>) -> (Arc<Run>, bool) {
         let mut runs = lock(&self.runs);
         if let Some(run) = runs.get(&question.id) {
-            return Ok((Arc::clone(run), false));
-        }
-        if runs.len() >= self.max {
-            return Err(Error::Busy);
+            return (Arc::clone(run), false);
         }
         let run = Arc::new(Run::new(Arc::clone(question)));
         runs.insert(question.id, Arc::clone(&run));
-        Ok((run, true))
+        (run, true)
+    }
+
+    /// A run that answers `question`, unless its conversation has one already.
+    fn enter_alone(&self, question: &Arc<Message>) -> Option<Arc<Run>> {
+        let mut runs = lock(&self.runs);
+        if runs.values().any(|run| run.question.conversation_id == question.conversation_id) {
+            return None;
+        }
+        let run = Arc::new(Run::new(Arc::clone(question)));
+        runs.insert(question.id, Arc::clone(&run));
+        Some(run)
     }
 
     fn leave(&self, question: MessageId) {
@@ -259,10 +275,6 @@ impl Registry {
         for run in lock(&self.runs).values().filter(|run| run.question.conversation_id == id) {
             run.stop.cancel();
         }
-    }
-
-    fn answers_in(&self, id: ConversationId) -> bool {
-        lock(&self.runs).values().any(|run| run.question.conversation_id == id)
     }
 
     fn stop_all(&self) {
@@ -293,10 +305,13 @@ impl Chat {
     /// before, the first question's answer is heard again, from its beginning.
     ///
     /// # Errors
-    /// `Forbidden` when the session is over; `Busy` when too many answers are under way; `Upstream`
-    /// when no assistant is configured; and what the store answers.
+    /// `Forbidden` when the session is over or a person has the chat; `Busy` when too many answers are
+    /// under way; `Upstream` when no assistant is configured; and what the store answers.
     pub async fn ask(self: &Arc<Self>, conversation: &Conversation, draft: Draft) -> Result<Asked> {
         let provider = self.must_have_provider()?;
+        if conversation.state.assigned.is_some() {
+            return Err(Error::Forbidden(Refusal::Assigned));
+        }
         let (chat, conversation) = (Arc::clone(self), conversation.clone());
         self.unbroken(async move { chat.put(provider, &conversation, draft).await }).await
     }
@@ -318,17 +333,16 @@ impl Chat {
         conversation: &Conversation,
         draft: Draft,
     ) -> Result<Asked> {
+        let place = self.runs.place()?;
         let new = self.new_message(conversation.id, draft);
         let _putting = self.runs.put(new.uuid);
         let sent = self.append_if_open(conversation, new).await?;
-        let answer = if sent.replayed {
-            match self.attach_to(&sent.message, 0).await? {
-                Some(attached) => attached,
-                None => self.start(provider, &sent.message)?.attach(0),
-            }
-        } else {
-            self.start(provider, &sent.message)?.attach(0)
-        };
+        let heard = if sent.replayed { self.attach_to(&sent.message, 0).await? } else { None };
+        let answer = heard.unwrap_or_else(|| {
+            let run = self.start(provider, &sent.message, place);
+            self.stop_if_taken(&run);
+            run.attach(0)
+        });
         Ok(Asked { question: sent.message, replayed: sent.replayed, answer })
     }
 
@@ -398,17 +412,41 @@ impl Chat {
     /// Answers a guest, unless a person has the chat. While an answer is under way, further
     /// messages wait: the answer after it looks at all of them.
     pub(super) fn answer_guest(self: &Arc<Self>, channel: &Channel, message: &Arc<Message>) {
-        let nobody_has_it = channel.state().is_none_or(|state| state.assigned.is_none());
+        let somebody_has_it = channel.state().is_some_and(|state| state.assigned.is_some());
         let Ok(provider) = self.must_have_provider() else { return };
-        if !nobody_has_it || self.runs.answers_in(channel.id()) {
+        if somebody_has_it {
             return;
         }
-        match self.start(provider, message) {
-            // Somebody may have taken the chat since the look above. Who takes it stops the runs
-            // that are there by then, so a second look after the run is there leaves no gap.
-            Ok(run) if channel.state().is_some_and(|state| state.assigned.is_some()) => run.stop.cancel(),
-            Ok(_) => {}
+        match self.runs.place() {
+            Ok(place) => {
+                if let Some(run) = self.runs.enter_alone(message) {
+                    self.spawn(provider, &run, place);
+                    self.stop_if_taken(&run);
+                }
+            }
             Err(error) => tracing::warn!(error = %error, "a guest gets no answer from the assistant"),
+        }
+    }
+
+    /// Whether the assistant has said nothing since that message, and is not about to: a crash came
+    /// between the guest's message and the beginning of its answer.
+    pub(super) async fn is_unanswered(&self, message: &Message) -> Result<bool> {
+        let answered = MessageFilter {
+            after: Some(message.id),
+            role: Some(Role::Assistant),
+            limit: 1,
+            ..MessageFilter::default()
+        };
+        Ok(self.store.messages(message.conversation_id, answered).await?.is_empty())
+    }
+
+    /// Somebody may have taken the chat since it was looked at. Who takes it stops the runs that are
+    /// there by then, so a second look once the run is there leaves no gap.
+    fn stop_if_taken(&self, run: &Run) {
+        let channel = self.hub.held(run.question.conversation_id);
+        let state = channel.and_then(|channel| channel.state());
+        if state.is_some_and(|state| state.assigned.is_some()) {
+            run.stop.cancel();
         }
     }
 
@@ -418,22 +456,33 @@ impl Chat {
             .ok_or_else(|| Error::Upstream("no assistant is configured: set assistant.provider".into()))
     }
 
-    fn start(self: &Arc<Self>, provider: Arc<dyn Provider>, question: &Arc<Message>) -> Result<Arc<Run>> {
-        let (run, made) = self.runs.enter(question)?;
+    fn start(
+        self: &Arc<Self>,
+        provider: Arc<dyn Provider>,
+        question: &Arc<Message>,
+        place: OwnedSemaphorePermit,
+    ) -> Arc<Run> {
+        let (run, made) = self.runs.enter(question);
         if made {
-            let (chat, task) = (Arc::clone(self), Arc::clone(&run));
-            self.runs.tasks.spawn(async move {
-                let leaving = Leaving { chat: Arc::clone(&chat), run: Arc::clone(&task) };
-                let ended = chat.make_answer(provider, &task).await.unwrap_or_else(|error| {
-                    tracing::error!(error = %error, "an answer could not be stored");
-                    Ended { outcome: RunOutcome::Failed, answer: None }
-                });
-                task.finish(ended);
-                drop(leaving);
-                chat.answer_next(&task).await;
-            });
+            self.spawn(provider, &run, place);
         }
-        Ok(run)
+        run
+    }
+
+    fn spawn(self: &Arc<Self>, provider: Arc<dyn Provider>, run: &Arc<Run>, place: OwnedSemaphorePermit) {
+        let (chat, task) = (Arc::clone(self), Arc::clone(run));
+        self.runs.tasks.spawn(async move {
+            let leaving = Leaving { chat: Arc::clone(&chat), run: Arc::clone(&task) };
+            let ended = chat.make_answer(provider, &task).await.unwrap_or_else(|error| {
+                tracing::error!(error = %error, "an answer could not be stored");
+                Ended { outcome: RunOutcome::Failed, answer: None }
+            });
+            task.finish(ended);
+            drop((leaving, place));
+            if let Err(error) = chat.answer_next(&task).await {
+                tracing::warn!(error = %error, "waiting messages could not be read");
+            }
+        });
     }
 
     async fn make_answer(&self, provider: Arc<dyn Provider>, run: &Run) -> Result<Ended> {
@@ -531,28 +580,27 @@ impl Chat {
         }
     }
 
-    /// In a live chat: whether the guest said something more while the answer was made.
-    async fn answer_next(self: &Arc<Self>, run: &Run) {
-        let id = run.question.conversation_id;
-        let Some(channel) = self.hub.held(id) else { return };
-        let is_live = channel.conversation().is_some_and(|held| held.kind == crate::domain::ConversationKind::LiveChat);
-        if !is_live || !self.rules.assistant_answers_guests {
-            return;
+    /// In a live chat: answers the last thing that the guest said while this answer was made.
+    async fn answer_next(self: &Arc<Self>, run: &Run) -> Result<()> {
+        let question = &run.question;
+        if !self.rules.assistant_answers_guests {
+            return Ok(());
         }
-        let filter = MessageFilter {
-            after: Some(run.question.id),
+        let by_number = Locator::Id(question.conversation_id);
+        if self.store.conversation(ConversationKind::LiveChat, by_number).await?.is_none() {
+            return Ok(());
+        }
+        let newest = MessageFilter {
+            before: Some(EventId(INTEGER_MAX)),
             role: Some(Role::User),
-            limit: 256,
+            limit: 1,
             ..MessageFilter::default()
         };
-        match self.store.messages(id, filter).await {
-            Ok(waiting) => {
-                if let Some(latest) = waiting.last() {
-                    self.answer_guest(&channel, latest);
-                }
-            }
-            Err(error) => tracing::warn!(error = %error, "waiting messages could not be read"),
+        let newest = self.store.messages(question.conversation_id, newest).await?.pop();
+        if let Some(newest) = newest.filter(|newest| newest.id > question.id) {
+            self.answer_guest(self.load(question.conversation_id).await?.as_ref(), &newest);
         }
+        Ok(())
     }
 }
 

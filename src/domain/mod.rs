@@ -17,7 +17,7 @@ pub use conversation::{
     Assignment, Contact, Conversation, ConversationKind, ConversationState, Head, Participant, ParticipantKind,
 };
 pub use event::{Change, Event, EventBody, fold};
-pub use ids::{ConversationId, EventId, MessageId, RunId, TokenId, UserId};
+pub use ids::{ConversationId, EventId, INTEGER_MAX, MessageId, RunId, TokenId, UserId};
 pub use message::{Message, Role};
 pub use run::{Run, RunOutcome};
 pub use text::{Json, MessageText, TextError, clean_line};

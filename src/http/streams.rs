@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::limits::network;
+
 /// Counts who waits.
 #[derive(Clone, Debug)]
 pub struct Streams {
@@ -49,6 +51,7 @@ impl Streams {
         if self.inner.closing.is_cancelled() {
             return None;
         }
+        let address = network(address);
         let mut open = self.inner.open.lock().unwrap_or_else(PoisonError::into_inner);
         let here = open.by_address.get(&address).copied().unwrap_or(0);
         if open.total >= self.inner.max || here >= self.inner.per_address_max {

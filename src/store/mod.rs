@@ -25,6 +25,7 @@ pub mod migrate;
 pub mod sqlite;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -433,8 +434,17 @@ pub trait Store: Send + Sync {
     /// Revokes one token of that user, or all of them; returns how many.
     async fn revoke_tokens(&self, user: UserId, only: Option<TokenId>) -> Result<u64>;
 
-    /// Sets the user's one-time code; an older one is void.
-    async fn set_code(&self, user: UserId, hash: [u8; 32], expires_at: Timestamp) -> Result<()>;
+    /// Sets the user's one-time code, unless the last one was set less than `pause` ago: then it stays,
+    /// and the answer is `false`. An older code is void, but while it would still be good its wrong
+    /// tries count for the new one too.
+    async fn set_code(
+        &self,
+        user: UserId,
+        hash: [u8; 32],
+        now: Timestamp,
+        pause: Duration,
+        expires_at: Timestamp,
+    ) -> Result<bool>;
 
     /// Checks a one-time code. A wrong try is counted; after `tries_max` the code is void.
     async fn check_code(&self, user: UserId, hash: [u8; 32], tries_max: u32, now: Timestamp) -> Result<CodeCheck>;

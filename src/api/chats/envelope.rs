@@ -201,6 +201,7 @@ fn forbidden(refusal: Refusal) -> Failed {
         }
         Refusal::NotStaff
         | Refusal::NotAssigned
+        | Refusal::Assigned
         | Refusal::NotAble
         | Refusal::AccountInactive
         | Refusal::AccountUnverified => detail("You do not have permission to perform this action."),

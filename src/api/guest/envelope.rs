@@ -197,6 +197,7 @@ fn shape_of(error: &Error) -> Shape {
 fn forbidden(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::NotAssigned => "forbidden-not-assigned",
+        Refusal::Assigned => "forbidden-assigned",
         Refusal::NotStaff => "forbidden-not-staff",
         Refusal::AccountInactive => "forbidden-account-inactive",
         Refusal::AccountUnverified => "forbidden-account-unverified",

@@ -1,5 +1,7 @@
 //! Users, their tokens and one-time codes.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use subtle::ConstantTimeEq;
 
@@ -125,14 +127,24 @@ pub(super) fn revoke(tx: &Tx<'_>, user: UserId, only: Option<TokenId>) -> Result
     Ok(gone as u64)
 }
 
-pub(super) fn set_code(tx: &Tx<'_>, user: UserId, hash: [u8; 32], expires_at: Timestamp) -> Result<(), Fail> {
-    tx.conn
+pub(super) fn set_code(
+    tx: &Tx<'_>,
+    user: UserId,
+    hash: [u8; 32],
+    now: Timestamp,
+    pause: Duration,
+    expires_at: Timestamp,
+) -> Result<bool, Fail> {
+    let set = tx
+        .conn
         .prepare_cached(
-            "insert into codes (user_id, hash, tries, expires_at) values (?1, ?2, 0, ?3) \
-             on conflict (user_id) do update set hash = excluded.hash, tries = 0, expires_at = excluded.expires_at",
+            "insert into codes (user_id, hash, tries, set_at, expires_at) values (?1, ?2, 0, ?3, ?4) \
+             on conflict (user_id) do update set hash = excluded.hash, set_at = excluded.set_at, \
+             tries = case when expires_at > excluded.set_at then tries else 0 end, expires_at = excluded.expires_at \
+             where set_at <= ?5",
         )?
-        .execute(params![user.0, hash, expires_at.0])?;
-    Ok(())
+        .execute(params![user.0, hash, now.0, expires_at.0, now.minus(pause).0])?;
+    Ok(set == 1)
 }
 
 pub(super) fn check_code(

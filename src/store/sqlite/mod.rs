@@ -341,8 +341,15 @@ impl Store for SqliteStore {
         self.writer.call_guarded(move |tx| accounts::revoke(tx, user, only)).await
     }
 
-    async fn set_code(&self, user: UserId, hash: [u8; 32], expires_at: Timestamp) -> Result<()> {
-        self.writer.call_guarded(move |tx| accounts::set_code(tx, user, hash, expires_at)).await
+    async fn set_code(
+        &self,
+        user: UserId,
+        hash: [u8; 32],
+        now: Timestamp,
+        pause: Duration,
+        expires_at: Timestamp,
+    ) -> Result<bool> {
+        self.writer.call_guarded(move |tx| accounts::set_code(tx, user, hash, now, pause, expires_at)).await
     }
 
     async fn check_code(&self, user: UserId, hash: [u8; 32], tries_max: u32, now: Timestamp) -> Result<CodeCheck> {

@@ -96,13 +96,14 @@ async fn a_key_that_is_no_key_is_refused_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn a_question_in_a_closed_session_reopens_it() {
+async fn a_closed_session_still_belongs_to_the_person_who_had_it() {
     let app = TestApp::start().await;
     let (guest, mai) = (app.guest().await, app.staff("Mai").await);
     mai.post(&format!("/api/v1/chat/admin/{}/assign", guest.key), json!({})).await;
     mai.post(&format!("/api/v1/chat/sessions/{}/close", guest.id), json!({})).await;
     let (status, body) = app.post(ASK, json!({"message": "Still there?", "session_key": guest.key})).await;
-    assert_eq!((status, &body["data"]["message"]), (StatusCode::OK, &json!("Echo: Still there?")), "{body}");
+    assert_eq!((status, &body["error"]["code"]), (StatusCode::FORBIDDEN, &json!("FORBIDDEN")), "{body}");
+    guest.says("Still there?").await;
     assert_eq!(guest.session().await["is_active"], true);
 }
 
@@ -118,4 +119,14 @@ async fn without_an_assistant_it_says_so_and_stores_nothing() {
     assert!(guest.polls(0).await.is_empty());
     let (_, all) = mai.get("/api/v1/chat/admin/sessions?filter=all").await;
     assert_eq!(all["data"].as_array().map(Vec::len), Some(1), "no session was opened for nothing");
+}
+
+#[tokio::test]
+async fn the_assistant_is_silent_where_a_person_has_the_chat() {
+    let app = TestApp::start().await;
+    let (guest, mai) = (app.guest().await, app.staff("Mai").await);
+    mai.post(&format!("/api/v1/chat/admin/{}/assign", guest.key), json!({})).await;
+    let (status, body) = app.post("/api/v1/chatbot", json!({"message": "hello", "session_key": guest.key})).await;
+    assert_eq!((status, &body["error"]["code"]), (StatusCode::FORBIDDEN, &json!("FORBIDDEN")));
+    assert!(guest.polls(0).await.is_empty(), "nothing was stored, so nothing is lost by sending it to the person");
 }

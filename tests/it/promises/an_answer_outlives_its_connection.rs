@@ -89,3 +89,22 @@ async fn a_stop_takes_effect_at_once() {
     assert_eq!((status, &body["stopped"]), (StatusCode::OK, &json!(true)));
     assert_eq!(app.app.chat.runs_under_way(), 0);
 }
+
+#[tokio::test]
+async fn who_is_refused_for_want_of_a_place_has_asked_nothing() {
+    let app = TestApp::with(|config| {
+        config.assistant.echo_pause_ms = 60_000;
+        config.assistant.runs_max = 1;
+    })
+    .await;
+    app.post("/api/chats/sessions/", json!({"session_id": "lp-1"})).await;
+    let ask = || app.request(reqwest::Method::POST, "/api/chats/messages/chat/stream/");
+    let question = json!({"session_id": "lp-1", "message": "hello"});
+    let _first = ask().json(&question).send().await.unwrap();
+    let second = ask().json(&question).send().await.unwrap();
+    assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let (_, listed) = app.get("/api/chats/messages/?session_id=lp-1").await;
+    assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+    let stop = json!({"session_id": "lp-1", "message_id": listed[0]["id"]});
+    app.post("/api/chats/messages/chat/stop/", stop).await;
+}

@@ -1,5 +1,7 @@
 //! Accounts, tokens, one-time codes, and what the installation keeps for itself.
 
+use std::time::Duration;
+
 use roost::domain::{Ability, Email, Language, Timestamp, TokenId, User, UserId};
 use roost::error::{Error, FieldError, Rule};
 use roost::store::{CodeCheck, NewToken, NewUser};
@@ -8,6 +10,8 @@ use uuid::Uuid;
 use super::{Bench, benches};
 use crate::support::store::{at, staff};
 
+/// For tests that are not about the pause.
+const NO_PAUSE: Duration = Duration::ZERO;
 const RIGHT: [u8; 32] = [1; 32];
 const WRONG: [u8; 32] = [2; 32];
 
@@ -132,7 +136,7 @@ async fn the_right_code_verifies_once() {
     for bench in benches().await {
         let minh = bench.newcomer("minh").await;
         assert_eq!(bench.try_code(&minh, RIGHT, at(0)).await, CodeCheck::Refused, "none was set");
-        bench.store.set_code(minh.id, RIGHT, at(60)).await.unwrap();
+        bench.store.set_code(minh.id, RIGHT, at(0), NO_PAUSE, at(60)).await.unwrap();
         assert_eq!(bench.try_code(&minh, WRONG, at(1)).await, CodeCheck::Refused);
         assert!(!bench.is_verified(&minh).await);
         assert_eq!(bench.try_code(&minh, RIGHT, at(2)).await, CodeCheck::Verified);
@@ -145,13 +149,27 @@ async fn the_right_code_verifies_once() {
 async fn a_code_allows_a_few_tries() {
     for bench in benches().await {
         let minh = bench.newcomer("minh").await;
-        bench.store.set_code(minh.id, RIGHT, at(60)).await.unwrap();
+        bench.store.set_code(minh.id, RIGHT, at(0), NO_PAUSE, at(60)).await.unwrap();
         for _ in 0..3 {
             assert_eq!(bench.try_code(&minh, WRONG, at(1)).await, CodeCheck::Refused);
         }
         assert_eq!(bench.try_code(&minh, RIGHT, at(1)).await, CodeCheck::Refused, "it is void by now");
-        bench.store.set_code(minh.id, RIGHT, at(60)).await.unwrap();
-        assert_eq!(bench.try_code(&minh, RIGHT, at(1)).await, CodeCheck::Verified, "a new one counts anew");
+        bench.store.set_code(minh.id, RIGHT, at(2), NO_PAUSE, at(62)).await.unwrap();
+        assert_eq!(bench.try_code(&minh, RIGHT, at(3)).await, CodeCheck::Refused, "a new one brings no new tries");
+        bench.store.set_code(minh.id, RIGHT, at(62), NO_PAUSE, at(120)).await.unwrap();
+        assert_eq!(bench.try_code(&minh, RIGHT, at(63)).await, CodeCheck::Verified, "unless the old one is over");
+    }
+}
+
+#[tokio::test]
+async fn codes_are_set_with_a_pause_between() {
+    for bench in benches().await {
+        let minh = bench.newcomer("minh").await;
+        let pause = Duration::from_secs(60);
+        assert!(bench.store.set_code(minh.id, RIGHT, at(0), pause, at(600)).await.unwrap());
+        assert!(!bench.store.set_code(minh.id, WRONG, at(59), pause, at(659)).await.unwrap());
+        assert_eq!(bench.try_code(&minh, RIGHT, at(59)).await, CodeCheck::Verified, "the first one stayed");
+        assert!(bench.store.set_code(minh.id, RIGHT, at(60), pause, at(660)).await.unwrap());
     }
 }
 
@@ -159,11 +177,11 @@ async fn a_code_allows_a_few_tries() {
 async fn a_code_expires_and_a_newer_one_replaces_it() {
     for bench in benches().await {
         let (minh, lan) = (bench.newcomer("minh").await, bench.newcomer("lan").await);
-        bench.store.set_code(minh.id, RIGHT, at(60)).await.unwrap();
+        bench.store.set_code(minh.id, RIGHT, at(0), NO_PAUSE, at(60)).await.unwrap();
         assert_eq!(bench.try_code(&lan, RIGHT, at(1)).await, CodeCheck::Refused, "it is another's");
         assert_eq!(bench.try_code(&minh, RIGHT, at(60)).await, CodeCheck::Refused, "too late");
         let newer = [3; 32];
-        bench.store.set_code(minh.id, newer, at(120)).await.unwrap();
+        bench.store.set_code(minh.id, newer, at(60), NO_PAUSE, at(120)).await.unwrap();
         assert_eq!(bench.try_code(&minh, RIGHT, at(61)).await, CodeCheck::Refused);
         assert_eq!(bench.try_code(&minh, newer, at(61)).await, CodeCheck::Verified);
     }
@@ -174,7 +192,7 @@ async fn a_code_expires_and_a_newer_one_replaces_it() {
 async fn tries_are_counted_also_when_they_come_at_once() {
     for bench in benches().await {
         let minh = bench.newcomer("minh").await;
-        bench.store.set_code(minh.id, RIGHT, at(60)).await.unwrap();
+        bench.store.set_code(minh.id, RIGHT, at(0), NO_PAUSE, at(60)).await.unwrap();
         let mut tries = tokio::task::JoinSet::new();
         for _ in 0..20 {
             let (store, user) = (std::sync::Arc::clone(&bench.store), minh.id);
