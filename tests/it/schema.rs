@@ -49,7 +49,7 @@ struct Suite {
 
 impl Suite {
     async fn start() -> Option<Self> {
-        let tool = outside::program("schema", "ROOST_TEST_SCHEMATHESIS")?;
+        let tool = outside::program("schema", "SUITE_SCHEMATHESIS")?;
         let app = TestApp::start().await;
         let token = app.staff("Mai").await.token;
         Some(Self { app, tool, token })
@@ -106,8 +106,8 @@ impl Suite {
         command.current_dir(dir).args(["--config-file", "schemathesis.toml", "run"]);
         command.arg(format!("{}/openapi.json", self.app.url));
         command.args(["--checks", "all", "--exclude-checks", "negative_data_rejection,positive_data_acceptance"]);
-        command.arg("--max-examples").arg(setting("ROOST_TEST_SCHEMA_EXAMPLES", "15"));
-        command.arg("--seed").arg(setting("ROOST_TEST_SCHEMA_SEED", "1"));
+        command.arg("--max-examples").arg(setting("SUITE_SCHEMA_EXAMPLES", "15"));
+        command.arg("--seed").arg(setting("SUITE_SCHEMA_SEED", "1"));
         command.args(["--generation-database", "none", "--request-timeout", "10", "--no-color"]);
         command.args(["--continue-on-failure", "--warnings", "off"]);
         command.arg("--header").arg(format!("Authorization: Bearer {}", self.token));

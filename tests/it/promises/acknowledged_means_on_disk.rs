@@ -15,7 +15,7 @@ use crate::support::temp::TempDir;
 
 /// How often the server is killed. The long form is `scripts/soak`.
 fn rounds() -> usize {
-    std::env::var("ROOST_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(20)
+    std::env::var("SUITE_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(20)
 }
 
 const GUESTS: usize = 3;

@@ -17,7 +17,7 @@ use super::temp::TempDir;
 
 /// The browser, or `None` when the suite is left out.
 pub fn installed() -> Option<PathBuf> {
-    outside::program("browser", "ROOST_TEST_CHROMIUM")
+    outside::program("browser", "SUITE_CHROMIUM")
 }
 
 /// A browser with nothing in its memory, which finds no host but this machine.
