@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -20,9 +20,9 @@ use crate::http::{SharedWeb, Web, frame};
 use crate::limits::{Limit, Limits};
 use crate::mail::Mailer;
 use crate::realtime::Hub;
-use crate::store::sqlite::{DataDir, SqliteOptions};
+use crate::store::sqlite::{DataDir, SqliteOptions, WriterStats};
 use crate::store::{Listener, SqliteStore};
-use crate::telemetry::Figures;
+use crate::telemetry::{Distribution, Figures};
 
 /// A system that is ready to serve.
 pub struct App {
@@ -71,6 +71,7 @@ impl App {
             chat: Arc::clone(&chat),
             web: Arc::clone(&web),
             draining: Arc::clone(&draining),
+            proved: tokio::sync::Mutex::default(),
             figures: figures(Arc::clone(&store), Arc::clone(&hub), Arc::clone(&limits), Arc::clone(&chat)),
         });
         let router = router(config, &chat, &web, &limits, health);
@@ -203,12 +204,13 @@ fn router(
     let (guest_routes, guest_api) = guest::router(Arc::clone(&guest));
     let (chats_routes, chats_api) = chats::router(Arc::clone(&chats));
     let api = document::document(vec![guest_api, chats_api]);
+    let doors = guest_routes
+        .merge(chats_routes)
+        .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats }));
     Router::new()
         .merge(health::router(health))
         .merge(document::router(&api))
-        .merge(guest_routes)
-        .merge(chats_routes)
-        .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats }))
+        .merge(doors)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(web), frame::frame))
 }
 
@@ -239,14 +241,13 @@ fn figures(
     hub: Arc<Hub>,
     limits: Arc<Limits>,
     chat: SharedChat,
-) -> Box<dyn Fn() -> Figures + Send + Sync> {
+) -> Box<dyn Fn() -> (Figures, Distribution) + Send + Sync> {
     Box::new(move || {
         let (writer, heads) = (store.writer_stats(), hub.stats());
-        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed) as f64;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
         let mut figures: Figures = vec![
-            ("store_commits_total", "Commits", count(&writer.commits)),
-            ("store_commands_total", "Writes that those commits held", count(&writer.commands)),
             ("store_writes_queued", "Writes that wait for the writer", count(&writer.queued)),
+            ("store_reads_total", "Reads", store.reads() as f64),
             ("store_reads_queued", "Reads that wait for a reader", store.reads_queued() as f64),
             (
                 "store_failing",
@@ -267,6 +268,17 @@ fn figures(
         ];
         let refused = |limit: &Option<Limit>| limit.as_ref().map_or(0.0, |limit| limit.refusals() as f64);
         figures.extend(refusals.map(|(name, help, limit)| (name, help, refused(limit))));
-        figures
+        (figures, batches(writer))
     })
+}
+
+/// How many writes shared each commit.
+fn batches(writer: &WriterStats) -> Distribution {
+    let count = |(power, bucket): (usize, &AtomicU64)| (1 << power, bucket.load(Ordering::Relaxed));
+    Distribution {
+        name: "store_batch_writes",
+        help: "Writes that share a commit",
+        buckets: writer.batches.iter().enumerate().map(count).collect(),
+        sum: writer.commands.load(Ordering::Relaxed),
+    }
 }

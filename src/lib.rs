@@ -9,7 +9,7 @@
 //! - [`chat`]: the use-cases, the only place with rules;
 //! - [`api`]: the doors, one dialect each, over [`http`], the plumbing that knows none of them;
 //! - [`app`] and [`serve`]: the wired system, and how it runs;
-//! - [`cli`]: the command line; [`bench`]: what the server does on a machine, in figures.
+//! - [`cli`]: the command line; [`mod@bench`]: what the server does on a machine, in figures.
 //!
 //! `ARCHITECTURE.md` has the map and the way of a request.
 

@@ -1,13 +1,18 @@
 //! What is limited and how: one bucket a key, in memory.
 
-use std::net::IpAddr;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
-use governor::state::keyed::DashMapStateStore;
+use governor::nanos::Nanos;
+use governor::state::StateStore;
+use governor::state::keyed::ShrinkableKeyedStateStore;
 use governor::{Quota, RateLimiter};
 
 /// What a request counts against. Keys are hashed names, never the session key itself, so that
@@ -20,9 +25,22 @@ pub enum LimitKey {
     Conversation(i64, IpAddr),
     /// One account.
     User(i64),
-    /// Everybody who came after the table was full: they share one bucket, so that somebody with
-    /// endless addresses can neither fill the memory nor get more than one bucket's worth.
-    Overflow,
+}
+
+impl LimitKey {
+    /// The key that is counted: of an IPv6 address its network, the first 64 bits, because that is
+    /// what one client has, and the rest of it is more addresses than any table.
+    fn counted(self) -> Self {
+        let network = |address| match address {
+            IpAddr::V6(six) => IpAddr::V6(Ipv6Addr::from_bits(six.to_bits() >> 64 << 64)),
+            four @ IpAddr::V4(_) => four,
+        };
+        match self {
+            Self::Address(address) => Self::Address(network(address)),
+            Self::Conversation(id, address) => Self::Conversation(id, network(address)),
+            user @ Self::User(_) => user,
+        }
+    }
 }
 
 /// The outcome of a check, with what the answer's headers say.
@@ -40,8 +58,7 @@ pub struct Decision {
 #[derive(Debug)]
 pub struct Limit {
     per_minute: NonZeroU32,
-    keys_max: usize,
-    buckets: RateLimiter<LimitKey, DashMapStateStore<LimitKey>, DefaultClock, StateInformationMiddleware>,
+    buckets: RateLimiter<LimitKey, Table, DefaultClock, StateInformationMiddleware>,
     refusals: AtomicU64,
     checks: AtomicU64,
 }
@@ -52,8 +69,9 @@ impl Limit {
 
     /// A limit over at most about `keys_max` keys.
     pub fn new(per_minute: NonZeroU32, keys_max: usize) -> Self {
-        let buckets = RateLimiter::dashmap(Quota::per_minute(per_minute)).with_middleware();
-        Self { per_minute, keys_max, buckets, refusals: AtomicU64::new(0), checks: AtomicU64::new(0) }
+        let quota = Quota::per_minute(per_minute);
+        let buckets = RateLimiter::new(quota, Table::new(keys_max), DefaultClock::default());
+        Self { per_minute, buckets, refusals: AtomicU64::new(0), checks: AtomicU64::new(0) }
     }
 
     /// Counts a request against `key`.
@@ -62,9 +80,8 @@ impl Limit {
         if checks.is_multiple_of(Self::SWEEP_EVERY) {
             self.buckets.retain_recent();
         }
-        let key = if self.buckets.len() >= self.keys_max { LimitKey::Overflow } else { key };
         let limit = self.per_minute.get();
-        match self.buckets.check_key(&key) {
+        match self.buckets.check_key(&key.counted()) {
             Ok(state) => Decision { limit, remaining: state.remaining_burst_capacity(), retry_after: None },
             Err(refused) => {
                 self.refusals.fetch_add(1, Ordering::Relaxed);
@@ -78,6 +95,82 @@ impl Limit {
     pub fn refusals(&self) -> u64 {
         self.refusals.load(Ordering::Relaxed)
     }
+}
+
+/// The buckets by key, in a bounded number. Who comes when it is full shares one bucket with all who
+/// do, so that somebody with endless addresses can neither fill the memory nor get more than one
+/// bucket's worth; who was there before keeps their own.
+#[derive(Debug)]
+struct Table {
+    shards: Vec<Mutex<HashMap<LimitKey, Nanos>>>,
+    hasher: RandomState,
+    len: AtomicUsize,
+    keys_max: usize,
+    shared: Mutex<Option<Nanos>>,
+}
+
+impl Table {
+    const SHARDS: usize = 64;
+
+    fn new(keys_max: usize) -> Self {
+        let shards = (0..Self::SHARDS).map(|_| Mutex::default()).collect();
+        Self { shards, hasher: RandomState::new(), len: AtomicUsize::new(0), keys_max, shared: Mutex::default() }
+    }
+}
+
+impl StateStore for Table {
+    type Key = LimitKey;
+
+    fn measure_and_replace<T, F, E>(&self, key: &LimitKey, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let shard = (self.hasher.hash_one(key) as usize) % Self::SHARDS;
+        let mut held = lock(&self.shards[shard]);
+        if let Some(bucket) = held.get_mut(key) {
+            let (decision, next) = decide(Some(*bucket))?;
+            *bucket = next;
+            return Ok(decision);
+        }
+        if self.len.load(Ordering::Relaxed) >= self.keys_max {
+            drop(held);
+            let mut shared = lock(&self.shared);
+            let (decision, next) = decide(*shared)?;
+            *shared = Some(next);
+            return Ok(decision);
+        }
+        let (decision, next) = decide(None)?;
+        held.insert(*key, next);
+        self.len.fetch_add(1, Ordering::Relaxed);
+        Ok(decision)
+    }
+}
+
+impl ShrinkableKeyedStateStore<LimitKey> for Table {
+    fn retain_recent(&self, drop_below: Nanos) {
+        for shard in &self.shards {
+            let mut held = lock(shard);
+            let before = held.len();
+            held.retain(|_, bucket| *bucket > drop_below);
+            self.len.fetch_sub(before - held.len(), Ordering::Relaxed);
+        }
+    }
+
+    fn shrink_to_fit(&self) {
+        self.shards.iter().for_each(|shard| lock(shard).shrink_to_fit());
+    }
+
+    fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The limits of the doors; `None` where limits are switched off.

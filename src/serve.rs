@@ -36,7 +36,21 @@ pub async fn run(config: Config) -> Result<()> {
         _ = terminate.recv() => {}
     }
     drain(&app, &config, stop, abandon, serving).await;
+    close(app).await;
     Ok(())
+}
+
+/// Closes the store, which copies its log into the database: what an operator then finds is one
+/// file. When somebody still holds the store, its next start does that.
+async fn close(app: App) {
+    let store = Arc::clone(&app.store);
+    drop(app);
+    match Arc::into_inner(store) {
+        Some(store) => {
+            let _ = tokio::task::spawn_blocking(|| store.close()).await;
+        }
+        None => tracing::debug!("the store is still in use and is left as after a crash"),
+    }
 }
 
 async fn listen(config: &Config) -> Result<TcpListener> {

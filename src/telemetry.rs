@@ -45,6 +45,36 @@ struct RouteLabel {
 /// What a scrape adds from elsewhere: name, help and value of each figure.
 pub type Figures = Vec<(&'static str, &'static str, f64)>;
 
+/// A distribution that is counted elsewhere.
+#[derive(Clone, Debug)]
+pub struct Distribution {
+    /// Its name.
+    pub name: &'static str,
+    /// What it counts.
+    pub help: &'static str,
+    /// Upper bounds, each with how many fell between the bound before and it. What is larger than
+    /// the last bound is counted there.
+    pub buckets: Vec<(u64, u64)>,
+    /// The sum of all values.
+    pub sum: u64,
+}
+
+impl Distribution {
+    fn write(&self, text: &mut String) {
+        let Self { name, help, .. } = self;
+        let _ = writeln!(text, "# HELP roost_{name} {help}.\n# TYPE roost_{name} histogram");
+        let mut count = 0;
+        for (at, (bound, fell)) in self.buckets.iter().enumerate() {
+            count += fell;
+            if at + 1 < self.buckets.len() {
+                let _ = writeln!(text, "roost_{name}_bucket{{le=\"{bound}\"}} {count}");
+            }
+        }
+        let _ = writeln!(text, "roost_{name}_bucket{{le=\"+Inf\"}} {count}");
+        let _ = writeln!(text, "roost_{name}_sum {}\nroost_{name}_count {count}", self.sum);
+    }
+}
+
 /// The metrics of one server.
 pub struct Metrics {
     registry: Registry,
@@ -99,9 +129,10 @@ impl Metrics {
         InFlight(&self.in_flight)
     }
 
-    /// Everything in OpenMetrics text, with `figures` from elsewhere.
-    pub fn render(&self, figures: Figures) -> String {
+    /// Everything in OpenMetrics text, with `figures` and `distribution` from elsewhere.
+    pub fn render(&self, figures: Figures, distribution: &Distribution) -> String {
         let mut text = String::with_capacity(4096);
+        distribution.write(&mut text);
         for (name, help, value) in figures {
             let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
             let family = name.strip_suffix("_total").unwrap_or(name);

@@ -39,6 +39,7 @@ storage-full = The server's storage is full. Nothing was stored; reading still w
 storage-read-only = The server cannot store messages at the moment. Nothing was stored; reading still works.
 upstream = A service that this needs is not available
 chatbot-failed = The assistant could not answer
+chatbot-nobody = No assistant is configured here
 internal = An unexpected error occurred
 
 rule-required = { $field } is required

@@ -39,6 +39,7 @@ storage-full = Bộ nhớ của máy chủ đã đầy. Không có gì được 
 storage-read-only = Máy chủ hiện không thể lưu tin nhắn. Không có gì được lưu; vẫn đọc được.
 upstream = Một dịch vụ cần thiết hiện không khả dụng
 chatbot-failed = Trợ lý không thể trả lời
+chatbot-nobody = Ở đây chưa có trợ lý nào
 internal = Đã xảy ra lỗi không mong muốn
 
 rule-required = { $field } là bắt buộc

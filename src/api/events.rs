@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::response::Response;
 use futures_util::stream::{self, StreamExt};
+use utoipa::ToSchema;
 
 use crate::chat::{Batch, Follower};
 use crate::domain::{Event, EventId};
@@ -17,6 +18,21 @@ use crate::http::sse::{self, Frame};
 
 /// How long a client should wait before it comes back.
 const RETRY: Duration = Duration::from_secs(2);
+
+/// One event of a stream, as the HTML standard has it: the lines `id`, `event` and `data`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what is written line by line")]
+pub struct StreamEvent {
+    /// The cursor behind the event: resume with it as `Last-Event-ID`.
+    #[schema(example = "41", nullable = false)]
+    id: Option<String>,
+    /// What kind of event.
+    #[schema(example = "message")]
+    event: String,
+    /// JSON in one line.
+    #[schema(example = "{}")]
+    data: String,
+}
 
 /// An event in a dialect's words: its name on the wire and its JSON.
 pub struct Shown {

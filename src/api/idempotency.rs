@@ -2,12 +2,19 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
+use utoipa::ToSchema;
 
 use crate::chat::Key;
 use crate::error::{Error, Result, Rule};
 
 /// The header's name, also as the field that its errors name.
 pub const HEADER: &str = "Idempotency-Key";
+
+/// The header's value, for the documents.
+#[derive(ToSchema)]
+#[schema(value_type = String, min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
+#[expect(dead_code, reason = "describes what is read as a header")]
+pub struct IdempotencyKey(String);
 
 /// The request's key, if it has one.
 ///

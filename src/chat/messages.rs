@@ -81,12 +81,18 @@ impl Chat {
     /// # Errors
     /// `NotFound(Conversation)`, `Conflict(IdempotencyKeyReused)`, and what the store answers.
     pub async fn send(self: &Arc<Self>, channel: &Channel, draft: Draft) -> Result<Appended> {
-        let from_guest = draft.role == Role::User;
-        let sent = self.append(channel.id(), draft).await?;
-        if from_guest && !sent.replayed && self.rules.assistant_answers_guests {
-            self.answer_guest(channel, &sent.message);
+        if draft.role != Role::User || !self.rules.assistant_answers_guests {
+            return self.append(channel.id(), draft).await;
         }
-        Ok(sent)
+        let (chat, channel) = (Arc::clone(self), self.hub.enter(channel.id()));
+        self.unbroken(async move {
+            let sent = chat.append(channel.id(), draft).await?;
+            if !sent.replayed {
+                chat.answer_guest(&channel, &sent.message);
+            }
+            Ok(sent)
+        })
+        .await
     }
 
     /// Adds a message to an assistant session without asking for an answer.

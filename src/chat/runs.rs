@@ -14,11 +14,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use super::{Chat, Draft};
 use crate::assistant::{Answer, Line, Provider};
 use crate::domain::{
-    Conversation, ConversationId, EventId, Json, Message, MessageId, MessageText, Role, RunId, RunOutcome,
+    Conversation, ConversationId, ConversationKind, EventId, Json, Message, MessageId, MessageText, Role, RunId,
+    RunOutcome,
 };
 use crate::error::{Error, Result};
 use crate::realtime::Channel;
@@ -264,8 +266,27 @@ impl Chat {
     /// when no assistant is configured; and what the store answers.
     pub async fn ask(self: &Arc<Self>, conversation: &Conversation, draft: Draft) -> Result<Asked> {
         let provider = self.must_have_provider()?;
-        self.may_write(conversation)?;
-        let sent = self.append(conversation.id, draft).await?;
+        // A closed live chat is reopened by its guest's question, as by any message.
+        if conversation.kind == ConversationKind::AssistantSession {
+            self.may_write(conversation)?;
+        }
+        let (chat, id) = (Arc::clone(self), conversation.id);
+        self.unbroken(async move { chat.put(provider, id, draft).await }).await
+    }
+
+    /// Finishes what was begun also when the caller goes away in its middle. A client that hangs up
+    /// right after its question was committed would otherwise leave one that nobody answers, and a
+    /// member of staff who does so after taking a chat would leave the assistant talking in it.
+    pub(super) async fn unbroken<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        self.runs.tasks.spawn(work.in_current_span()).await.map_err(Error::internal)?
+    }
+
+    async fn put(self: &Arc<Self>, provider: Arc<dyn Provider>, id: ConversationId, draft: Draft) -> Result<Asked> {
+        let sent = self.append(id, draft).await?;
         let answer = if sent.replayed {
             match self.attach_to(&sent.message, 0).await? {
                 Some(attached) => attached,

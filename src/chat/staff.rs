@@ -23,40 +23,48 @@ impl Chat {
     ///
     /// # Errors
     /// `NotFound(Conversation)`.
-    pub async fn transfer_to_staff(&self, channel: &Channel) -> Result<Option<User>> {
+    pub async fn transfer_to_staff(self: &Arc<Self>, channel: &Channel) -> Result<Option<User>> {
+        let (chat, id) = (Arc::clone(self), channel.id());
         let at = self.clock.now();
         let dice = u64::from_le_bytes(self.clock.secret());
         let greeting = |name: &str| format!("{name} has joined the conversation");
         let line = self.clock.ordered_uuid(at);
-        let taken = self.store.transfer(channel.id(), dice, greeting, line, at).await?;
-        if taken.is_some() {
-            self.runs.stop_conversation(channel.id());
-        }
-        Ok(taken)
+        self.unbroken(async move {
+            let taken = chat.store.transfer(id, dice, greeting, line, at).await?;
+            if taken.is_some() {
+                chat.runs.stop_conversation(id);
+            }
+            Ok(taken)
+        })
+        .await
     }
 
     /// Takes a live chat, unless another member of staff has it; returns it as it then stands.
     ///
     /// # Errors
     /// `Forbidden(NotStaff)`; `NotFound(Conversation)`.
-    pub async fn assign(&self, access: &Access, channel: &Channel) -> Result<Conversation> {
+    pub async fn assign(self: &Arc<Self>, access: &Access, channel: &Channel) -> Result<Conversation> {
         must_be_staff(access)?;
-        let change = StateChange::Assign(access.user.id);
-        let changed = self.store.change_state(channel.id(), change, self.clock.now()).await?;
-        let conversation = changed.ok_or(Error::NotFound(Subject::Conversation))?;
-        self.runs.stop_conversation(channel.id());
-        Ok(conversation)
+        self.change_and_stop(channel, StateChange::Assign(access.user.id)).await
     }
 
     /// Closes a live chat that one has. The guest's next message reopens it.
     ///
     /// # Errors
     /// `Forbidden(NotStaff)`, `Forbidden(NotAssigned)`; `NotFound(Conversation)`.
-    pub async fn close(&self, access: &Access, channel: &Channel) -> Result<Conversation> {
+    pub async fn close(self: &Arc<Self>, access: &Access, channel: &Channel) -> Result<Conversation> {
         self.must_have(access, channel).await?;
-        let changed = self.store.change_state(channel.id(), StateChange::Close, self.clock.now()).await?;
-        self.runs.stop_conversation(channel.id());
-        changed.ok_or(Error::NotFound(Subject::Conversation))
+        self.change_and_stop(channel, StateChange::Close).await
+    }
+
+    async fn change_and_stop(self: &Arc<Self>, channel: &Channel, change: StateChange) -> Result<Conversation> {
+        let (chat, id) = (Arc::clone(self), channel.id());
+        self.unbroken(async move {
+            let changed = chat.store.change_state(id, change, chat.clock.now()).await?;
+            chat.runs.stop_conversation(id);
+            changed.ok_or(Error::NotFound(Subject::Conversation))
+        })
+        .await
     }
 
     /// Whether the caller may read a live chat as staff: any member of staff may look at one that

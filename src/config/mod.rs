@@ -119,6 +119,11 @@ impl Config {
         if self.http.head_bytes_max < 8192 {
             return Err("http.head_bytes_max must be at least 8192".to_owned());
         }
+        if let Some(wrong) = self.http.cors_origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(format!(
+                "http.cors_origins: {wrong:?} is neither \"*\" nor an origin like https://example.com"
+            ));
+        }
         if !self.mail.smtp_url.is_empty() && self.mail.from.is_empty() {
             return Err("mail.from must say who letters come from when mail.smtp_url is set".to_owned());
         }
@@ -139,6 +144,13 @@ impl Config {
         }
         toml::to_string(&shown).unwrap_or_else(|error| format!("# {error}\n"))
     }
+}
+
+/// Whether a browser could send that as `Origin`: a scheme and a host, perhaps a port, nothing more.
+fn is_origin(origin: &str) -> bool {
+    let Some((scheme, host)) = origin.split_once("://") else { return origin == "*" };
+    let is_host = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:[]".contains(&byte);
+    matches!(scheme, "http" | "https") && !host.is_empty() && host.bytes().all(is_host)
 }
 
 /// `store_size_mib_max` is `store.size_mib_max`; what is in no section stays as it is.
@@ -194,6 +206,17 @@ mod tests {
                 .collect()
         };
         assert_eq!(keys(EXAMPLE), keys(&toml::to_string(&Config::default()).unwrap()));
+    }
+
+    #[test]
+    fn an_origin_is_what_a_browser_sends() {
+        for origin in ["*", "https://example.com", "http://localhost:5173", "https://[::1]:8443"] {
+            assert!(is_origin(origin), "{origin}");
+        }
+        for wrong in ["", "example.com", "https://example.com/", "https://", "ftp://example.com", "https://EXAMPLE.com"]
+        {
+            assert!(!is_origin(wrong), "{wrong}");
+        }
     }
 
     #[test]

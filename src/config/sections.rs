@@ -32,6 +32,7 @@ section!(Http {
     heartbeat_s: u64 = 15,
     drain_s: u64 = 30,
     trusted_proxies: Vec<Network> = Vec::new(),
+    cors_origins: Vec<String> = vec!["*".to_owned()],
 });
 
 section!(Store {

@@ -66,6 +66,12 @@ pub fn clean(raw: &str) -> String {
     }
 }
 
+/// One line: as `clean`, with spaces where lines or columns ended, trimmed. For names, which end up
+/// in letters' headers and in lists.
+pub fn clean_line(raw: &str) -> String {
+    clean(raw).replace(['\n', '\t'], " ").trim().to_owned()
+}
+
 /// C0 and C1 controls but newline and tab, and the bidirectional overrides, embeddings and
 /// isolates of UAX #9, which can make a line read as something else ("Trojan Source",
 /// CVE-2021-42574).

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::body::Object;
-use crate::domain::{Email, Json, MessageText, TextError, Timestamp};
+use crate::domain::{Email, Json, MessageText, TextError, Timestamp, clean_line};
 use crate::error::{Error, FieldError, Result, Rule};
 
 /// An object that is being read.
@@ -37,6 +37,16 @@ impl Fields {
     /// Whether the field is there at all, null or not.
     pub fn has(&self, field: &str) -> bool {
         self.object.members.contains_key(field)
+    }
+
+    /// Adds a field that came beside the object.
+    pub fn add(&mut self, field: &str, text: &str) {
+        self.object.members.insert(field.to_owned(), Value::String(text.to_owned()));
+    }
+
+    /// Whether the field is missing or null.
+    pub fn is_missing(&self, field: &str) -> bool {
+        self.object.members.get(field).is_none_or(Value::is_null)
     }
 
     /// The raw value, taken out; `None` when it is missing or null.
@@ -83,11 +93,27 @@ impl Fields {
         }
     }
 
+    /// As [`Fields::optional`], for what people read: cleaned like a message, and on one line.
+    pub fn optional_line(&mut self, field: &'static str, chars_max: usize) -> Option<String> {
+        let line = clean_line(&self.optional(field, chars_max)?);
+        (!line.is_empty()).then_some(line)
+    }
+
+    /// As [`Fields::optional_line`], but it has to be there and not blank. When it is not, the
+    /// result is empty and the error is noted.
+    pub fn required_line(&mut self, field: &'static str, chars_max: usize) -> String {
+        self.must(field, |fields| fields.optional_line(field, chars_max))
+    }
+
     /// As [`Fields::optional`], but it has to be there and not blank. When it is not, the result
     /// is empty and the error is noted.
     pub fn required(&mut self, field: &'static str, chars_max: usize) -> String {
+        self.must(field, |fields| fields.optional(field, chars_max))
+    }
+
+    fn must(&mut self, field: &'static str, take: impl FnOnce(&mut Self) -> Option<String>) -> String {
         let (there, before) = (self.object.members.get(field).cloned(), self.errors.len());
-        let taken = self.optional(field, chars_max);
+        let taken = take(self);
         if taken.is_none() && self.errors.len() == before {
             let rule = match there {
                 None => Rule::Required,

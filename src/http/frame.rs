@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use tracing::Instrument;
 
-use super::{SharedWeb, address};
+use super::{SharedWeb, address, cors};
 
 /// What every handler can know of its request.
 #[derive(Clone, Debug)]
@@ -50,7 +50,8 @@ pub async fn frame(State(web): State<SharedWeb>, mut request: Request, next: Nex
     let route = route.as_ref().map_or("(no route)", MatchedPath::as_str);
     let span = tracing::info_span!("request", trace_id = %scope.trace_id, method, route);
     request.extensions_mut().insert(scope.clone());
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
+    let answered =
+        AssertUnwindSafe(cors::answer(&web.cors, request, next)).catch_unwind().instrument(span.clone()).await;
     let mut response = answered.unwrap_or_else(|_| {
         span.in_scope(|| tracing::error!("a handler panicked"));
         (StatusCode::INTERNAL_SERVER_ERROR, "internal error\n").into_response()

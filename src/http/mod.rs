@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod body;
+pub mod cors;
 pub mod fields;
 pub mod frame;
 pub mod headers;
@@ -27,6 +28,8 @@ pub struct Web {
     pub clock: Clock,
     /// Long polls and event streams under way.
     pub streams: streams::Streams,
+    /// Which pages on other origins may call.
+    pub cors: cors::Cors,
 }
 
 /// A shared [`Web`].
@@ -36,7 +39,8 @@ impl Web {
     /// The plumbing for that configuration.
     pub fn new(config: config::Http, clock: Clock) -> SharedWeb {
         let streams = streams::Streams::new(config.streams_max, config.streams_per_address_max);
-        Arc::new(Self { config, metrics: Metrics::default(), clock, streams })
+        let cors = cors::Cors::new(&config.cors_origins);
+        Arc::new(Self { config, metrics: Metrics::default(), clock, streams, cors })
     }
 
     /// Over how long the closing of long connections is spread on the way down: a third of the

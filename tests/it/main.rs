@@ -2,9 +2,13 @@
 #![allow(clippy::disallowed_methods, reason = "tests make up identifiers; only the program takes them as inputs")]
 
 mod bench;
+mod chats;
+mod cors;
 mod guest;
 mod hostile;
+mod process;
 mod promises;
+mod schema;
 mod store_contract;
 mod store_sqlite;
 mod support;

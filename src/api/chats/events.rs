@@ -8,7 +8,7 @@ use super::context::{Ctx, Segment};
 use super::envelope::Failure;
 use super::sessions::find;
 use super::wire::{ChatMessage, Session};
-use crate::api::events::{self, Show, Shown};
+use crate::api::events::{self, Show, Shown, StreamEvent};
 use crate::chat::SharedChat;
 use crate::domain::{ConversationId, Event, EventBody, EventId};
 use crate::http::json;
@@ -25,13 +25,13 @@ struct DeletedEvent {
 /// (the session after a change), `reset` (read the list anew), `gone`. First comes `resumed` with
 /// `{from}`. Every frame's `id` is the cursor; resume with the header `Last-Event-ID` or the query
 /// `last_event_id`, and begin after a list with its `Event-Cursor`.
-#[utoipa::path(get, path = "/api/chats/sessions/{id}/events/", tag = "chats",
+#[utoipa::path(get, path = "/api/chats/sessions/{id}/events/", operation_id = "chats_follow_session", tag = "chats",
     params(
         ("id" = String, Path, description = "The session's id or session_id"),
         ("last_event_id" = Option<i64>, Query, description = "The cursor to resume from, like Last-Event-ID"),
         ("Last-Event-ID" = Option<String>, Header, description = "The cursor to resume from"),
     ),
-    responses((status = 200, description = "The stream", body = String, content_type = "text/event-stream")))]
+    responses((status = 200, description = "The stream", body = StreamEvent, content_type = "text/event-stream")))]
 pub async fn follow(ctx: Ctx, Segment(id): Segment) -> Answered {
     let session = find(&ctx, &id).await?;
     let cursor = events::cursor(ctx.header("last-event-id"), ctx.query()).unwrap_or(EventId::START);

@@ -10,8 +10,8 @@ use super::Answered;
 use super::context::{Ctx, Input, Segment};
 use super::envelope::Failure;
 use super::sessions::NAME_CHARS_MAX;
-use super::wire::{ChatMessage, MessageFields, Session};
-use crate::api::idempotency;
+use super::wire::{ChatMessage, MessageFields, Session, Speaker};
+use crate::api::idempotency::{self, IdempotencyKey};
 use crate::chat::{Draft, MessageFilter};
 use crate::domain::{Conversation, EventId, Message, Role};
 use crate::error::{Error, Result, Rule, Subject};
@@ -31,10 +31,10 @@ const ROLES: &[&str] = &["user", "assistant", "system"];
 /// A bare array, oldest first. Without `limit` it is the whole list; with it, the header `Link` has
 /// the addresses of the pages around (`rel="next"`, `rel="prev"`). The header `Event-Cursor` is
 /// where to follow the session's events from so that nothing falls between.
-#[utoipa::path(get, path = "/api/chats/messages/", tag = "chats",
+#[utoipa::path(get, path = "/api/chats/messages/", operation_id = "chats_list_messages", tag = "chats",
     params(
         ("session_id" = String, Query, description = "The session's session_id or id"),
-        ("role" = Option<String>, Query, description = "Only this role: `user`, `assistant` or `system`"),
+        ("role" = inline(Option<Speaker>), Query, description = "Only what they said"),
         ("search" = Option<String>, Query, description = "Only messages that contain this, in any letter case"),
         ("limit" = Option<u64>, Query, description = "Messages on a page, 1 to 100"),
         ("after" = Option<String>, Query, description = "Only messages after the one with this id"),
@@ -44,7 +44,7 @@ const ROLES: &[&str] = &["user", "assistant", "system"];
     responses((status = 200, description = "The messages", body = Vec<ChatMessage<'static>>, headers(
         ("Link" = String, description = "The pages around this one"),
         ("Event-Cursor" = i64, description = "Follow the session's events from here"),
-    ))))]
+    )), (status = 404, description = "There is no such session or message")))]
 pub async fn list(ctx: Ctx) -> Answered {
     let mut query = ctx.query();
     let name = query.required("session_id", NAME_CHARS_MAX);
@@ -153,9 +153,15 @@ async fn page(ctx: &Ctx, session: &Conversation, filter: MessageFilter, limit: u
 ///
 /// Without asking the assistant. With the header `Idempotency-Key` a retry returns the first
 /// message and `Idempotent-Replayed: true`.
-#[utoipa::path(post, path = "/api/chats/messages/", tag = "chats", request_body = MessageFields,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a retry harmless")),
-    responses((status = 201, description = "The message", body = ChatMessage<'static>)))]
+#[utoipa::path(post, path = "/api/chats/messages/", operation_id = "chats_store_message",
+    tag = "chats", request_body = MessageFields,
+    params(("Idempotency-Key" = inline(Option<IdempotencyKey>), Header,
+        description = "Makes a retry return the first message")),
+    responses(
+        (status = 201, description = "The message", body = ChatMessage<'static>),
+        (status = 403, description = "The session has expired or is not active"),
+        (status = 404, description = "There is no such session"),
+    ))]
 pub async fn create(ctx: Ctx, input: Input) -> Answered {
     let mut fields = input.fields()?;
     fields.number_as_text("session_id");
@@ -200,7 +206,7 @@ fn role_of(fields: &mut Fields, word: String) -> Option<Role> {
 }
 
 /// Read a message
-#[utoipa::path(get, path = "/api/chats/messages/{id}/", tag = "chats",
+#[utoipa::path(get, path = "/api/chats/messages/{id}/", operation_id = "chats_read_message", tag = "chats",
     params(("id" = String, Path, description = "The message's id")),
     responses((status = 200, description = "The message", body = ChatMessage<'static>)))]
 pub async fn read(ctx: Ctx, Segment(id): Segment) -> Answered {
@@ -211,7 +217,7 @@ pub async fn read(ctx: Ctx, Segment(id): Segment) -> Answered {
 /// Delete a message
 ///
 /// It is shown no more; its row is kept.
-#[utoipa::path(delete, path = "/api/chats/messages/{id}/", tag = "chats",
+#[utoipa::path(delete, path = "/api/chats/messages/{id}/", operation_id = "chats_delete_message", tag = "chats",
     params(("id" = String, Path, description = "The message's id")),
     responses((status = 204, description = "It is gone")))]
 pub async fn remove(ctx: Ctx, Segment(id): Segment) -> Answered {

@@ -25,7 +25,8 @@ const PAGE_SIZE_MAX: u64 = 100;
 ///
 /// All fields are optional: without a `session_id` the server makes one, without `expires_at` the
 /// session lasts 24 hours.
-#[utoipa::path(post, path = "/api/chats/sessions/", tag = "chats", request_body = SessionFields,
+#[utoipa::path(post, path = "/api/chats/sessions/", operation_id = "chats_create_session",
+    tag = "chats", request_body = SessionFields,
     responses((status = 201, description = "The session", body = Session)))]
 pub async fn create(ctx: Ctx, input: Input) -> Answered {
     let mut fields = input.fields()?;
@@ -45,7 +46,8 @@ pub async fn create(ctx: Ctx, input: Input) -> Answered {
 ///
 /// Newest first, 20 a page. The list shows other people's sessions: `chats.list_sessions` decides
 /// whether it is open to everybody, wants a token, or is closed.
-#[utoipa::path(get, path = "/api/chats/sessions/", tag = "chats", security((), ("bearer" = [])),
+#[utoipa::path(get, path = "/api/chats/sessions/", operation_id = "chats_list_sessions",
+    tag = "chats", security((), ("bearer" = [])),
     params(
         ("is_active" = Option<bool>, Query, description = "Only active, or only inactive sessions"),
         ("external_user_id" = Option<String>, Query, description = "Only this visitor's sessions"),
@@ -55,7 +57,10 @@ pub async fn create(ctx: Ctx, input: Input) -> Answered {
         ("page_size" = Option<u64>, Query, description = "Sessions on a page, at most 100"),
         ("X-API-Key" = Option<String>, Header, description = "A token, like Authorization"),
     ),
-    responses((status = 200, description = "A page of the sessions", body = SessionPage)))]
+    responses(
+        (status = 200, description = "A page of the sessions", body = SessionPage),
+        (status = 404, description = "There is no such page"),
+    ))]
 pub async fn list(ctx: Ctx) -> Answered {
     ctx.may_list().await?;
     let mut query = ctx.query();
@@ -120,7 +125,7 @@ async fn page(ctx: &Ctx, filter: ConversationFilter, asked: Paging) -> Result<Se
 }
 
 /// Read a session
-#[utoipa::path(get, path = "/api/chats/sessions/{id}/", tag = "chats",
+#[utoipa::path(get, path = "/api/chats/sessions/{id}/", operation_id = "chats_read_session", tag = "chats",
     params(("id" = String, Path, description = "The session's id or session_id")),
     responses((status = 200, description = "The session", body = Session)))]
 pub async fn read(ctx: Ctx, Segment(id): Segment) -> Answered {
@@ -130,7 +135,8 @@ pub async fn read(ctx: Ctx, Segment(id): Segment) -> Answered {
 /// Replace a session
 ///
 /// Fields that are left out keep what they have.
-#[utoipa::path(put, path = "/api/chats/sessions/{id}/", tag = "chats", request_body = SessionFields,
+#[utoipa::path(put, path = "/api/chats/sessions/{id}/", operation_id = "chats_replace_session",
+    tag = "chats", request_body = SessionFields,
     params(("id" = String, Path, description = "The session's id or session_id")),
     responses((status = 200, description = "The session as it is now", body = Session)))]
 pub async fn replace(ctx: Ctx, segment: Segment, input: Input) -> Answered {
@@ -141,7 +147,8 @@ pub async fn replace(ctx: Ctx, segment: Segment, input: Input) -> Answered {
 /// Edit a session
 ///
 /// Fields that are left out keep what they have.
-#[utoipa::path(patch, path = "/api/chats/sessions/{id}/", tag = "chats", request_body = SessionFields,
+#[utoipa::path(patch, path = "/api/chats/sessions/{id}/", operation_id = "chats_edit_session",
+    tag = "chats", request_body = SessionFields,
     params(("id" = String, Path, description = "The session's id or session_id")),
     responses((status = 200, description = "The session as it is now", body = Session)))]
 pub async fn edit(ctx: Ctx, segment: Segment, input: Input) -> Answered {
@@ -167,7 +174,7 @@ async fn change(ctx: &Ctx, Segment(id): Segment, input: Input) -> Answered {
 /// Delete a session
 ///
 /// With all its messages. An answer under way is stopped.
-#[utoipa::path(delete, path = "/api/chats/sessions/{id}/", tag = "chats",
+#[utoipa::path(delete, path = "/api/chats/sessions/{id}/", operation_id = "chats_delete_session", tag = "chats",
     params(("id" = String, Path, description = "The session's id or session_id")),
     responses((status = 204, description = "It is gone")))]
 pub async fn remove(ctx: Ctx, Segment(id): Segment) -> Answered {

@@ -13,7 +13,8 @@ use super::envelope::{Failure, no_answer};
 use super::messages::uuid;
 use super::sessions::NAME_CHARS_MAX;
 use super::wire::{Answer, Question, Stop, Stopped};
-use crate::api::{events, idempotency};
+use crate::api::events::{self, StreamEvent};
+use crate::api::idempotency::{self, IdempotencyKey};
 use crate::chat::{Asked, Attached, Draft, Ended, Piece};
 use crate::domain::{Conversation, Message, Role, RunOutcome};
 use crate::error::{Error, Result, Rule, Subject};
@@ -26,10 +27,15 @@ use crate::http::streams::Place;
 ///
 /// Stores the question and the answer. A client that goes away gets its answer from the list: it is
 /// finished all the same. With the header `Idempotency-Key` a retry returns the first answer.
-#[utoipa::path(post, path = "/api/chats/messages/chat/", tag = "chats",
+#[utoipa::path(post, path = "/api/chats/messages/chat/", operation_id = "chats_ask", tag = "chats",
     request_body(content((Question = "application/json"), (Question = "application/x-www-form-urlencoded"))),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a retry harmless")),
-    responses((status = 200, description = "The answer", body = Answer)))]
+    params(("Idempotency-Key" = inline(Option<IdempotencyKey>), Header,
+        description = "Makes a retry return the first message")),
+    responses(
+        (status = 200, description = "The answer", body = Answer),
+        (status = 403, description = "The session has expired or is not active"),
+        (status = 404, description = "There is no such session"),
+    ))]
 pub async fn ask(ctx: Ctx, input: Input) -> Answered {
     let (session, name, draft) = question(&ctx, input).await?;
     let asked = ctx.chat().ask(&session, draft).await?;
@@ -60,11 +66,17 @@ async fn whole(asked: Asked) -> Result<(String, Uuid), Failure> {
 /// or an `error` when the answer lacks its end. The chunks joined are the stored answer. Every
 /// frame's `id` is a cursor: `GET …/stream/{message_id}/` goes on from it. A client that goes away
 /// changes nothing: the answer is finished and stored.
-#[utoipa::path(post, path = "/api/chats/messages/chat/stream/", tag = "chats",
+#[utoipa::path(post, path = "/api/chats/messages/chat/stream/", operation_id = "chats_stream_answer", tag = "chats",
     request_body(content((Question = "application/json"), (Question = "application/x-www-form-urlencoded"))),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a retry harmless")),
-    responses((status = 200, description = "The stream", body = String, content_type = "text/event-stream",
-        example = json!("id: 6\ndata: {\"chunk\": \"Echo: \", \"done\": false, \"message_id\": \"5a1e…\"}\n\n"))))]
+    params(("Idempotency-Key" = inline(Option<IdempotencyKey>), Header,
+        description = "Makes a retry return the first message")),
+    responses(
+        (status = 200, description = "The stream", body = StreamEvent, content_type = "text/event-stream",
+            example = json!({"id": "6", "event": "message",
+                "data": "{\"chunk\": \"Echo: \", \"done\": false, \"message_id\": \"5a1e…\"}"})),
+        (status = 403, description = "The session has expired or is not active"),
+        (status = 404, description = "There is no such session"),
+    ))]
 pub async fn stream(ctx: Ctx, input: Input) -> Answered {
     let (session, _, draft) = question(&ctx, input).await?;
     // Before the question is stored: who gets no place has not asked.
@@ -81,13 +93,14 @@ pub async fn stream(ctx: Ctx, input: Input) -> Answered {
 ///
 /// What comes after `Last-Event-ID` of the answer to this message, while it is made or afterwards:
 /// the same frames as the stream that began it.
-#[utoipa::path(get, path = "/api/chats/messages/chat/stream/{message_id}/", tag = "chats",
+#[utoipa::path(get, path = "/api/chats/messages/chat/stream/{message_id}/", operation_id = "chats_resume_answer",
+    tag = "chats",
     params(
         ("message_id" = String, Path, description = "The question's message"),
         ("Last-Event-ID" = Option<String>, Header, description = "The cursor; from the beginning without one"),
         ("last_event_id" = Option<i64>, Query, description = "The cursor, like Last-Event-ID"),
     ),
-    responses((status = 200, description = "The stream", body = String, content_type = "text/event-stream")))]
+    responses((status = 200, description = "The stream", body = StreamEvent, content_type = "text/event-stream")))]
 pub async fn resume(ctx: Ctx, Segment(id): Segment) -> Answered {
     let (question, _) = ctx.chat().message(uuid(&id)?).await?;
     // Read like an event's cursor, but it counts bytes of the answer.
@@ -100,9 +113,12 @@ pub async fn resume(ctx: Ctx, Segment(id): Segment) -> Answered {
 /// Stop an answer
 ///
 /// What had arrived is stored, with `incomplete: true` in its metadata.
-#[utoipa::path(post, path = "/api/chats/messages/chat/stop/", tag = "chats",
+#[utoipa::path(post, path = "/api/chats/messages/chat/stop/", operation_id = "chats_stop_answer", tag = "chats",
     request_body(content((Stop = "application/json"), (Stop = "application/x-www-form-urlencoded"))),
-    responses((status = 200, description = "What became of it", body = Stopped)))]
+    responses(
+        (status = 200, description = "What became of it", body = Stopped),
+        (status = 404, description = "There is no such session or message"),
+    ))]
 pub async fn stop(ctx: Ctx, input: Input) -> Answered {
     let mut fields = input.fields()?;
     let message_id = fields.required("message_id", NAME_CHARS_MAX);

@@ -18,13 +18,13 @@ pub struct Session {
     #[schema(example = "lp-1")]
     pub session_id: String,
     /// The integrator's id for the visitor.
-    #[schema(example = json!(null))]
+    #[schema(required = true, example = json!(null))]
     pub external_user_id: Option<String>,
     /// When it was created.
     #[schema(example = "2026-02-03T08:00:00.120000Z")]
     pub created_at: String,
     /// When it stops taking messages. Reading works on, and nothing is deleted.
-    #[schema(example = "2026-02-04T08:00:00.119000Z")]
+    #[schema(required = true, example = "2026-02-04T08:00:00.119000Z")]
     pub expires_at: Option<String>,
     /// Whether it takes messages.
     #[schema(example = true)]
@@ -100,10 +100,10 @@ pub struct SessionPage {
     #[schema(example = 1)]
     pub count: u64,
     /// Address of the next page.
-    #[schema(example = json!(null))]
+    #[schema(required = true, example = json!(null))]
     pub next: Option<String>,
     /// Address of the previous page.
-    #[schema(example = json!(null))]
+    #[schema(required = true, example = json!(null))]
     pub previous: Option<String>,
     /// This page's sessions.
     pub results: Vec<Session>,
@@ -115,20 +115,33 @@ pub struct SessionPage {
 #[expect(dead_code, reason = "describes what is read field by field, so that every error is told at once")]
 pub struct SessionFields {
     /// A name of the client's choice, unique; the server makes one otherwise.
-    #[schema(max_length = 255, example = "lp-1")]
+    #[schema(max_length = 255, nullable = false, example = "lp-1")]
     session_id: Option<String>,
     /// The integrator's id for the visitor.
     #[schema(max_length = 255, nullable, example = "user123")]
     external_user_id: Option<String>,
     /// Anything.
-    #[schema(value_type = Value, example = json!({"device": "web"}))]
+    #[schema(value_type = Value, required = false, example = json!({"device": "web"}))]
     metadata: Option<()>,
     /// When it stops taking messages; 24 hours from now unless said otherwise.
-    #[schema(format = DateTime, example = "2030-01-02T12:00:00Z")]
+    #[schema(format = DateTime, nullable = false, example = "2030-01-02T12:00:00Z")]
     expires_at: Option<String>,
     /// Whether it takes messages; true unless said otherwise.
-    #[schema(example = true)]
+    #[schema(nullable = false, example = true)]
     is_active: Option<bool>,
+}
+
+/// Who may speak at this door.
+#[derive(ToSchema)]
+#[schema(as = chats::Speaker, rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes what is read as text, so that other values are refused in the door's words")]
+pub enum Speaker {
+    /// The visitor.
+    User,
+    /// The assistant.
+    Assistant,
+    /// Whoever integrates Roost.
+    System,
 }
 
 /// A message to be stored.
@@ -142,11 +155,10 @@ pub struct MessageFields {
     /// What is said: not blank.
     #[schema(min_length = 1, max_length = 32000, example = "Hello, how are you?")]
     message: String,
-    /// Who speaks: `user`, `assistant` or `system`.
-    #[schema(pattern = "^(user|assistant|system)$", example = "user")]
-    role: String,
-    /// Anything.
-    #[schema(value_type = Option<Object>, example = json!({}))]
+    /// Who speaks.
+    role: Speaker,
+    /// Anything but null.
+    #[schema(value_type = Value, required = false, example = json!({}))]
     metadata: Option<()>,
 }
 
@@ -202,5 +214,6 @@ pub struct Stopped {
     /// The question's message.
     pub message_id: Uuid,
     /// The message that holds what had arrived; null when nothing had.
+    #[schema(required = true)]
     pub response_id: Option<Uuid>,
 }

@@ -19,7 +19,8 @@ const PASSWORD_CHARS_MAX: usize = 255;
 ///
 /// Makes an account and mails a six-digit code to its address; `verify-otp` with the code makes it
 /// usable.
-#[utoipa::path(post, path = "/api/v1/auth/register", tag = "accounts", request_body = Register,
+#[utoipa::path(post, path = "/api/v1/auth/register", operation_id = "accounts_register",
+    tag = "accounts", request_body = Register,
     responses((status = 201, description = "The account, without a token", body = Success<Registered>)))]
 pub async fn register(ctx: Ctx, input: Input) -> Answered {
     ctx.run(async {
@@ -33,14 +34,14 @@ pub async fn register(ctx: Ctx, input: Input) -> Answered {
 
 fn registration(mut fields: Fields) -> Result<Registration, Failure> {
     const LANGUAGES: &[&str] = &["en", "vi", "ja", "zh"];
-    let name = fields.required("name", 255);
+    let name = fields.required_line("name", 255);
     let email = required_email(&mut fields);
     let password = password(&mut fields);
     let confirmation = raw_string(&mut fields, "password_confirmation");
     if password.is_some() && confirmation != password {
         fields.wrong("password", Rule::Confirmed);
     }
-    let phone = fields.optional("phone", 20);
+    let phone = fields.optional_line("phone", 20);
     let asked = fields.optional("language_preference", 35);
     let language = asked.as_deref().and_then(Language::parse);
     if let (Some(got), None) = (asked, language) {
@@ -63,7 +64,7 @@ fn required_email(fields: &mut Fields) -> Option<Email> {
 
 /// A password is taken as typed, spaces and all.
 fn password(fields: &mut Fields) -> Option<String> {
-    let there = fields.has("password");
+    let is_there = !fields.is_missing("password");
     match raw_string(fields, "password") {
         Some(password) => {
             let chars = password.chars().count();
@@ -75,7 +76,7 @@ fn password(fields: &mut Fields) -> Option<String> {
             Some(password)
         }
         None => {
-            fields.wrong("password", if there { Rule::String } else { Rule::Required });
+            fields.wrong("password", if is_there { Rule::String } else { Rule::Required });
             None
         }
     }
@@ -91,7 +92,8 @@ fn raw_string(fields: &mut Fields, field: &str) -> Option<String> {
 /// Prove an address
 ///
 /// With the code that was mailed to it. A code is good for ten minutes and five tries.
-#[utoipa::path(post, path = "/api/v1/auth/verify-otp", tag = "accounts", request_body = VerifyOtp,
+#[utoipa::path(post, path = "/api/v1/auth/verify-otp", operation_id = "accounts_verify_code",
+    tag = "accounts", request_body = VerifyOtp,
     responses((status = 200, description = "The account, which can sign in now", body = Success<Registered>)))]
 pub async fn verify(ctx: Ctx, input: Input) -> Answered {
     ctx.run(async {
@@ -110,15 +112,20 @@ pub async fn verify(ctx: Ctx, input: Input) -> Answered {
 /// Sign in
 ///
 /// Returns a bearer token. A wrong password and an unknown address read the same.
-#[utoipa::path(post, path = "/api/v1/auth/login", tag = "accounts", request_body = Login,
-    responses((status = 200, description = "The token", body = Success<SignedIn>)))]
+#[utoipa::path(post, path = "/api/v1/auth/login", operation_id = "accounts_sign_in",
+    tag = "accounts", request_body = Login,
+    responses(
+        (status = 200, description = "The token", body = Success<SignedIn>),
+        (status = 401, description = "The address or the password is wrong"),
+        (status = 403, description = "The account is not active, or its address is not verified"),
+    ))]
 pub async fn login(ctx: Ctx, input: Input) -> Answered {
     ctx.run(async {
         ctx.count_auth()?;
         let mut fields = input.fields()?;
         let email = required_email(&mut fields);
         let password = password(&mut fields);
-        let device = fields.optional("device_name", 255).unwrap_or_else(|| "default".to_owned());
+        let device = fields.optional_line("device_name", 255).unwrap_or_else(|| "default".to_owned());
         fields.finish()?;
         let (email, password) = email.zip(password).ok_or(Failure::BadLogin)?;
         let made = ctx.chat().sign_in(&email, password, device).await.map_err(|error| match error {
@@ -132,7 +139,8 @@ pub async fn login(ctx: Ctx, input: Input) -> Answered {
 }
 
 /// Who am I
-#[utoipa::path(get, path = "/api/v1/auth/me", tag = "accounts", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/auth/me", operation_id = "accounts_who_am_i",
+    tag = "accounts", security(("bearer" = [])),
     responses((status = 200, description = "The account", body = Success<UserResource>)))]
 pub async fn me(ctx: Ctx) -> Answered {
     ctx.run(async {
@@ -145,7 +153,8 @@ pub async fn me(ctx: Ctx) -> Answered {
 /// Sign out
 ///
 /// Revokes the token that the request came with.
-#[utoipa::path(post, path = "/api/v1/auth/logout", tag = "accounts", security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/auth/logout", operation_id = "accounts_sign_out",
+    tag = "accounts", security(("bearer" = [])),
     responses((status = 204, description = "Signed out")))]
 pub async fn logout(ctx: Ctx) -> Answered {
     sign_out(&ctx, false).await
@@ -154,7 +163,8 @@ pub async fn logout(ctx: Ctx) -> Answered {
 /// Sign out everywhere
 ///
 /// Revokes all of the account's tokens.
-#[utoipa::path(post, path = "/api/v1/auth/logout-all", tag = "accounts", security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/auth/logout-all", operation_id = "accounts_sign_out_everywhere",
+    tag = "accounts", security(("bearer" = [])),
     responses((status = 204, description = "Signed out everywhere")))]
 pub async fn logout_all(ctx: Ctx) -> Answered {
     sign_out(&ctx, true).await

@@ -5,16 +5,18 @@ use super::context::{Ctx, Input, Segment};
 use super::envelope::Success;
 use super::messages::{cursor, draft, list, sent_answer};
 use super::staff::{LISTED_MAX, listed};
-use super::wire::{ChatMessageResource, ChatSessionResource, ListedSession, SendMessage};
+use super::wire::{ChatMessageResource, ChatSessionResource, DeskFilter, ListedSession, SendMessage};
+use crate::api::idempotency::IdempotencyKey;
 use crate::chat::Desk;
 use crate::domain::Role;
-use crate::error::{Error, Refusal, Rule};
+use crate::error::{Error, Rule};
 
 /// Open sessions
 ///
-/// `filter` is `unassigned` (by default), `mine` or `all`; the most recently active first.
-#[utoipa::path(get, path = "/api/v1/chat/admin/sessions", tag = "staff", security(("bearer" = [])),
-    params(("filter" = Option<String>, Query, description = "`unassigned`, `mine` or `all`")),
+/// The unassigned ones unless `filter` says otherwise; the most recently active first.
+#[utoipa::path(get, path = "/api/v1/chat/admin/sessions", operation_id = "desk_list_sessions",
+    tag = "staff", security(("bearer" = [])),
+    params(("filter" = inline(Option<DeskFilter>), Query, description = "Which of them")),
     responses((status = 200, description = "The sessions", body = Success<Vec<ListedSession>>)))]
 pub async fn sessions(ctx: Ctx) -> Answered {
     ctx.run(async {
@@ -38,12 +40,13 @@ pub async fn sessions(ctx: Ctx) -> Answered {
 /// Take a session
 ///
 /// Assigns the session to me. One that somebody else has is returned unchanged.
-#[utoipa::path(post, path = "/api/v1/chat/admin/{sessionKey}/assign", tag = "staff", security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/chat/admin/{sessionKey}/assign", operation_id = "desk_take_session",
+    tag = "staff", security(("bearer" = [])),
     params(("sessionKey" = String, Path, description = "Guest session key")),
     responses((status = 200, description = "The session", body = Success<ChatSessionResource>)))]
 pub async fn assign(ctx: Ctx, Segment(key): Segment) -> Answered {
     ctx.run(async {
-        let access = staff(&ctx).await?;
+        let access = ctx.staff().await?;
         let channel = ctx.chat().live_chat(&key).await?;
         let assigned = ctx.chat().assign(&access, &channel).await?;
         Ok(ctx.ok("session-assigned", ChatSessionResource::from(&assigned)))
@@ -54,12 +57,18 @@ pub async fn assign(ctx: Ctx, Segment(key): Segment) -> Answered {
 /// Answer a guest
 ///
 /// Sends a message as staff; a session that nobody has becomes mine.
-#[utoipa::path(post, path = "/api/v1/chat/admin/{sessionKey}/message", tag = "staff", security(("bearer" = [])),
-    params(("sessionKey" = String, Path, description = "Guest session key")), request_body = SendMessage,
+#[utoipa::path(post, path = "/api/v1/chat/admin/{sessionKey}/message", operation_id = "desk_send_message",
+    tag = "staff", security(("bearer" = [])),
+    params(
+        ("sessionKey" = String, Path, description = "Guest session key"),
+        ("Idempotency-Key" = inline(Option<IdempotencyKey>), Header,
+            description = "Makes a retry return the first message"),
+    ),
+    request_body = SendMessage,
     responses((status = 200, description = "The message", body = Success<ChatMessageResource>)))]
 pub async fn send(ctx: Ctx, Segment(key): Segment, input: Input) -> Answered {
     ctx.run(async {
-        let access = staff(&ctx).await?;
+        let access = ctx.staff().await?;
         let channel = ctx.chat().live_chat(&key).await?;
         let draft = draft(&ctx, input, Role::Staff)?;
         let sent = ctx.chat().take_and_send(&access, &channel, draft).await?;
@@ -71,7 +80,8 @@ pub async fn send(ctx: Ctx, Segment(key): Segment, input: Input) -> Answered {
 /// Poll a session
 ///
 /// The messages with an id greater than `last_message_id`.
-#[utoipa::path(get, path = "/api/v1/chat/admin/{sessionKey}/messages", tag = "staff", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/chat/admin/{sessionKey}/messages", operation_id = "desk_poll_messages",
+    tag = "staff", security(("bearer" = [])),
     params(
         ("sessionKey" = String, Path, description = "Guest session key"),
         ("last_message_id" = Option<i64>, Query, description = "The last message that is known; 0 by default"),
@@ -79,15 +89,9 @@ pub async fn send(ctx: Ctx, Segment(key): Segment, input: Input) -> Answered {
     responses((status = 200, description = "The messages", body = Success<Vec<ChatMessageResource>>)))]
 pub async fn messages(ctx: Ctx, Segment(key): Segment) -> Answered {
     ctx.run(async {
-        staff(&ctx).await?;
+        ctx.staff().await?;
         let channel = ctx.chat().live_chat(&key).await?;
         list(&ctx, &channel, cursor(&ctx)).await
     })
     .await
-}
-
-/// The caller, who has to be staff before a key is looked up: others must not learn which exist.
-async fn staff(ctx: &Ctx) -> Result<crate::domain::Access, super::envelope::Failure> {
-    let access = ctx.access().await?;
-    if access.is_staff() { Ok(access) } else { Err(Error::Forbidden(Refusal::NotStaff).into()) }
 }

@@ -8,7 +8,9 @@ use super::Answered;
 use super::context::{Ctx, Input};
 use super::envelope::{Failure, Success};
 use super::messages::paged;
+use super::sessions::key;
 use super::wire::{AskChatbot, ChatbotAnswer, ChatbotHistory};
+use crate::api::idempotency::{self, IdempotencyKey};
 use crate::chat::{Channel, Draft};
 use crate::domain::{Contact, ConversationKind, EventId, Role};
 use crate::error::{Error, Subject};
@@ -17,13 +19,20 @@ use crate::limits::LimitKey;
 
 /// Longest session key here, in characters.
 const KEY_CHARS_MAX: usize = 191;
+/// Where a key may stand instead, also as the field that its errors name.
+const HEADER: &str = "X-Chat-Session";
 
 /// Ask the assistant
 ///
 /// Stores the question and the assistant's answer in the session, and returns the answer. Without
 /// a session a new one is opened.
-#[utoipa::path(post, path = "/api/v1/chatbot", tag = "guest", security((), ("bearer" = [])), request_body = AskChatbot,
-    params(("X-Chat-Session" = Option<String>, Header, description = "The session to go on with")),
+#[utoipa::path(post, path = "/api/v1/chatbot", operation_id = "chatbot_ask",
+    tag = "guest", security((), ("bearer" = [])), request_body = AskChatbot,
+    params(
+        ("X-Chat-Session" = Option<String>, Header, description = "The session to go on with"),
+        ("Idempotency-Key" = inline(Option<IdempotencyKey>), Header,
+            description = "Makes a retry return the first message"),
+    ),
     responses((status = 200, description = "The answer", body = Success<ChatbotAnswer>)))]
 pub async fn ask(ctx: Ctx, input: Input) -> Answered {
     ctx.run(async {
@@ -32,13 +41,20 @@ pub async fn ask(ctx: Ctx, input: Input) -> Answered {
         let idempotency = ctx.idempotency_key()?;
         let mut fields = input.fields()?;
         let text = fields.text("message", ctx.door().message_chars_max);
-        let key = fields.optional("session_key", KEY_CHARS_MAX).or_else(|| header_key(&ctx));
+        ctx.add_header(&mut fields, HEADER);
+        let by_header = key(&ctx, &mut fields, HEADER, KEY_CHARS_MAX);
+        let key = key(&ctx, &mut fields, "session_key", KEY_CHARS_MAX).or(by_header);
         fields.finish()?;
+        if ctx.chat().assistant().is_none() {
+            // Before a session is opened for nothing.
+            return Err(Failure::NoAssistant);
+        }
         let channel = channel(&ctx, key, user).await?;
         let conversation = ctx.chat().conversation(ConversationKind::LiveChat, channel.id()).await?;
         let text = text.ok_or(Error::NotFound(Subject::Message))?;
         let draft = Draft { role: Role::User, user_id: user, text, metadata: None, key: idempotency };
         let asked = ctx.chat().ask(&conversation, draft).await?;
+        let is_replayed = asked.replayed;
         let answer = asked.answer.end().await.and_then(|ended| ended.answer).ok_or(Failure::Chatbot)?;
         let answer = ChatbotAnswer {
             message: answer.text.clone(),
@@ -47,7 +63,11 @@ pub async fn ask(ctx: Ctx, input: Input) -> Answered {
             session_key: conversation.key,
             entities: [],
         };
-        Ok(ctx.ok("chatbot-answered", answer))
+        let mut response = ctx.ok("chatbot-answered", answer);
+        if is_replayed {
+            idempotency::mark_replayed(&mut response);
+        }
+        Ok(response)
     })
     .await
 }
@@ -70,7 +90,8 @@ async fn channel(ctx: &Ctx, key: Option<String>, user: Option<crate::domain::Use
 /// Read the assistant's session
 ///
 /// The messages of the session, oldest first; an empty list without a session.
-#[utoipa::path(get, path = "/api/v1/chatbot/history", tag = "guest", security((), ("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/chatbot/history", operation_id = "chatbot_read_history",
+    tag = "guest", security((), ("bearer" = [])),
     params(
         ("session_key" = Option<String>, Query, description = "The session"),
         ("X-Chat-Session" = Option<String>, Header, description = "The session"),
@@ -79,7 +100,11 @@ async fn channel(ctx: &Ctx, key: Option<String>, user: Option<crate::domain::Use
 pub async fn history(ctx: Ctx) -> Answered {
     ctx.run(async {
         ctx.optional_access().await?;
-        let key = ctx.query().optional("session_key", KEY_CHARS_MAX).or_else(|| header_key(&ctx));
+        let mut fields = ctx.query();
+        ctx.add_header(&mut fields, HEADER);
+        let by_header = fields.optional(HEADER, KEY_CHARS_MAX);
+        let key = fields.optional("session_key", KEY_CHARS_MAX).or(by_header);
+        fields.finish()?;
         let found = match &key {
             Some(key) => match ctx.session(key, super::context::Count::Poll).await {
                 Err(Failure::Chat(Error::NotFound(_))) => None,
@@ -100,9 +125,4 @@ fn messages(ctx: &Ctx, channel: &Arc<Channel>, key: String) -> Response {
     let key = String::from_utf8_lossy(&json::bytes(&key)).into_owned();
     let open = format!("{{\"session_key\":{key},\"messages\":[");
     paged(ctx, channel, EventId::START, "history-retrieved", &open, "]}")
-}
-
-fn header_key(ctx: &Ctx) -> Option<String> {
-    let sent = ctx.header("x-chat-session")?.trim();
-    (!sent.is_empty() && sent.chars().count() <= KEY_CHARS_MAX).then(|| sent.to_owned())
 }

@@ -1,12 +1,13 @@
 //! What the guest door's handlers know of their request: scope, language, limits, caller.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts as RequestParts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::Response;
 use serde::Serialize;
 
@@ -16,7 +17,7 @@ use crate::api::idempotency;
 use crate::api::language::negotiate;
 use crate::chat::{Channel, Key, SharedChat};
 use crate::domain::{Access, Language};
-use crate::error::{Error, Result, Subject};
+use crate::error::{Error, Refusal, Result, Rule, Subject};
 use crate::http::SharedWeb;
 use crate::http::body::{self, BodyError, Object};
 use crate::http::fields::Fields;
@@ -30,7 +31,7 @@ pub struct Ctx {
     door: Guest,
     scope: Scope,
     headers: HeaderMap,
-    query: Option<String>,
+    uri: Uri,
     /// The signed-in user's own language, once the user is known.
     preferred: OnceLock<Language>,
     /// What the limit's headers will say.
@@ -58,7 +59,7 @@ impl FromRequestParts<Guest> for Ctx {
             door: Arc::clone(door),
             scope,
             headers: parts.headers.clone(),
-            query: parts.uri.query().map(str::to_owned),
+            uri: parts.uri.clone(),
             preferred: OnceLock::new(),
             decision: OnceLock::new(),
         })
@@ -125,9 +126,25 @@ impl Ctx {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// Adds a header to fields that are judged together; one that is no text is a wrong one.
+    pub fn add_header(&self, fields: &mut Fields, name: &'static str) {
+        let Some(sent) = self.headers.get(name) else { return };
+        match std::str::from_utf8(sent.as_bytes()) {
+            Ok(text) => fields.add(name, text),
+            Err(_) => fields.wrong(name, Rule::String),
+        }
+    }
+
     /// The query's fields.
     pub fn query(&self) -> Fields {
-        Fields::of_query(self.query.as_deref())
+        Fields::of_query(self.uri.query())
+    }
+
+    /// One of the query's parameters, without a look at the others: polls are frequent. Of one that
+    /// comes twice the last counts, as in [`Ctx::query`].
+    pub fn parameter(&self, name: &str) -> Option<Cow<'_, str>> {
+        let pairs = form_urlencoded::parse(self.uri.query()?.as_bytes());
+        pairs.filter(|(found, _)| found == name).last().map(|(_, value)| value)
     }
 
     /// The user's own language, else what `Accept-Language` asks for, else `?language=` or
@@ -139,11 +156,7 @@ impl Ctx {
         if let Some(language) = self.header(header::ACCEPT_LANGUAGE).and_then(negotiate) {
             return language;
         }
-        if self.query.is_none() {
-            return Language::default();
-        }
-        let mut query = self.query();
-        let asked = ["language", "locale"].into_iter().find_map(|name| query.optional(name, 35));
+        let asked = self.parameter("language").or_else(|| self.parameter("locale"));
         asked.and_then(|tag| Language::parse(&tag)).unwrap_or_default()
     }
 
@@ -206,6 +219,13 @@ impl Ctx {
                 Err(error.into())
             }
         }
+    }
+
+    /// The caller, who has to be staff before anything is looked up: others must not learn what
+    /// exists.
+    pub async fn staff(&self) -> Result<Access, Failure> {
+        let access = self.access().await?;
+        if access.is_staff() { Ok(access) } else { Err(Error::Forbidden(Refusal::NotStaff).into()) }
     }
 
     /// The caller, if a credential was sent; one that is not valid is refused all the same.

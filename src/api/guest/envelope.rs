@@ -94,6 +94,8 @@ pub enum Failure {
     BadLogin,
     /// The assistant could not answer.
     Chatbot,
+    /// There is no assistant.
+    NoAssistant,
     /// No such route.
     NoRoute,
     /// No such method on this route.
@@ -132,6 +134,7 @@ impl Failure {
             Self::NoStream => (S::SERVICE_UNAVAILABLE, "ServiceUnavailable", "SERVICE_BUSY", "busy"),
             Self::BadLogin => (S::UNAUTHORIZED, "Unauthorized", "UNAUTHORIZED", "bad-login"),
             Self::Chatbot => (S::INTERNAL_SERVER_ERROR, "InternalServerError", "CHATBOT_ERROR", "chatbot-failed"),
+            Self::NoAssistant => (S::INTERNAL_SERVER_ERROR, "InternalServerError", "CHATBOT_ERROR", "chatbot-nobody"),
             Self::NoRoute => (S::NOT_FOUND, "NotFound", "NOT_FOUND", "endpoint-not-found"),
             Self::NoMethod => (S::METHOD_NOT_ALLOWED, "Method Not Allowed", "METHOD_NOT_ALLOWED", "method-not-allowed"),
         }

@@ -6,7 +6,7 @@ use super::Answered;
 use super::context::{Count, Ctx, Segment};
 use super::envelope::Failure;
 use super::wire::ChatMessageResource;
-use crate::api::events::{self, Shown};
+use crate::api::events::{self, Shown, StreamEvent};
 use crate::domain::{ConversationState, Event, EventBody};
 use crate::http::json;
 
@@ -32,13 +32,14 @@ struct DeletedEvent {
 /// after a change), `reset` (read the history anew), `gone`. First comes `resumed` with `{from}`.
 /// Every frame's `id` is the cursor; resume with the header `Last-Event-ID` or the query
 /// `last_event_id`.
-#[utoipa::path(get, path = "/api/v1/chat/guest/{sessionId}/events", tag = "guest",
+#[utoipa::path(get, path = "/api/v1/chat/guest/{sessionId}/events", operation_id = "guest_follow_session",
+    tag = "guest",
     params(
         ("sessionId" = String, Path, description = "Guest session key"),
         ("last_event_id" = Option<i64>, Query, description = "The cursor to resume from, like Last-Event-ID"),
         ("Last-Event-ID" = Option<String>, Header, description = "The cursor to resume from"),
     ),
-    responses((status = 200, description = "The stream", body = String, content_type = "text/event-stream")))]
+    responses((status = 200, description = "The stream", body = StreamEvent, content_type = "text/event-stream")))]
 pub async fn follow(ctx: Ctx, Segment(key): Segment) -> Answered {
     ctx.run(async {
         let channel = ctx.session(&key, Count::Poll).await?;

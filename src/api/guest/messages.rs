@@ -10,7 +10,7 @@ use super::Answered;
 use super::context::{Count, Ctx, Input, Segment};
 use super::envelope::{Failure, Success};
 use super::wire::{ChatMessageResource, SendMessage};
-use crate::api::idempotency;
+use crate::api::idempotency::{self, IdempotencyKey};
 use crate::chat::{Appended, Channel, Draft};
 use crate::domain::{EventId, Message, Role};
 use crate::error::Result;
@@ -23,8 +23,13 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 ///
 /// Stores a guest's message in an existing session. With the header `Idempotency-Key` a retry
 /// returns the first message and `Idempotent-Replayed: true`.
-#[utoipa::path(post, path = "/api/v1/chat/guest/{sessionId}/message", tag = "guest",
-    params(("sessionId" = String, Path, description = "Guest session key")),
+#[utoipa::path(post, path = "/api/v1/chat/guest/{sessionId}/message", operation_id = "guest_send_message",
+    tag = "guest",
+    params(
+        ("sessionId" = String, Path, description = "Guest session key"),
+        ("Idempotency-Key" = inline(Option<IdempotencyKey>), Header,
+            description = "Makes a retry return the first message"),
+    ),
     request_body = SendMessage,
     responses((status = 200, description = "The message", body = Success<ChatMessageResource>)))]
 pub async fn send(ctx: Ctx, Segment(key): Segment, input: Input) -> Answered {
@@ -42,11 +47,12 @@ pub async fn send(ctx: Ctx, Segment(key): Segment, input: Input) -> Answered {
 /// The messages with an id greater than `last_message_id`, oldest first. With `wait` the answer
 /// comes as soon as there is one, or empty after that many seconds. An unchanged session answers
 /// 304 to its own `ETag`.
-#[utoipa::path(get, path = "/api/v1/chat/guest/{sessionId}/messages", tag = "guest",
+#[utoipa::path(get, path = "/api/v1/chat/guest/{sessionId}/messages", operation_id = "guest_poll_messages",
+    tag = "guest",
     params(
         ("sessionId" = String, Path, description = "Guest session key"),
         ("last_message_id" = Option<i64>, Query, description = "The last message that is known; 0 by default"),
-        ("wait" = Option<u32>, Query, description = "Seconds to wait for a message, at most 30"),
+        ("wait" = Option<u32>, Query, maximum = 30, description = "Seconds to wait for a message"),
     ),
     responses(
         (status = 200, description = "The messages", body = Success<Vec<ChatMessageResource>>),
@@ -74,14 +80,12 @@ pub async fn poll(ctx: Ctx, Segment(key): Segment) -> Answered {
 
 /// The cursor of the query, read loosely.
 pub(super) fn cursor(ctx: &Ctx) -> EventId {
-    let asked = ctx.query().value("last_message_id");
-    asked.as_ref().and_then(|value| value.as_str()).map_or(EventId::START, EventId::parse_loosely)
+    ctx.parameter("last_message_id").map_or(EventId::START, |asked| EventId::parse_loosely(&asked))
 }
 
 /// Waits as long as the query asks, unless there is something already.
 async fn wait(ctx: &Ctx, channel: &Channel, cursor: EventId) -> Result<(), Failure> {
-    let asked = ctx.query().value("wait");
-    let seconds = asked.as_ref().and_then(|value| value.as_str()?.trim().parse::<u64>().ok()).unwrap_or(0);
+    let seconds = ctx.parameter("wait").and_then(|asked| asked.trim().parse::<u64>().ok()).unwrap_or(0);
     if seconds == 0 || channel.has_message_after(cursor) != Some(false) {
         return Ok(());
     }

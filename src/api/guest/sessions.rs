@@ -8,7 +8,7 @@ use super::Answered;
 use super::context::{Count, Ctx, Input, Segment};
 use super::envelope::{Failure, Success};
 use super::messages::paged;
-use super::wire::{ChatSessionResource, OpenSession, SessionWithMessages, StaffSummary, Transferred};
+use super::wire::{ChatSessionResource, History, OpenSession, SessionWithMessages, StaffSummary, Transferred};
 use crate::domain::{Contact, Conversation, ConversationKind, Email, EventId};
 use crate::error::{Error, Result, Rule, Subject};
 use crate::http::fields::Fields;
@@ -23,7 +23,8 @@ const KEY_CHARS_MIN: usize = 16;
 ///
 /// Returns the session with that key and its messages, or a new one. Without a key the server
 /// makes one that cannot be guessed. What is said of the guest is added to what is known.
-#[utoipa::path(post, path = "/api/v1/chat/guest/session", tag = "guest", request_body = OpenSession,
+#[utoipa::path(post, path = "/api/v1/chat/guest/session", operation_id = "guest_open_session",
+    tag = "guest", request_body = OpenSession,
     responses((status = 201, description = "The session with its messages", body = Success<SessionWithMessages>)))]
 pub async fn open(ctx: Ctx, input: Input) -> Answered {
     ctx.run(async {
@@ -40,18 +41,23 @@ pub async fn open(ctx: Ctx, input: Input) -> Answered {
 
 fn request(ctx: &Ctx, mut fields: Fields) -> Result<(Option<String>, Contact)> {
     let field = if fields.has("session_key") { "session_key" } else { "session_id" };
-    let key = fields.optional(field, KEY_CHARS_MAX);
-    let is_weak = key.as_ref().is_some_and(|key| key.chars().count() < KEY_CHARS_MIN);
-    if is_weak && !ctx.door().allow_weak_keys {
-        fields.wrong(field, Rule::CharsMin(KEY_CHARS_MIN));
-    }
+    let key = key(ctx, &mut fields, field, KEY_CHARS_MAX);
     let contact = Contact {
-        name: fields.optional("guest_name", 255),
+        name: fields.optional_line("guest_name", 255),
         email: fields.email("guest_email").as_ref().map(Email::as_str).map(str::to_owned),
-        phone: fields.optional("guest_phone", 20),
+        phone: fields.optional_line("guest_phone", 20),
     };
     fields.finish()?;
     Ok((key, contact))
+}
+
+/// A key that a client chose, wherever one may open a session.
+pub(super) fn key(ctx: &Ctx, fields: &mut Fields, field: &'static str, chars_max: usize) -> Option<String> {
+    let key = fields.optional(field, chars_max)?;
+    if key.chars().count() < KEY_CHARS_MIN && !ctx.door().allow_weak_keys {
+        fields.wrong(field, Rule::CharsMin(KEY_CHARS_MIN));
+    }
+    Some(key)
 }
 
 /// The envelope of a session with all its messages.
@@ -69,10 +75,10 @@ fn with_messages(
 /// Read the history
 ///
 /// The session with all its messages, oldest first. An unknown session has an empty history.
-#[utoipa::path(get, path = "/api/v1/chat/guest/{sessionId}/history", tag = "guest",
+#[utoipa::path(get, path = "/api/v1/chat/guest/{sessionId}/history", operation_id = "guest_read_history", tag = "guest",
     params(("sessionId" = String, Path, description = "Guest session key")),
     responses((status = 200, description = "The session with its messages, or an empty list when there is none",
-        body = Success<SessionWithMessages>)))]
+        body = Success<History>)))]
 pub async fn history(ctx: Ctx, Segment(key): Segment) -> Answered {
     ctx.run(async {
         let channel = match ctx.session(&key, Count::Poll).await {
@@ -91,7 +97,8 @@ pub async fn history(ctx: Ctx, Segment(key): Segment) -> Answered {
 ///
 /// Assigns the session to a member of staff who is free, who joins with a message. When nobody is
 /// free, `data` is null and nothing changes.
-#[utoipa::path(post, path = "/api/v1/chat/guest/{sessionId}/transfer-human", tag = "guest",
+#[utoipa::path(post, path = "/api/v1/chat/guest/{sessionId}/transfer-human", operation_id = "guest_ask_for_a_person",
+    tag = "guest",
     params(("sessionId" = String, Path, description = "Guest session key")),
     responses((status = 200, description = "Who takes over, or null", body = Success<Option<Transferred>>)))]
 pub async fn transfer(ctx: Ctx, Segment(key): Segment) -> Answered {

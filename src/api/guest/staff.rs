@@ -7,6 +7,7 @@ use super::context::{Ctx, Input, Segment};
 use super::envelope::{Failure, Success};
 use super::messages::{cursor, draft, list, sent_answer};
 use super::wire::{ChatMessageResource, ChatSessionResource, ListedSession, SendMessage};
+use crate::api::idempotency::IdempotencyKey;
 use crate::chat::{Desk, MessageFilter};
 use crate::domain::{Conversation, ConversationId, Role};
 use crate::error::{Error, Subject};
@@ -18,7 +19,8 @@ pub(super) const LISTED_MAX: usize = 200;
 ///
 /// The open sessions that are assigned to me, the most recently active first, each with its last
 /// message.
-#[utoipa::path(get, path = "/api/v1/chat/staff/sessions", tag = "staff", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/chat/staff/sessions", operation_id = "staff_list_my_sessions",
+    tag = "staff", security(("bearer" = [])),
     responses((status = 200, description = "The sessions", body = Success<Vec<ListedSession>>)))]
 pub async fn sessions(ctx: Ctx) -> Answered {
     ctx.run(async {
@@ -55,7 +57,8 @@ pub(super) async fn listed(ctx: &Ctx, sessions: Vec<Conversation>) -> Result<Vec
 /// Poll a session
 ///
 /// The messages with an id greater than `last_message_id`, of a session that is assigned to me.
-#[utoipa::path(get, path = "/api/v1/chat/sessions/{id}/messages", tag = "staff", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/chat/sessions/{id}/messages", operation_id = "staff_poll_messages",
+    tag = "staff", security(("bearer" = [])),
     params(
         ("id" = i64, Path, description = "The session's number"),
         ("last_message_id" = Option<i64>, Query, description = "The last message that is known; 0 by default"),
@@ -63,7 +66,7 @@ pub(super) async fn listed(ctx: &Ctx, sessions: Vec<Conversation>) -> Result<Vec
     responses((status = 200, description = "The messages", body = Success<Vec<ChatMessageResource>>)))]
 pub async fn messages(ctx: Ctx, Segment(id): Segment) -> Answered {
     ctx.run(async {
-        let access = ctx.access().await?;
+        let access = ctx.staff().await?;
         let channel = ctx.chat().live_chat_numbered(number(&id)?).await?;
         ctx.chat().must_have(&access, &channel).await?;
         list(&ctx, &channel, cursor(&ctx)).await
@@ -74,12 +77,18 @@ pub async fn messages(ctx: Ctx, Segment(id): Segment) -> Answered {
 /// Answer a guest
 ///
 /// Sends a message as staff into a session that is assigned to me.
-#[utoipa::path(post, path = "/api/v1/chat/sessions/{id}/staff-message", tag = "staff", security(("bearer" = [])),
-    params(("id" = i64, Path, description = "The session's number")), request_body = SendMessage,
+#[utoipa::path(post, path = "/api/v1/chat/sessions/{id}/staff-message", operation_id = "staff_send_message",
+    tag = "staff", security(("bearer" = [])),
+    params(
+        ("id" = i64, Path, description = "The session's number"),
+        ("Idempotency-Key" = inline(Option<IdempotencyKey>), Header,
+            description = "Makes a retry return the first message"),
+    ),
+    request_body = SendMessage,
     responses((status = 200, description = "The message", body = Success<ChatMessageResource>)))]
 pub async fn send(ctx: Ctx, Segment(id): Segment, input: Input) -> Answered {
     ctx.run(async {
-        let access = ctx.access().await?;
+        let access = ctx.staff().await?;
         let channel = ctx.chat().live_chat_numbered(number(&id)?).await?;
         ctx.chat().must_have(&access, &channel).await?;
         let draft = draft(&ctx, input, Role::Staff)?;
@@ -92,12 +101,13 @@ pub async fn send(ctx: Ctx, Segment(id): Segment, input: Input) -> Answered {
 /// Close a session
 ///
 /// The guest sees `is_active: false`; the guest's next message reopens it.
-#[utoipa::path(post, path = "/api/v1/chat/sessions/{id}/close", tag = "staff", security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/chat/sessions/{id}/close", operation_id = "staff_close_session",
+    tag = "staff", security(("bearer" = [])),
     params(("id" = i64, Path, description = "The session's number")),
     responses((status = 200, description = "The session", body = Success<ChatSessionResource>)))]
 pub async fn close(ctx: Ctx, Segment(id): Segment) -> Answered {
     ctx.run(async {
-        let access = ctx.access().await?;
+        let access = ctx.staff().await?;
         let channel = ctx.chat().live_chat_numbered(number(&id)?).await?;
         let closed = ctx.chat().close(&access, &channel).await?;
         Ok(ctx.ok("session-closed", ChatSessionResource::from(&closed)))

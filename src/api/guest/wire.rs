@@ -16,7 +16,7 @@ pub struct ChatMessageResource {
     #[schema(example = 9)]
     pub chat_session_id: i64,
     /// The signed-in author, if there is one.
-    #[schema(example = json!(null))]
+    #[schema(required = true, example = json!(null))]
     pub user_id: Option<i64>,
     /// Who speaks: `user` (the guest), `assistant`, `staff`.
     #[schema(example = "user")]
@@ -25,7 +25,7 @@ pub struct ChatMessageResource {
     #[schema(example = "Xin chào")]
     pub message: String,
     /// What was attached, if anything.
-    #[schema(value_type = Option<Object>)]
+    #[schema(required = true, value_type = Option<Object>)]
     pub meta: Option<Box<RawValue>>,
     /// Whether the assistant speaks.
     pub is_bot: bool,
@@ -63,11 +63,13 @@ impl From<&Message> for ChatMessageResource {
 #[derive(Serialize, ToSchema)]
 pub struct GuestMeta {
     /// Name.
-    #[schema(example = "Lan")]
+    #[schema(required = true, example = "Lan")]
     pub guest_name: Option<String>,
     /// E-mail address.
+    #[schema(required = true)]
     pub guest_email: Option<String>,
     /// Telephone number.
+    #[schema(required = true)]
     pub guest_phone: Option<String>,
 }
 
@@ -88,6 +90,7 @@ pub struct ChatSessionResource {
     #[schema(example = 9)]
     pub id: i64,
     /// The signed-in user it belongs to, if any.
+    #[schema(required = true)]
     pub user_id: Option<i64>,
     /// The guest's key: who knows it can read and write the session.
     #[schema(example = "3f8a1b3e-5d0c-4c3f-9a57-0c6f2b1f7f10")]
@@ -95,12 +98,15 @@ pub struct ChatSessionResource {
     /// What the guest said of themselves.
     pub meta: GuestMeta,
     /// When somebody last did something in it.
+    #[schema(required = true)]
     pub last_activity: Option<String>,
     /// Whether it is open; sending to a closed session reopens it.
     pub is_active: bool,
     /// The member of staff who has it.
+    #[schema(required = true)]
     pub assigned_user_id: Option<i64>,
     /// Since when.
+    #[schema(required = true)]
     pub assigned_at: Option<String>,
     /// When it was created.
     pub created_at: String,
@@ -133,6 +139,18 @@ pub struct SessionWithMessages {
     messages: Vec<ChatMessageResource>,
 }
 
+/// What is known of a session: nothing, when there is none.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes what is written in pieces")]
+pub enum History {
+    /// The session with its messages.
+    Known(Box<SessionWithMessages>),
+    /// An empty list.
+    #[schema(value_type = Vec<Object>)]
+    Unknown(Vec<()>),
+}
+
 /// A session in a list of the staff side.
 #[derive(Serialize, ToSchema)]
 pub struct ListedSession {
@@ -140,7 +158,21 @@ pub struct ListedSession {
     #[serde(flatten)]
     pub session: ChatSessionResource,
     /// Its last message.
+    #[schema(required = true)]
     pub last_message: Option<ChatMessageResource>,
+}
+
+/// Which sessions the desk lists.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes what is read as text, so that other values are refused in the envelope")]
+pub enum DeskFilter {
+    /// Those that nobody has.
+    Unassigned,
+    /// Those that I have.
+    Mine,
+    /// All.
+    All,
 }
 
 /// What opens a session. All fields are optional; without a key the server makes one.
@@ -183,6 +215,7 @@ pub struct StaffSummary {
     #[schema(example = "Mai")]
     pub name: String,
     /// Address of a picture.
+    #[schema(required = true)]
     pub avatar: Option<String>,
 }
 
@@ -215,6 +248,7 @@ pub struct ChatbotAnswer {
     #[schema(example = "Echo: When do you open?")]
     pub message: String,
     /// The signed-in user, if there is one.
+    #[schema(required = true)]
     pub user_id: Option<i64>,
     /// The language that was negotiated.
     #[schema(example = "en")]
@@ -296,11 +330,13 @@ pub struct UserResource {
     #[schema(example = "mai@example.com")]
     pub email: String,
     /// Telephone number.
+    #[schema(required = true)]
     pub phone: Option<String>,
     /// Address of a picture.
+    #[schema(required = true)]
     pub avatar: Option<String>,
     /// The language asked for.
-    #[schema(example = "vi")]
+    #[schema(required = true, example = "vi")]
     pub language_preference: Option<&'static str>,
     /// Whether it is a member of staff.
     pub is_admin: bool,

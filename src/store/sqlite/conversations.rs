@@ -399,6 +399,9 @@ pub(super) fn transfer(
     at: Timestamp,
 ) -> Result<Option<User>, Fail> {
     let old = by_id(tx.conn, id)?.ok_or(Fail::Refused(Error::NotFound(Subject::Conversation)))?;
+    if !old.state.is_active {
+        return Ok(None);
+    }
     if let Some(assigned) = old.state.assigned {
         return super::accounts::by_id(tx.conn, assigned.user_id);
     }

@@ -8,6 +8,7 @@ mod conversations;
 mod fail;
 mod messages;
 mod place;
+mod probe;
 mod readers;
 mod rows;
 mod runs;
@@ -134,6 +135,11 @@ impl SqliteStore {
         self.readers.queued()
     }
 
+    /// How many reads were asked for so far.
+    pub fn reads(&self) -> u64 {
+        self.readers.reads()
+    }
+
     /// Commits what is queued and closes the file. Blocks; not for an async thread.
     pub fn close(self) {
         // The last connection to go copies the log into the database and removes it: all of them
@@ -147,9 +153,11 @@ impl SqliteStore {
 /// The one writing connection, on a store of this binary's schema, with the snapshot that was taken
 /// if it had to be upgraded.
 fn open_to_write(dir: &DataDir, options: &SqliteOptions, now: Timestamp) -> Result<(Connection, Option<PathBuf>)> {
-    let mut conn = raw(&dir.database()).map_err(fail::from_sql)?;
+    let file = dir.database();
+    let mut conn = raw(&file).map_err(fail::from_sql)?;
     // Before anything is set: what is refused is left as it is, down to its journal mode.
-    migrate::check(&conn, options.migrations).map_err(Error::internal)?;
+    let name = |error| Error::internal(format!("{}: {error}", file.display()));
+    migrate::check(&conn, options.migrations).map_err(name)?;
     configure(&conn, options).map_err(fail::from_sql)?;
     let snapshot = migrate::migrate(&mut conn, options.migrations, &dir.snapshots(), now).map_err(Error::internal)?;
     if options.size_max > 0 {
@@ -349,11 +357,6 @@ impl Store for SqliteStore {
     }
 
     async fn ping(&self) -> Result<()> {
-        self.writer
-            .call_guarded(|tx| {
-                tx.conn.prepare_cached("update sequences set value = value where name = 'event'")?.execute([])?;
-                Ok(())
-            })
-            .await
+        self.writer.call_guarded(probe::write).await
     }
 }

@@ -1,6 +1,7 @@
 //! The readers: threads with a read-only connection each, fed from one bounded queue. Under WAL
 //! they never wait for the writer, and the writer never for them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -15,6 +16,7 @@ type Job = Box<dyn FnOnce(&Connection) + Send>;
 pub(super) struct Readers {
     queue: async_channel::Sender<Job>,
     queue_wait: Duration,
+    reads: AtomicU64,
     threads: Vec<std::thread::JoinHandle<()>>,
 }
 
@@ -36,7 +38,7 @@ impl Readers {
             })?;
             threads.push(thread);
         }
-        Ok(Self { queue: sender, queue_wait, threads })
+        Ok(Self { queue: sender, queue_wait, reads: AtomicU64::new(0), threads })
     }
 
     /// Waits until what was queued is answered and the connections are closed.
@@ -52,6 +54,11 @@ impl Readers {
         self.queue.len()
     }
 
+    /// How many reads were asked for so far.
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
     /// Runs `work` on a reading connection, inside one read transaction: whatever it looks at is
     /// as of one commit.
     pub async fn read<T, F>(&self, work: F) -> Result<T>
@@ -59,6 +66,7 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fail> + Send + 'static,
     {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |conn| {
             let _ = reply.send(in_transaction(conn, work));

@@ -93,7 +93,7 @@ pub struct WriterStats {
     pub commands: AtomicU64,
     /// Commands that wait in the queue.
     pub queued: AtomicU64,
-    /// Whether the last commit went through.
+    /// Whether the storage refused the last commit.
     pub failing: AtomicBool,
     /// Batch sizes, by the power of two that they do not exceed: 1, 2, 4, … 1024.
     pub batches: [AtomicU64; 11],
@@ -236,7 +236,10 @@ impl Worker {
                 }
             }
             Err(error) if batch.len() == 1 || is_hopeless(&error) => {
-                self.stats.failing.store(true, Ordering::Relaxed);
+                // What one command did wrong says nothing of the next.
+                if is_hopeless(&error) {
+                    self.stats.failing.store(true, Ordering::Relaxed);
+                }
                 let again = |error: &rusqlite::Error| match error {
                     rusqlite::Error::SqliteFailure(code, text) => rusqlite::Error::SqliteFailure(*code, text.clone()),
                     other => rusqlite::Error::SqliteFailure(

@@ -1,3 +1,13 @@
 //! The guest door, from the outside.
 
+mod accounts;
+mod chatbot;
+mod desk;
+mod errors;
 mod journey;
+mod limits;
+mod polling;
+mod sessions;
+mod streams;
+mod traces;
+mod validation;

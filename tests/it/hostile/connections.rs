@@ -6,30 +6,10 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use super::server;
-use crate::support::app::{PATIENCE, TestApp};
+use crate::support::app::PATIENCE;
 use crate::support::process::Process;
 use crate::support::raw::{Raw, request};
 use crate::support::temp::TempDir;
-
-/// A gauge or counter of `/metrics`.
-async fn figure(app: &TestApp, name: &str) -> f64 {
-    let text = app.request(reqwest::Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix(&format!("roost_{name} ")).map(str::to_owned));
-    line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().expect("a number")
-}
-
-/// Waits until a figure is what it has to become.
-async fn await_figure(app: &TestApp, name: &str, want: f64) {
-    let began = std::time::Instant::now();
-    loop {
-        let is = figure(app, name).await;
-        if (is - want).abs() < 0.5 {
-            return;
-        }
-        assert!(began.elapsed() < PATIENCE, "{name} stays at {is} instead of {want}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
 
 #[tokio::test]
 async fn two_thousand_connections_that_never_speak_leave_room_for_others() {
@@ -101,8 +81,8 @@ async fn who_never_reads_is_given_up() {
         readers.push(raw);
     }
     // The scrape is a connection of its own.
-    await_figure(&app, "streams", 0.0).await;
-    await_figure(&app, "connections", 1.0).await;
+    app.await_figure("streams", 0.0).await;
+    app.await_figure("connections", 1.0).await;
     for mut reader in readers {
         let said = reader.rest().await;
         assert!(!said.ends_with(b"0\r\n\r\n"), "it was all read after all: {} bytes", said.len());
@@ -146,9 +126,9 @@ async fn who_hangs_up_is_forgotten() {
             raw.send(request("GET", &path, &[], b"")).await;
             waiting.push(raw);
         }
-        await_figure(&app, "streams", 20.0).await;
+        app.await_figure("streams", 20.0).await;
         drop(waiting);
-        await_figure(&app, "streams", 0.0).await;
+        app.await_figure("streams", 0.0).await;
     }
     assert!(app.app.web.streams.is_empty());
 }

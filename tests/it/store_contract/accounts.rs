@@ -200,7 +200,9 @@ async fn a_secret_is_made_once() {
 async fn a_ping_proves_that_the_store_can_be_written() {
     for bench in benches().await {
         let chat = bench.chat("a").await;
-        bench.store.ping().await.unwrap();
+        for _ in 0..5 {
+            bench.store.ping().await.unwrap();
+        }
         assert_eq!(bench.now(&chat).await, chat, "and changes nothing");
         assert!(bench.heard.events().is_empty());
     }

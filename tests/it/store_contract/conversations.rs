@@ -417,6 +417,23 @@ async fn a_transfer_goes_to_somebody_who_is_free() {
     }
 }
 
+#[tokio::test]
+async fn a_closed_chat_is_handed_to_nobody_until_its_guest_speaks() {
+    for bench in benches().await {
+        let lan = bench.staff("lan").await;
+        let (free, taken) = (bench.chat("free").await, bench.chat("taken").await);
+        bench.change(&taken, StateChange::Assign(lan.id)).await;
+        for chat in [&free, &taken] {
+            bench.change(chat, StateChange::Close).await;
+            let closed = bench.now(chat).await;
+            assert_eq!(bench.transfer(chat, 0).await, None, "it would be on nobody's desk");
+            assert_eq!(bench.now(chat).await, closed, "nothing was written");
+        }
+        bench.say(&taken, "Are you there?").await;
+        assert_eq!(bench.transfer(&taken, 0).await, Some(lan), "who had it has it again");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn transfers_at_once_give_nobody_two_chats() {
     for bench in benches().await {

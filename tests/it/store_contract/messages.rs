@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use roost::domain::{Change, ConversationId, ConversationKind, EventBody, EventId, Json, Message, Role};
 use roost::error::{Error, Subject};
-use roost::store::{MessageFilter, NewMessage, StateChange};
+use roost::store::{EVENT_BYTES_MAX, MessageFilter, NewMessage, StateChange};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -358,11 +358,36 @@ async fn messages_are_read_forwards_from_a_cursor_or_backwards() {
             (some(None, Some(4), 2), vec!["3", "4"]),
             (some(None, Some(0), 2), vec![]),
             (some(Some(0), Some(4), 9), vec!["2", "3", "4"]),
+            (some(Some(0), Some(4), 2), vec!["2", "3"]),
+            (some(Some(0), None, usize::MAX), vec!["2", "3", "4", "5"]),
             (some(None, None, usize::MAX), vec!["1", "2", "3", "4", "5"]),
         ] {
             let said = format!("{filter:?}");
             assert_eq!(bench.found(chat.id, filter).await, want, "{said}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_page_ends_with_what_fills_it() {
+    for bench in benches().await {
+        let chat = bench.chat("a").await;
+        let large = "x".repeat(EVENT_BYTES_MAX / 2);
+        for text in ["1", "22", "333", &large, &large, "the end"] {
+            bench.say(&chat, text).await;
+        }
+        let within = |bytes_max, before| MessageFilter { bytes_max: Some(bytes_max), before, ..everything() };
+        for (bytes_max, count) in [(0, 1), (1, 1), (2, 2), (3, 2), (4, 3), (6, 3), (7, 4)] {
+            assert_eq!(bench.found(chat.id, within(bytes_max, None)).await.len(), count, "{bytes_max} bytes");
+        }
+        let last = bench.store.tail(chat.id, usize::MAX).await.unwrap().unwrap();
+        assert_eq!(last.events.len(), 6, "a tail is not cut: the head table has a bound of its own");
+        let end = Some(EventId(last.events[5].id.0 + 1));
+        assert_eq!(bench.found(chat.id, within(7, end)).await, ["the end"], "backwards it ends as well");
+        let page = bench.store.events(chat.id, EventId::START, 100).await.unwrap();
+        assert_eq!(numbers(&page), [1, 2, 3, 4, 5], "the event that fills it is in it");
+        let rest = bench.store.events(chat.id, page[4].id, 100).await.unwrap();
+        assert_eq!(numbers(&rest), [6]);
     }
 }
 

@@ -113,6 +113,7 @@ async fn a_command_that_fails_does_not_harm_its_neighbours() {
     held.release(10).await;
     let refused = broken.await.unwrap();
     assert!(matches!(refused, Err(Error::Internal(_))), "{refused:?}");
+    assert!(!held.store.writer_stats().failing.load(Ordering::Relaxed), "the storage did nothing wrong");
     for sender in waiting {
         sender.await.unwrap().unwrap();
     }
@@ -245,11 +246,14 @@ async fn a_full_store_keeps_what_it_acknowledged_and_goes_on_when_there_is_room(
     };
     assert!(store.writer_stats().failing.load(Ordering::Relaxed), "and the metrics say so");
     assert_eq!(stored(store.messages(chat.id, everything()).await.unwrap()), acknowledged, "reads go on");
+    let proved = store.ping().await;
+    assert!(matches!(proved, Err(Error::StorageFull)), "a ping needs room, as a message does: {proved:?}");
     assert!(std::fs::metadata(place.dir.database()).unwrap().len() <= 512 << 10);
 
     assert!(store.remove_conversation(old.id).await.unwrap(), "what is removed makes room");
     send(&store, &chat, "room again").await.unwrap();
     assert!(!store.writer_stats().failing.load(Ordering::Relaxed));
+    store.ping().await.unwrap();
     acknowledged.insert("room again".to_owned());
 
     Arc::into_inner(store).unwrap().close();

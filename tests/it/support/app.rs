@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use roost::app::App;
 use roost::clock::Clock;
@@ -102,6 +103,26 @@ impl TestApp {
         answer(self.request(Method::POST, path).json(&body)).await
     }
 
+    /// A figure of `/metrics`.
+    pub async fn figure(&self, name: &str) -> f64 {
+        let text = self.request(Method::GET, "/metrics").send().await.expect("figures").text().await.expect("text");
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("roost_{name} ")));
+        line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().expect("a number")
+    }
+
+    /// Waits until a figure is what it has to become.
+    pub async fn await_figure(&self, name: &str, want: f64) {
+        let began = std::time::Instant::now();
+        loop {
+            let is = self.figure(name).await;
+            if (is - want).abs() < 0.5 {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "{name} stays at {is} instead of {want}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// A guest with a session of their own.
     pub async fn guest(&self) -> Guest<'_> {
         let (status, body) = self.post("/api/v1/chat/guest/session", json!({"guest_name": "Lan"})).await;
@@ -159,6 +180,14 @@ pub async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
     let status = response.status();
     let text = response.text().await.expect("a whole body");
     (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+}
+
+/// Sends a request: status, headers and JSON.
+pub async fn whole_answer(request: RequestBuilder) -> (StatusCode, HeaderMap, Value) {
+    let response = request.send().await.expect("an answer");
+    let (status, headers) = (response.status(), response.headers().clone());
+    let text = response.text().await.expect("a whole body");
+    (status, headers, serde_json::from_str(&text).unwrap_or(Value::Null))
 }
 
 /// A website's guest, who polls.

@@ -56,10 +56,14 @@ impl Process {
         self.child.wait().expect("its end");
     }
 
+    /// Its number among the processes.
+    pub fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.child)
+    }
+
     /// `SIGTERM`, without waiting.
     pub fn terminate(&self) {
-        let id = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("a running child");
+        rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).expect("a running child");
     }
 
     /// The memory that it holds.

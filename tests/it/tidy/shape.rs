@@ -17,7 +17,7 @@ const LONG_FUNCTIONS: &[(&str, &str)] = &[];
 
 /// Tests that may sleep, and why.
 const SLEEPS: &[(&str, &str)] = &[
-    ("tests/it/hostile/connections.rs", "the pause between two looks at a condition"),
+    ("tests/it/support/app.rs", "the pause between two looks at a condition"),
     ("tests/it/store_sqlite.rs", "the pause between two looks at a condition"),
 ];
 

@@ -1,0 +1,167 @@
+//! Following a session: the events after a list, folded over it, are the list now.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{Visitor, all, text};
+use crate::support::app::TestApp;
+use crate::support::sse::Event;
+
+/// What a client holds: the list, and where to follow from.
+struct Held {
+    list: Vec<Value>,
+    cursor: i64,
+}
+
+impl Held {
+    async fn of(visitor: &Visitor<'_>) -> Self {
+        let response = visitor.list_response("").await;
+        let cursor = response.headers()["event-cursor"].to_str().unwrap().parse().unwrap();
+        Self { list: response.json().await.unwrap(), cursor }
+    }
+
+    /// Applies an event, as any client would.
+    fn apply(&mut self, event: &Event) {
+        match event.event.as_str() {
+            "message" => match self.list.iter_mut().find(|held| held["id"] == event.data["id"]) {
+                Some(held) => *held = event.data.clone(),
+                None => self.list.push(event.data.clone()),
+            },
+            "deleted" => self.list.retain(|held| held["id"] != event.data["id"]),
+            "session" => self.list.iter_mut().for_each(|held| held["session"] = event.data.clone()),
+            "resumed" => assert_eq!(event.data, json!({"from": self.cursor})),
+            other => panic!("an event of an unknown kind: {other}"),
+        }
+        if let Some(id) = event.id {
+            assert!(id > self.cursor, "a cursor goes back");
+            self.cursor = id;
+        }
+    }
+
+    /// Follows until that message has come.
+    async fn catch_up(&mut self, visitor: &Visitor<'_>, last: &Value) {
+        let mut events = visitor.follows(self.cursor).await;
+        while !self.list.iter().any(|held| held["id"] == last["id"]) {
+            self.apply(&events.next().await.expect("an open stream"));
+        }
+    }
+}
+
+/// Something that somebody does to a session.
+#[derive(Clone, Debug)]
+enum Deed {
+    Say,
+    Ask,
+    DeleteNth(usize),
+    Rename(u32),
+    SwitchExpiry(u32),
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let deed = prop_oneof![
+        4 => Just(Deed::Say),
+        2 => Just(Deed::Ask),
+        3 => (0..20_usize).prop_map(Deed::DeleteNth),
+        1 => any::<u32>().prop_map(Deed::Rename),
+        1 => (2030..2040_u32).prop_map(Deed::SwitchExpiry),
+    ];
+    prop::collection::vec(deed, 0..25)
+}
+
+async fn act(visitor: &mut Visitor<'_>, deed: &Deed) {
+    match deed {
+        Deed::Say => drop(visitor.says("something").await),
+        Deed::Ask => drop(visitor.asks("what?").await),
+        Deed::DeleteNth(nth) => {
+            if let Some(message) = visitor.lists().await.get(*nth) {
+                visitor.app.delete(&format!("/api/chats/messages/{}/", text(&message["id"]))).await;
+            }
+        }
+        Deed::Rename(to) => {
+            edit(visitor, json!({"session_id": format!("{}-{to}", text(&visitor.session["id"]))})).await;
+        }
+        Deed::SwitchExpiry(year) => edit(visitor, json!({"expires_at": format!("{year}-01-01T00:00:00Z")})).await,
+    }
+}
+
+async fn edit(visitor: &mut Visitor<'_>, edit: Value) {
+    let (status, session) = visitor.app.send(Method::PATCH, &visitor.path(), edit).await;
+    assert_eq!(status, StatusCode::OK, "{session}");
+    visitor.session = session;
+}
+
+#[test]
+fn events_after_a_list_folded_over_it_are_the_list_now() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // A short memory, so that events come from the store as well.
+    let app = runtime.block_on(TestApp::with(|config| config.heads.events_max = 4));
+    let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
+    let outcome = runner.run(&(deeds(), deeds()), |(before, after)| {
+        runtime.block_on(assert_folds(&app, &before, &after));
+        Ok(())
+    });
+    outcome.unwrap();
+    runtime.block_on(async { drop(app) });
+}
+
+async fn assert_folds(app: &TestApp, before: &[Deed], after: &[Deed]) {
+    let mut visitor = app.visitor().await;
+    for deed in before {
+        act(&mut visitor, deed).await;
+    }
+    let mut held = Held::of(&visitor).await;
+    for deed in after {
+        act(&mut visitor, deed).await;
+    }
+    let last = visitor.says("the last").await;
+    held.catch_up(&visitor, &last).await;
+    let mut anew = Held { list: Vec::new(), cursor: 0 };
+    anew.catch_up(&visitor, &last).await;
+    let now = visitor.lists().await;
+    assert_eq!(held.list, now, "over the list");
+    assert_eq!(anew.list, now, "over nothing");
+}
+
+#[tokio::test]
+async fn a_follower_sees_what_happens_as_it_happens() {
+    let app = TestApp::start().await;
+    let mut visitor = app.visitor().await;
+    let mut events = visitor.follows(0).await;
+    assert_eq!(events.next().await.unwrap().event, "resumed");
+    let said = visitor.says("hello").await;
+    let event = events.next().await.unwrap();
+    assert_eq!((event.event.as_str(), &event.data), ("message", &said));
+    edit(&mut visitor, json!({"session_id": "a new name"})).await;
+    let event = events.next().await.unwrap();
+    assert_eq!((event.event.as_str(), &event.data), ("session", &visitor.session));
+    app.delete(&format!("/api/chats/messages/{}/", text(&said["id"]))).await;
+    let event = events.next().await.unwrap();
+    assert_eq!((event.event.as_str(), event.data), ("deleted", json!({"id": said["id"]})));
+    visitor.asks("?").await;
+    let (asked, answered) = (events.next().await.unwrap().data, events.next().await.unwrap().data);
+    assert_eq!(all(&[asked, answered], "message"), ["?", "Echo: ?"]);
+    app.delete(&visitor.path()).await;
+    assert_eq!(events.next().await.unwrap().event, "gone");
+    assert_eq!(events.next().await, None);
+}
+
+#[tokio::test]
+async fn a_follower_goes_on_after_a_restart_and_one_from_elsewhere_begins_anew() {
+    let mut app = TestApp::start().await;
+    let visitor = app.visitor().await;
+    let mut held = Held::of(&visitor).await;
+    visitor.says("one").await;
+    let session = visitor.session.clone();
+    app.restart().await;
+    let visitor = Visitor { app: &app, session };
+    let last = visitor.says("two").await;
+    held.catch_up(&visitor, &last).await;
+    assert_eq!(held.list, visitor.lists().await);
+
+    let mut events = visitor.follows(1_000_000).await;
+    assert_eq!(events.next().await.unwrap().event, "resumed");
+    let reset = events.next().await.unwrap();
+    assert_eq!((reset.event.as_str(), reset.id), ("reset", Some(held.cursor)));
+}

@@ -1,0 +1,176 @@
+//! The command line: configuration, accounts, tokens, copies, and what it says when it cannot.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::{Guest, client, complaint, plain, run, run_with_input, said};
+use crate::support::process::{Process, roost};
+use crate::support::temp::TempDir;
+
+fn with(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = roost();
+    command.args(arguments).envs(environment.iter().copied());
+    command
+}
+
+fn on(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = with(arguments, &[]);
+    command.arg("--data").arg(data);
+    command
+}
+
+#[test]
+fn a_flag_beats_the_environment_which_beats_the_file() {
+    let dir = TempDir::new();
+    let file = dir.path().join("roost.toml");
+    std::fs::write(&file, "listen = \"127.0.0.1:1111\"\n[store]\nreaders = 5\n[log]\nfilter = \"warn\"\n").unwrap();
+    let file = file.to_str().unwrap();
+    let show = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let all = [&["config", "show"], arguments].concat();
+        toml::from_str::<toml::Table>(&said(&run(&mut with(&all, environment)))).expect("it shows a file")
+    };
+    let defaults = show(&[], &[]);
+    assert_eq!((&defaults["listen"], &defaults["store"]["readers"]), (&"127.0.0.1:8080".into(), &2.into()));
+    let from_file = show(&["--config", file], &[]);
+    assert_eq!((&from_file["listen"], &from_file["store"]["readers"]), (&"127.0.0.1:1111".into(), &5.into()));
+    let both = show(&["--config", file], &[("ROOST_STORE_READERS", "7")]);
+    assert_eq!((&both["store"]["readers"], &both["log"]["filter"]), (&7.into(), &"warn".into()));
+    assert_eq!(show(&[], &[("ROOST_CONFIG", file)]), from_file);
+    let all = show(&["--config", file, "--data", "/from/the/flag"], &[("ROOST_DATA", "/from/the/environment")]);
+    assert_eq!(all["data"], "/from/the/flag".into());
+    let secret = show(&[], &[("ROOST_MAIL_SMTP_URL", "smtp://user:secret@mail.test"), ("ROOST_MAIL_FROM", "a@b.test")]);
+    assert!(!secret.to_string().contains("secret"), "{secret}");
+}
+
+#[test]
+fn the_defaults_are_a_file_that_is_valid() {
+    let dir = TempDir::new();
+    let file = dir.path().join("roost.toml");
+    std::fs::write(&file, said(&run(&mut with(&["config", "defaults"], &[])))).unwrap();
+    let check = run(&mut with(&["config", "check", "--config", file.to_str().unwrap()], &[]));
+    assert_eq!(said(&check).trim(), "the configuration is valid");
+}
+
+#[test]
+fn what_is_misspelt_is_named_with_what_was_meant() {
+    let dir = TempDir::new();
+    let file = dir.path().join("roost.toml");
+    for (text, want) in [
+        ("[store]\nreders = 3\n", "unknown option store.reders"),
+        ("[store]\nreders = 3\n", "did you mean readers?"),
+        ("[stoer]\nreaders = 3\n", "did you mean store?"),
+        ("[store]\nreaders = \"many\"\n", "store.readers"),
+        ("[store]\nreaders = 0\n", "store.readers must be at least 1"),
+        ("[assistant]\nprovider = \"oracle\"\n", "assistant.provider"),
+        ("not toml", "roost.toml"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let said = complaint(&run(&mut with(&["config", "check", "--config", file.to_str().unwrap()], &[])));
+        assert!(said.contains(want), "{text:?}: {said}");
+    }
+    for (name, value, want) in [
+        ("ROOST_STORE_REDERS", "3", "did you mean readers?"),
+        ("ROOST_LISTEM", "127.0.0.1:1", "did you mean listen?"),
+        ("ROOST_LISTEN", "nowhere", "listen"),
+        ("ROOST_LIMITS_ENABLED", "perhaps", "limits.enabled"),
+    ] {
+        let said = complaint(&run(&mut with(&["config", "check"], &[(name, value)])));
+        assert!(said.contains(want) && said.contains("environment"), "{name}={value}: {said}");
+    }
+    let said = complaint(&run(&mut with(&["config", "check", "--config", "/nowhere/roost.toml"], &[])));
+    assert!(said.contains("there is no configuration file /nowhere/roost.toml"), "{said}");
+    complaint(&run(&mut with(&["sevre"], &[])));
+}
+
+#[tokio::test]
+async fn an_account_and_a_token_made_here_open_the_door() {
+    let dir = TempDir::new();
+    let add = ["user", "add", "--email", "Mai@example.test", "--name", "Mai", "--staff", "--json"];
+    let made = said(&run_with_input(on(dir.path(), &add).arg("--password-stdin"), "a good password\n"));
+    let made: Value = serde_json::from_str(&made).expect("JSON");
+    assert_eq!(
+        (&made["email"], &made["is_staff"], &made["password"]),
+        (&"mai@example.test".into(), &true.into(), &Value::Null)
+    );
+    let again = complaint(&run_with_input(on(dir.path(), &add).arg("--password-stdin"), "a good password\n"));
+    assert!(again.contains("has an account already"), "{again}");
+    let token = ["token", "add", "--user", "mai@example.test", "--ability", "staff", "--json"];
+    let token: Value = serde_json::from_str(&said(&run(&mut on(dir.path(), &token)))).expect("JSON");
+    let mut server = Process::start(dir.path(), &[]);
+    let me = client().get(format!("{}/api/v1/auth/me", server.url)).bearer_auth(token["token"].as_str().unwrap());
+    let me: Value = me.send().await.unwrap().json().await.unwrap();
+    assert_eq!(me["data"]["name"], "Mai");
+    // Beside a running server, too.
+    let tam = ["user", "add", "--email", "tam@example.test", "--name", "Tam", "--json"];
+    let made: Value = serde_json::from_str(&said(&run(&mut on(dir.path(), &tam)))).expect("JSON");
+    for (email, password, want) in [
+        ("mai@example.test", "a good password", 200),
+        ("tam@example.test", made["password"].as_str().expect("one was made"), 200),
+        ("tam@example.test", "a good password", 401),
+    ] {
+        let body = serde_json::json!({"email": email, "password": password});
+        let answer = client().post(format!("{}/api/v1/auth/login", server.url)).json(&body).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), want, "{email}");
+    }
+    server.terminate();
+    assert!(server.wait(crate::support::app::PATIENCE).success());
+}
+
+#[test]
+fn what_cannot_be_an_account_or_a_token_is_refused() {
+    let dir = TempDir::new();
+    for (arguments, input, want) in [
+        (&["user", "add", "--email", "nobody", "--name", "a"][..], "", "is not an e-mail address"),
+        (&["user", "add", "--email", "a@b.test", "--name", "a", "--password-stdin"], "short\n", "8 to 255 characters"),
+        (&["user", "add", "--email", "a@b.test", "--name", "a", "--ability", "a b"], "", "is no ability"),
+        (&["user", "add", "--email", "a@b.test"], "", "--name"),
+        (&["token", "add", "--user", "a@b.test"], "", "has no account"),
+        (&["token", "add", "--user", "a@b.test", "--ability", ""], "", "is no ability"),
+    ] {
+        let said = complaint(&run_with_input(&mut on(dir.path(), arguments), input));
+        assert!(said.contains(want), "{arguments:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_backup_is_taken_while_the_server_serves_and_can_be_put_in_its_place() {
+    let (dir, other) = (TempDir::new(), TempDir::new());
+    let copy = other.path().join("copy.db");
+    let mut server = Process::start(dir.path(), &[]);
+    let guest = Guest::of(&server).await;
+    let kept = guest.says("before the backup").await.unwrap();
+    said(&run(on(dir.path(), &["backup"]).arg(&copy)));
+    guest.says("after the backup").await.unwrap();
+    let again = complaint(&run(on(dir.path(), &["backup"]).arg(&copy)));
+    assert!(again.contains("copy.db"), "{again}");
+    let busy = complaint(&run(on(dir.path(), &["restore", "--verify"]).arg(&copy)));
+    assert!(busy.contains("another roost uses the data folder"), "{busy}");
+    server.terminate();
+    assert!(server.wait(crate::support::app::PATIENCE).success());
+    let restored = said(&run(on(dir.path(), &["restore", "--verify"]).arg(&copy)));
+    assert!(restored.contains("verified:") && restored.contains("is kept as"), "{restored}");
+    let server = Process::start(dir.path(), &[]);
+    assert_eq!(Guest::of(&server).await.polls().await, [kept]);
+    let nothing = complaint(&run(on(TempDir::new().path(), &["backup"]).arg(other.path().join("none.db"))));
+    assert!(nothing.contains("there is no store"), "{nothing}");
+}
+
+#[test]
+fn a_server_says_where_it_is_and_a_second_one_why_it_is_not() {
+    let (dir, other) = (TempDir::new(), TempDir::new());
+    let server = Process::start(dir.path(), &[]);
+    let lines = server.said.join("\n");
+    for want in ["listens on http://127.0.0.1:", dir.path().to_str().unwrap(), "echo", "/docs"] {
+        assert!(lines.contains(want), "{want} in {lines}");
+    }
+    let second = complaint(&run(&mut plain(dir.path())));
+    assert!(second.contains("another roost uses the data folder"), "{second}");
+    let port = server.url.trim_start_matches("http://");
+    let taken = complaint(&run(roost().args(["--listen", port, "--data"]).arg(other.path())));
+    assert!(taken.contains(port) && taken.contains("choose another --listen"), "{taken}");
+    std::fs::write(other.path().join("roost.db"), "this is no database, though it is long enough".repeat(100)).unwrap();
+    let foreign = complaint(&run(&mut plain(other.path())));
+    assert!(foreign.contains("roost.db"), "{foreign}");
+}
