@@ -14,10 +14,10 @@ use rusqlite::Connection;
 use super::checkpoint::{self, Checkpointer, Restart};
 use super::fail::{self, Fail};
 use super::writer::{self, Tx};
-use super::{DataDir, SqliteOptions, connect, conversations, messages};
+use super::{DataDir, SqliteOptions, connect, conversations, messages, open_to_write};
 use crate::domain::{ConversationId, Message, Timestamp};
 use crate::error::{Error, Result};
-use crate::store::{NewConversation, NewMessage, migrate};
+use crate::store::{NewConversation, NewMessage};
 
 /// A store with one user, who waits for every commit.
 pub struct BareStore {
@@ -34,8 +34,7 @@ impl BareStore {
     /// As [`SqliteStore::open`](super::SqliteStore::open).
     pub fn open(dir: &DataDir, options: &SqliteOptions, now: Timestamp) -> Result<Self> {
         let file = dir.database();
-        let mut conn = connect(&file, options).map_err(fail::from_sql)?;
-        migrate::migrate(&mut conn, options.migrations, &dir.snapshots(), now).map_err(Error::internal)?;
+        let (conn, _) = open_to_write(dir, options, now)?;
         let restart = Restart::default();
         let copying = connect(&file, options).map_err(fail::from_sql)?;
         let checkpointer =

@@ -98,17 +98,7 @@ impl SqliteStore {
     /// not writable.
     pub fn open(dir: &DataDir, options: &SqliteOptions, listener: Arc<dyn Listener>, now: Timestamp) -> Result<Self> {
         let file = dir.database();
-        let mut conn = raw(&file).map_err(fail::from_sql)?;
-        // Before anything is set: what is refused is left as it is, down to its journal mode.
-        let name = |error| Error::internal(format!("{}: {error}", file.display()));
-        migrate::check(&conn, options.migrations).map_err(name)?;
-        configure(&conn, options).map_err(fail::from_sql)?;
-        let snapshot =
-            migrate::migrate(&mut conn, options.migrations, &dir.snapshots(), now).map_err(Error::internal)?;
-        if options.size_max > 0 {
-            limit_size(&conn, options.size_max).map_err(fail::from_sql)?;
-        }
-        limit_log(&conn, options.wal_bytes).map_err(fail::from_sql)?;
+        let (conn, snapshot) = open_to_write(dir, options, now)?;
         let read = (0..options.readers.max(1)).map(|_| {
             let conn = connect(&file, options)?;
             conn.pragma_update(None, "query_only", true)?;
@@ -158,6 +148,23 @@ impl SqliteStore {
         self.checkpointer.stop();
         self.writer.close();
     }
+}
+
+/// The one writing connection, on a store of this binary's schema, with the snapshot that was taken
+/// if it had to be upgraded.
+fn open_to_write(dir: &DataDir, options: &SqliteOptions, now: Timestamp) -> Result<(Connection, Option<PathBuf>)> {
+    let file = dir.database();
+    let mut conn = raw(&file).map_err(fail::from_sql)?;
+    // Before anything is set: what is refused is left as it is, down to its journal mode.
+    let name = |error| Error::internal(format!("{}: {error}", file.display()));
+    migrate::check(&conn, options.migrations).map_err(name)?;
+    configure(&conn, options).map_err(fail::from_sql)?;
+    let snapshot = migrate::migrate(&mut conn, options.migrations, &dir.snapshots(), now).map_err(Error::internal)?;
+    if options.size_max > 0 {
+        limit_size(&conn, options.size_max).map_err(fail::from_sql)?;
+    }
+    limit_log(&conn, options.wal_bytes).map_err(fail::from_sql)?;
+    Ok((conn, snapshot))
 }
 
 fn connect(file: &Path, options: &SqliteOptions) -> rusqlite::Result<Connection> {
