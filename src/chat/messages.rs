@@ -103,13 +103,13 @@ impl Chat {
     /// # Errors
     /// As [`Chat::send`], and `Forbidden` when the session is over.
     pub async fn add_message(&self, session: &Conversation, draft: Draft) -> Result<Appended> {
-        self.append_if_open(session, self.new_message(session.id, draft)).await
+        self.append_unless(self.may_write(session).err(), self.new_message(session.id, draft)).await
     }
 
-    /// Appends, if the conversation takes messages. A retry of what was sent while it did gets its
-    /// message all the same: the client has to learn that it was sent.
-    pub(super) async fn append_if_open(&self, conversation: &Conversation, new: NewMessage) -> Result<Appended> {
-        let Err(refusal) = self.may_write(conversation) else { return self.store.append(new).await };
+    /// Appends, unless that is refused. A retry of what was sent before it was gets its message all
+    /// the same: the client has to learn that it was sent.
+    pub(super) async fn append_unless(&self, refusal: Option<Error>, new: NewMessage) -> Result<Appended> {
+        let Some(refusal) = refusal else { return self.store.append(new).await };
         let message = self.store.sent_before(new).await?.ok_or(refusal)?;
         Ok(Appended { message, replayed: true })
     }
@@ -136,7 +136,7 @@ impl Chat {
     }
 
     /// Whether a conversation takes messages. A closed live chat does: they reopen it.
-    fn may_write(&self, session: &Conversation) -> Result<()> {
+    pub(super) fn may_write(&self, session: &Conversation) -> Result<()> {
         if !self.rules.enforce_expiry || session.kind == ConversationKind::LiveChat {
             return Ok(());
         }

@@ -309,9 +309,6 @@ impl Chat {
     /// under way; `Upstream` when no assistant is configured; and what the store answers.
     pub async fn ask(self: &Arc<Self>, conversation: &Conversation, draft: Draft) -> Result<Asked> {
         let provider = self.must_have_provider()?;
-        if conversation.state.assigned.is_some() {
-            return Err(Error::Forbidden(Refusal::Assigned));
-        }
         let (chat, conversation) = (Arc::clone(self), conversation.clone());
         self.unbroken(async move { chat.put(provider, &conversation, draft).await }).await
     }
@@ -336,7 +333,11 @@ impl Chat {
         let place = self.runs.place()?;
         let new = self.new_message(conversation.id, draft);
         let _putting = self.runs.put(new.uuid);
-        let sent = self.append_if_open(conversation, new).await?;
+        let refusal = match conversation.state.assigned {
+            Some(_) => Some(Error::Forbidden(Refusal::Assigned)),
+            None => self.may_write(conversation).err(),
+        };
+        let sent = self.append_unless(refusal, new).await?;
         let heard = if sent.replayed { self.attach_to(&sent.message, 0).await? } else { None };
         let answer = heard.unwrap_or_else(|| {
             let run = self.start(provider, &sent.message, place);

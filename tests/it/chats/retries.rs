@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Heard, Visitor, text};
+use super::{Heard, Visitor, all, text};
 use crate::support::app::TestApp;
 use crate::support::sse::Events;
 
@@ -16,6 +16,18 @@ async fn send(visitor: &Visitor<'_>, route: &str, key: &str, said: &str) -> Resp
     let body = json!({"session_id": visitor.name(), "message": said, "role": "user"});
     let request = visitor.app.request(Method::POST, &format!("/api/chats/{route}"));
     request.header("idempotency-key", key).json(&body).send().await.unwrap()
+}
+
+/// What an answer says: of a stream the chunks joined and the end, because an answer that is stored
+/// already is told in one piece.
+async fn told(response: Response) -> (String, Value) {
+    let body = response.text().await.unwrap();
+    if !body.contains("data: ") {
+        return (String::new(), serde_json::from_str(&body).unwrap());
+    }
+    let frames = body.lines().filter_map(|line| line.strip_prefix("data: "));
+    let frames: Vec<Value> = frames.map(|data| serde_json::from_str(data).unwrap()).collect();
+    (all(&frames, "chunk").concat(), frames.last().unwrap().clone())
 }
 
 fn is_replay(response: &Response) -> bool {
@@ -30,11 +42,11 @@ async fn fifty_retries_at_once_are_one_message() {
         let sending = (0..50).map(|_| async {
             let response = send(&visitor, route, "key", "hello you").await;
             assert!(response.status().is_success(), "{route}");
-            (is_replay(&response), response.text().await.unwrap())
+            (is_replay(&response), told(response).await)
         });
         let answers = futures_util::future::join_all(sending).await;
         assert_eq!(answers.iter().filter(|(replayed, _)| !replayed).count(), 1, "{route}");
-        let bodies: HashSet<_> = answers.iter().map(|(_, body)| body).collect();
+        let bodies: HashSet<_> = answers.iter().map(|(_, told)| told).collect();
         assert_eq!(bodies.len(), 1, "{route}: all get the same answer: {bodies:?}");
         let stored = if route == "messages/" { 1 } else { 2 };
         assert_eq!(visitor.lists().await.len(), stored, "{route}");
@@ -71,26 +83,17 @@ async fn a_key_is_a_sessions_own_and_lasts() {
     assert_eq!(again.json::<Value>().await.unwrap(), told);
 }
 
-/// What an answer says. A stream is cut into chunks as its words arrive, so only the words count.
-fn told(body: &str) -> Vec<Value> {
-    let frames: Vec<Value> =
-        body.lines().filter_map(|line| line.strip_prefix("data: ")).map(|data| data.parse().unwrap()).collect();
-    let Some(last) = frames.last() else { return vec![body.parse().unwrap()] };
-    let words: String = frames.iter().filter_map(|frame| frame["chunk"].as_str()).collect();
-    vec![Value::from(words), last["message_id"].clone(), last["response_id"].clone()]
-}
-
 /// A retry may come late: when the session is over, what was sent before is still known.
 #[tokio::test]
 async fn a_retry_is_told_of_its_message_after_the_session_expired() {
     let app = TestApp::start().await;
     for route in ROUTES {
         let visitor = app.visitor().await;
-        let first = told(&send(&visitor, route, route, "hello").await.text().await.unwrap());
+        let first = told(send(&visitor, route, route, "hello").await).await;
         app.clock.advance(Duration::from_secs(7 * 24 * 3600));
         let again = send(&visitor, route, route, "hello").await;
         assert!(again.status().is_success() && is_replay(&again), "{route}");
-        assert_eq!(told(&again.text().await.unwrap()), first);
+        assert_eq!(told(again).await, first);
         let new = send(&visitor, route, "another", "hello").await;
         assert_eq!(new.status(), StatusCode::FORBIDDEN);
     }
