@@ -4,8 +4,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::domain::TextError;
-
 /// The result of a use-case or of a store method.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -106,8 +104,6 @@ pub enum Rule {
     Integer,
     /// Must be true or false.
     Boolean,
-    /// Must be an object.
-    Object,
     /// At most this many characters.
     CharsMax(usize),
     /// At least this many characters.
@@ -144,14 +140,6 @@ impl Error {
     /// A surprise, with its cause.
     pub fn internal(cause: impl Into<Cause>) -> Self {
         Self::Internal(cause.into())
-    }
-
-    /// A text that is not legal in `field`.
-    pub fn text(field: &'static str, error: TextError) -> Self {
-        match error {
-            TextError::Empty => Self::field(field, Rule::NotBlank),
-            TextError::TooLong { max } => Self::field(field, Rule::CharsMax(max)),
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -25,19 +25,39 @@ pub async fn run(config: Config) -> Result<()> {
     let _held = dir.lock()?;
     let listener = listen(&config).await?;
     let app = App::open(&config, Clock::system()).await?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
+    let mut signals = Signals::listen()?;
     announce(&config, &listener, &app)?;
     let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
     let serving = server::serve(listener, app.router.clone(), Arc::clone(&app.web), stop.clone(), abandon.clone());
-    let serving = tokio::spawn(serving);
+    let mut serving = tokio::spawn(serving);
     tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+        () = signals.next() => {}
+        // It ends on `stop` only; living on without it would be living on deaf.
+        _ = &mut serving => return Err(Error::internal("the server stopped accepting connections")),
     }
-    drain(&app, &config, stop, abandon, serving).await;
+    drain(&app, &config, &mut signals, stop, abandon, serving).await;
     close(app).await;
     Ok(())
+}
+
+/// What asks the server to end: `SIGTERM`, and `SIGINT` (Ctrl-C).
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).map_err(Error::internal);
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 /// Closes the store, which copies its log into the database: what an operator then finds is one
@@ -60,10 +80,11 @@ async fn listen(config: &Config) -> Result<TcpListener> {
 }
 
 /// No new requests; answers under way finish; long connections end one after another; what is left
-/// when the time is up is ended.
+/// when the time is up, or at a second signal, is ended.
 async fn drain(
     app: &App,
     config: &Config,
+    signals: &mut Signals,
     stop: CancellationToken,
     abandon: CancellationToken,
     serving: tokio::task::JoinHandle<()>,
@@ -76,8 +97,13 @@ async fn drain(
         let _ = serving.await;
         app.chat.run_tasks().wait().await;
     };
-    if tokio::time::timeout(Duration::from_secs(config.http.drain_s), finish).await.is_err() {
-        tracing::warn!("the drain's time is up: what is left is ended; what had arrived of answers is kept");
+    let is_done = tokio::select! {
+        () = finish => true,
+        () = tokio::time::sleep(Duration::from_secs(config.http.drain_s)) => false,
+        () = signals.next() => false,
+    };
+    if !is_done {
+        tracing::warn!("no more waiting: what is left is ended; what had arrived of answers is kept");
         abandon.cancel();
         app.chat.stop_all_answers();
         let _ = tokio::time::timeout(Duration::from_secs(2), app.chat.run_tasks().wait()).await;

@@ -49,11 +49,6 @@ impl MessageText {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// The text, owned.
-    pub fn into_string(self) -> String {
-        self.0
-    }
 }
 
 /// Normalises to NFC, turns CRLF and CR into newlines and drops what no chat line may hold.

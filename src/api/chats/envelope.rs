@@ -256,7 +256,6 @@ fn sentence(wrong: &FieldError) -> String {
         Rule::String => "Not a valid string.",
         Rule::Integer => "A valid integer is required.",
         Rule::Boolean => "Must be a valid boolean.",
-        Rule::Object => "Expected a dictionary of items.",
         Rule::Email => "Enter a valid email address.",
         Rule::DateTime => {
             "Datetime has wrong format. Use one of these formats instead: \

@@ -233,7 +233,6 @@ fn sentence(error: &FieldError, texts: &Texts, language: Language) -> String {
         Rule::String => plain("rule-string"),
         Rule::Integer => plain("rule-integer"),
         Rule::Boolean => plain("rule-boolean"),
-        Rule::Object => plain("rule-object"),
         Rule::CharsMax(count) => counted("rule-chars-max", *count),
         Rule::CharsMin(count) => counted("rule-chars-min", *count),
         Rule::BytesMax(count) => counted("rule-bytes-max", *count),

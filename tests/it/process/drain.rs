@@ -100,3 +100,23 @@ async fn it_is_not_ready_from_the_first_moment_on() {
     let stream = app.request(reqwest::Method::GET, &guest.path("events")).send().await.unwrap();
     assert_eq!(stream.status().as_u16(), 503, "no new streams, which would have to be closed again");
 }
+
+#[test]
+fn a_second_signal_ends_the_waiting() {
+    let dir = TempDir::new();
+    let slow = [("ROOST_ASSISTANT_ECHO_PAUSE_MS", "60000"), ("ROOST_HTTP_DRAIN_S", "600")];
+    let mut server = Process::start(dir.path(), &slow);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _answer = runtime.block_on(async {
+        let session = client.post(format!("{}/api/chats/sessions/", server.url));
+        session.json(&json!({"session_id": "lp-1"})).send().await.unwrap();
+        let ask = client.post(format!("{}/api/chats/messages/chat/stream/", server.url));
+        ask.json(&json!({"session_id": "lp-1", "message": "hello"})).send().await.unwrap()
+    });
+    server.terminate();
+    // The first has to have been taken before the second: two at once are one to a process.
+    while runtime.block_on(client.get(format!("{}/livez", server.url)).send()).is_ok() {}
+    server.terminate();
+    assert!(server.wait(PATIENCE).success());
+}

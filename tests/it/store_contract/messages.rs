@@ -121,7 +121,7 @@ async fn a_message_is_read_back_as_it_was_sent() {
                 seq: 2,
                 role: Role::Staff,
                 user_id: Some(lan.id),
-                text: new.text.into_string(),
+                text: new.text.as_str().to_owned(),
                 metadata: new.metadata,
                 reply_to: new.reply_to,
                 created_at: at(7),
