@@ -204,3 +204,25 @@ async fn events_are_rendered_as_they_are_read() {
         assert_eq!(shown.load(Ordering::Relaxed), (frame - 2_usize.min(frame)).min(20));
     }
 }
+
+/// What was deleted is told by nobody, also not by a channel that remembers when it was said.
+#[tokio::test]
+async fn a_deleted_text_is_not_told_again() {
+    let app = TestApp::start().await;
+    let visitor = app.visitor().await;
+    // Whoever follows makes the channel hold what comes.
+    let mut follows = visitor.follows(0).await;
+    let secret = visitor.says("a secret").await;
+    follows.next_of("message").await.expect("an open stream");
+    let path = format!("/api/chats/messages/{}/", text(&secret["id"]));
+    assert_eq!(app.delete(&path).await, StatusCode::NO_CONTENT);
+    follows.next_of("deleted").await.expect("an open stream");
+    let last = visitor.says("no secret").await;
+    let mut again = visitor.follows(0).await;
+    let mut told = Vec::new();
+    while told.last() != Some(&last) {
+        let event = again.next().await.expect("an open stream");
+        assert!(!event.data.to_string().contains("a secret"), "{event:?}");
+        told.push(event.data);
+    }
+}
