@@ -82,35 +82,49 @@ pub fn response(
         sse::retry(RETRY),
         Frame { event: Some("resumed"), data: &format!("{{\"from\":{from}}}"), ..Frame::default() }.bytes(),
     ];
-    let events = stream::unfold(Some((follower, show)), |following| async move {
-        let (mut follower, mut show) = following?;
-        match follower.next().await {
-            Ok(Batch::Events(events)) => {
-                let mut frames = Vec::with_capacity(events.len());
-                for event in &events {
-                    frames.extend(show.show(event).await.map(|shown| frame(event, &shown)));
-                }
-                Some((frames, Some((follower, show))))
-            }
-            Ok(Batch::Reset(end)) => {
-                let reset = Frame { event: Some("reset"), id: Some(end.0), data: "{}" }.bytes();
-                Some((vec![reset], Some((follower, show))))
-            }
-            Ok(Batch::Gone) => {
-                let gone = Frame { event: Some("gone"), data: "{}", ..Frame::default() }.bytes();
-                Some((vec![gone], None))
-            }
-            Err(error) => {
-                // The client comes back with its cursor and loses nothing.
-                tracing::warn!(error = %error, "a stream was ended early");
-                None
-            }
-        }
+    let following = Following { follower, show, events: Vec::new().into_iter() };
+    let events = stream::unfold(Some(following), |following| async move {
+        let mut following = following?;
+        let (frame, is_last) = following.frame().await?;
+        Some((frame, (!is_last).then_some(following)))
     });
-    let frames = stream::iter(begin).chain(events.flat_map(stream::iter));
+    let frames = stream::iter(begin).chain(events);
     Some(sse::response(frames, place, web.metrics.stream(), web.heartbeat(), web.drain_spread()))
 }
 
-fn frame(event: &Event, shown: &Shown) -> Bytes {
-    Frame { id: Some(event.id.0), event: Some(shown.event), data: &shown.data }.bytes()
+/// A stream under way. Of a batch only the next event is rendered: a frame can be much longer than
+/// its event (the chats door shows a message with its session), and clients may be slow to read.
+struct Following<S> {
+    follower: Follower,
+    show: S,
+    events: std::vec::IntoIter<Event>,
+}
+
+impl<S: Show> Following<S> {
+    /// The next frame, and whether it is the last; `None` when the stream ends without one.
+    async fn frame(&mut self) -> Option<(Bytes, bool)> {
+        loop {
+            for event in self.events.by_ref() {
+                if let Some(shown) = self.show.show(&event).await {
+                    let frame = Frame { id: Some(event.id.0), event: Some(shown.event), data: &shown.data };
+                    return Some((frame.bytes(), false));
+                }
+            }
+            match self.follower.next().await {
+                Ok(Batch::Events(events)) => self.events = events.into_iter(),
+                Ok(Batch::Reset(end)) => {
+                    let reset = Frame { event: Some("reset"), id: Some(end.0), data: "{}" };
+                    return Some((reset.bytes(), false));
+                }
+                Ok(Batch::Gone) => {
+                    return Some((Frame { event: Some("gone"), data: "{}", ..Frame::default() }.bytes(), true));
+                }
+                Err(error) => {
+                    // The client comes back with its cursor and loses nothing.
+                    tracing::warn!(error = %error, "a stream was ended early");
+                    return None;
+                }
+            }
+        }
+    }
 }

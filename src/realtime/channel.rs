@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::domain::{Conversation, ConversationId, ConversationState, Event, EventBody, EventId, Head, Message, fold};
+use crate::domain::{
+    Conversation, ConversationId, ConversationState, Event, EventBody, EventId, Head, Message, MessageId, fold,
+};
 
 /// What a channel knows of the events after a cursor.
 #[derive(Clone, Debug)]
@@ -224,9 +226,24 @@ impl Held {
                 self.bytes = 0;
             }
         }
+        if let EventBody::MessageDeleted { message_id, .. } = &event.body {
+            self.retract(*message_id);
+        }
         self.bytes += weight(&event);
         self.events.push_back(event);
         self.trim(keep);
+    }
+
+    /// Forgets what a message said, as the store does: whoever follows from before it is told that
+    /// it is gone, not what it was.
+    fn retract(&mut self, message: MessageId) {
+        let Ok(at) = self.events.binary_search_by_key(&message, |event| event.id) else { return };
+        let event = &mut self.events[at];
+        self.bytes -= weight(event);
+        if matches!(event.body, EventBody::MessageAdded(_)) {
+            event.body = EventBody::MessageGone;
+        }
+        self.bytes += weight(event);
     }
 
     fn trim(&mut self, keep: Keep) {

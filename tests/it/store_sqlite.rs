@@ -4,6 +4,7 @@ mod audit;
 mod copies;
 mod opening;
 mod properties;
+mod reading;
 mod writing;
 
 use std::sync::{Arc, Condvar, Mutex};

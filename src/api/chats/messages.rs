@@ -55,7 +55,7 @@ pub async fn list(ctx: Ctx) -> Answered {
     let filter = asked.filter(&ctx, &session).await.map_err(Failure::Plain)?;
     let mut response = match asked.limit {
         Some(limit) => page(&ctx, &session, filter, limit).await?,
-        None => whole(&ctx, &session, filter),
+        None => whole(&ctx, &session, filter).await?,
     };
     let cursor = HeaderName::from_static("event-cursor");
     response.headers_mut().insert(cursor, HeaderValue::from(session.head.event_id.0));
@@ -107,22 +107,26 @@ async fn place(ctx: &Ctx, session: &Conversation, id: Option<&str>) -> Result<Op
 }
 
 /// The whole list, a page at a time.
-fn whole(ctx: &Ctx, session: &Conversation, filter: MessageFilter) -> Response {
+async fn whole(ctx: &Ctx, session: &Conversation, filter: MessageFilter) -> Result<Response> {
     let (chat, id, shown) = (Arc::clone(ctx.chat()), session.id, Arc::new(Session::from(session)));
-    let first = Some(filter.after.unwrap_or(EventId::START));
-    let next = move |cursor: Option<EventId>| {
+    let first = chat.message_page(id, filter.clone()).await?;
+    let first = rendered(first.messages, &shown, first.next);
+    let next = move |cursor: EventId| {
         let (chat, shown) = (Arc::clone(&chat), Arc::clone(&shown));
-        let filter = MessageFilter { after: cursor, ..filter.clone() };
+        let filter = MessageFilter { after: Some(cursor), ..filter.clone() };
         async move {
-            if cursor.is_none() {
-                return Ok(None);
-            }
             let page = chat.message_page(id, filter).await?;
-            let items = page.messages.iter().map(|message| json::bytes(&ChatMessage::new(message, &shown))).collect();
-            Ok(Some((items, page.next)))
+            Ok(rendered(page.messages, &shown, page.next))
         }
     };
-    json::paged(b"[".to_vec(), first, next, b"]".to_vec())
+    Ok(json::paged(b"[".to_vec(), first, next, b"]".to_vec()))
+}
+
+/// A page of which each message is rendered when it is sent: it is shown with its whole session,
+/// so that many short ones are long.
+fn rendered<C>(messages: Vec<Arc<Message>>, session: &Arc<Session>, next: Option<C>) -> json::Page<C> {
+    let session = Arc::clone(session);
+    json::Page::new(messages, move |message| json::bytes(&ChatMessage::new(message, &session)), next)
 }
 
 /// One page, with the addresses of those around it.
@@ -134,9 +138,7 @@ async fn page(ctx: &Ctx, session: &Conversation, filter: MessageFilter, limit: u
     let end = |there: bool, message: Option<&Arc<Message>>| message.filter(|_| there).map(|end| end.uuid.to_string());
     let next = end(next, messages.last()).map(|id| ctx.link(&[("after", Some(id)), ("before", None)]));
     let prev = end(prev, messages.first()).map(|id| ctx.link(&[("before", Some(id)), ("after", None)]));
-    let shown = Session::from(session);
-    let list: Vec<_> = messages.iter().map(|message| ChatMessage::new(message, &shown)).collect();
-    let mut response = json::response(json::bytes(&list));
+    let mut response = json::one_page(rendered(messages, &Arc::new(Session::from(session)), None));
     let links = [next.map(|url| format!("<{url}>; rel=\"next\"")), prev.map(|url| format!("<{url}>; rel=\"prev\""))];
     let links = links.into_iter().flatten().collect::<Vec<_>>().join(", ");
     if let Some(links) = HeaderValue::from_str(&links).ok().filter(|links| !links.is_empty()) {

@@ -112,7 +112,10 @@ pub async fn history(ctx: Ctx) -> Answered {
             },
             None => None,
         };
-        Ok(found.map_or_else(|| nothing(&ctx), |channel| messages(&ctx, &channel, key.unwrap_or_default())))
+        match found {
+            Some(channel) => Ok(messages(&ctx, &channel, key.unwrap_or_default()).await?),
+            None => Ok(nothing(&ctx)),
+        }
     })
     .await
 }
@@ -121,8 +124,9 @@ fn nothing(ctx: &Ctx) -> Response {
     ctx.ok("history-none", serde_json::json!({"messages": []}))
 }
 
-fn messages(ctx: &Ctx, channel: &Arc<Channel>, key: String) -> Response {
+async fn messages(ctx: &Ctx, channel: &Arc<Channel>, key: String) -> Result<Response, Error> {
+    let page = ctx.chat().messages_after(channel, EventId::START).await?;
     let key = String::from_utf8_lossy(&json::bytes(&key)).into_owned();
     let open = format!("{{\"session_key\":{key},\"messages\":[");
-    paged(ctx, channel, EventId::START, "history-retrieved", &open, "]}")
+    Ok(paged(ctx, channel, page, "history-retrieved", &open, "]}"))
 }

@@ -11,8 +11,8 @@ use super::context::{Count, Ctx, Input, Segment};
 use super::envelope::{Failure, Success};
 use super::wire::{ChatMessageResource, SendMessage};
 use crate::api::idempotency::{self, IdempotencyKey};
-use crate::chat::{Appended, Channel, Draft};
-use crate::domain::{EventId, Message, Role};
+use crate::chat::{Appended, Channel, Draft, MessagePage};
+use crate::domain::{EventId, Role};
 use crate::error::Result;
 use crate::http::json;
 
@@ -112,14 +112,14 @@ pub(super) async fn list(ctx: &Ctx, channel: &Arc<Channel>, cursor: EventId) -> 
         let data: Vec<ChatMessageResource> = page.messages.iter().map(|message| message.as_ref().into()).collect();
         return Ok(ctx.ok("messages-retrieved", data));
     }
-    Ok(paged(ctx, channel, cursor, "messages-retrieved", "[", "]"))
+    Ok(paged(ctx, channel, page, "messages-retrieved", "[", "]"))
 }
 
-/// An envelope whose data is `open`, the messages after the cursor, and `close`.
+/// An envelope whose data is `open`, the messages from that page on, and `close`.
 pub(super) fn paged(
     ctx: &Ctx,
     channel: &Arc<Channel>,
-    cursor: EventId,
+    first: MessagePage,
     text: &str,
     open: &str,
     close: &str,
@@ -138,20 +138,15 @@ pub(super) fn paged(
     let (before, after) = whole.split_once("\"\\u0001\"").unwrap_or((&whole, ""));
     let (before, after) = (format!("{before}{open}"), format!("{close}{after}"));
     let (chat, channel) = (Arc::clone(ctx.chat()), Arc::clone(channel));
-    let next = move |cursor: Option<EventId>| {
+    let next = move |cursor| {
         let (chat, channel) = (Arc::clone(&chat), Arc::clone(&channel));
-        async move {
-            let Some(cursor) = cursor else { return Ok(None) };
-            let page = chat.messages_after(&channel, cursor).await?;
-            let items = page.messages.iter().map(|message| item(message)).collect();
-            Ok(Some((items, page.next)))
-        }
+        async move { Ok(rendered(chat.messages_after(&channel, cursor).await?)) }
     };
-    json::paged(before.into_bytes(), Some(cursor), next, after.into_bytes())
+    json::paged(before.into_bytes(), rendered(first), next, after.into_bytes())
 }
 
-fn item(message: &Message) -> Vec<u8> {
-    json::bytes(&ChatMessageResource::from(message))
+fn rendered(page: MessagePage) -> json::Page<EventId> {
+    json::Page::new(page.messages, |message| json::bytes(&ChatMessageResource::from(message.as_ref())), page.next)
 }
 
 /// The message that the body holds.

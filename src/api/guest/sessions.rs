@@ -32,7 +32,7 @@ pub async fn open(ctx: Ctx, input: Input) -> Answered {
         let (key, contact) = request(&ctx, input.fields()?)?;
         let (conversation, _) = ctx.chat().open_live_chat(key, contact, None).await?;
         let channel = ctx.chat().live_chat(&conversation.key).await?;
-        let mut response = with_messages(&ctx, &channel, &conversation, "session-created");
+        let mut response = with_messages(&ctx, &channel, &conversation, "session-created").await?;
         *response.status_mut() = StatusCode::CREATED;
         Ok(response)
     })
@@ -61,15 +61,16 @@ pub(super) fn key(ctx: &Ctx, fields: &mut Fields, field: &'static str, chars_max
 }
 
 /// The envelope of a session with all its messages.
-fn with_messages(
+async fn with_messages(
     ctx: &Ctx,
     channel: &Arc<crate::chat::Channel>,
     conversation: &Conversation,
     text: &str,
-) -> axum::response::Response {
+) -> Result<axum::response::Response> {
+    let page = ctx.chat().messages_after(channel, EventId::START).await?;
     let session = json::bytes(&ChatSessionResource::from(conversation));
     let open = format!("{{\"session\":{},\"messages\":[", String::from_utf8_lossy(&session));
-    paged(ctx, channel, EventId::START, text, &open, "]}")
+    Ok(paged(ctx, channel, page, text, &open, "]}"))
 }
 
 /// Read the history
@@ -88,7 +89,7 @@ pub async fn history(ctx: Ctx, Segment(key): Segment) -> Answered {
             other => other?,
         };
         let conversation = ctx.chat().conversation(ConversationKind::LiveChat, channel.id()).await?;
-        Ok(with_messages(&ctx, &channel, &conversation, "history-retrieved"))
+        Ok(with_messages(&ctx, &channel, &conversation, "history-retrieved").await?)
     })
     .await
 }

@@ -210,44 +210,110 @@ pub(super) fn delete(tx: &mut Tx<'_>, id: ConversationId, message: MessageId, at
     Ok(true)
 }
 
-pub(super) fn list(conn: &Connection, id: ConversationId, filter: &MessageFilter) -> Result<Vec<Arc<Message>>, Fail> {
-    let mut conditions = String::from("m.conversation_id = ? and m.deleted_at is null");
-    let mut values = vec![Value::from(id.0)];
-    if let Some(after) = filter.after {
-        conditions.push_str(" and m.id > ?");
-        values.push(Value::from(after.0));
+/// How many rows of a list one job looks at when most of them may not match. There are few readers
+/// for everybody: a search through a long log lets the other reads pass between its slices.
+const SLICE_ROWS: usize = 500;
+
+/// A list on its way.
+pub(super) struct Scan {
+    id: ConversationId,
+    /// `after` and `before` move as slices are read.
+    filter: MessageFilter,
+    newest_first: bool,
+    found: Vec<Arc<Message>>,
+    bytes: usize,
+}
+
+impl Scan {
+    pub fn new(id: ConversationId, filter: MessageFilter) -> Self {
+        let newest_first = filter.before.is_some() && filter.after.is_none();
+        Self { id, filter, newest_first, found: Vec::new(), bytes: 0 }
     }
-    if let Some(before) = filter.before {
-        conditions.push_str(" and m.id < ?");
-        values.push(Value::from(before.0));
-    }
-    if let Some(role) = filter.role {
-        conditions.push_str(" and m.role = ?");
-        values.push(Value::from(role.as_str().to_owned()));
-    }
-    if let Some(search) = &filter.search {
-        conditions.push_str(" and holds(m.text, ?)");
-        values.push(Value::from(folded(search)));
-    }
-    values.push(Value::from(i64::try_from(filter.limit).unwrap_or(i64::MAX)));
-    let newest_first = filter.before.is_some() && filter.after.is_none();
-    let order = if newest_first { "desc" } else { "asc" };
-    let sql = format!("select {COLUMNS} from messages m where {conditions} order by m.id {order} limit ?");
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query(params_from_iter(values))?;
-    let (mut found, mut bytes) = (Vec::new(), 0);
-    while let Some(row) = rows.next()? {
-        let message = from_row(row)?;
-        bytes += message.bytes();
-        found.push(message);
-        if filter.bytes_max.is_some_and(|max| bytes >= max) {
-            break;
+
+    /// Reads on; whether that was all.
+    pub fn slice(&mut self, conn: &Connection) -> Result<bool, Fail> {
+        let (after, before) = (self.filter.after, self.filter.before);
+        let end = self.slice_end(conn)?;
+        match end {
+            None => self.read(conn, after, before)?,
+            Some(end) if self.newest_first => {
+                self.read(conn, Some(EventId(end.0 - 1)), before)?;
+                self.filter.before = Some(end);
+            }
+            Some(end) => {
+                self.read(conn, after, Some(EventId(end.0 + 1)))?;
+                self.filter.after = Some(end);
+            }
         }
+        Ok(end.is_none() || self.found.len() >= self.filter.limit || self.is_heavy())
     }
-    if newest_first {
-        found.reverse();
+
+    /// What was found, oldest first.
+    pub fn end(mut self) -> Vec<Arc<Message>> {
+        if self.newest_first {
+            self.found.reverse();
+        }
+        self.found
     }
-    Ok(found)
+
+    /// The slice's last message; `None` when the rest is one slice, or nearly every row matches.
+    fn slice_end(&self, conn: &Connection) -> Result<Option<EventId>, Fail> {
+        if self.filter.search.is_none() && self.filter.role.is_none() {
+            return Ok(None);
+        }
+        let order = if self.newest_first { "desc" } else { "asc" };
+        let sql = format!(
+            "select id from messages where conversation_id = ?1 and id > ?2 and id < ?3 \
+             order by id {order} limit 1 offset ?4"
+        );
+        let after = self.filter.after.unwrap_or(EventId::START).0;
+        let before = self.filter.before.map_or(i64::MAX, |before| before.0);
+        let end = conn
+            .prepare_cached(&sql)?
+            .query_row(params![self.id.0, after, before, SLICE_ROWS - 1], |row| row.get(0).map(EventId))
+            .optional()?;
+        Ok(end)
+    }
+
+    fn read(&mut self, conn: &Connection, after: Option<EventId>, before: Option<EventId>) -> Result<(), Fail> {
+        let mut conditions = String::from("m.conversation_id = ? and m.deleted_at is null");
+        let mut values = vec![Value::from(self.id.0)];
+        if let Some(after) = after {
+            conditions.push_str(" and m.id > ?");
+            values.push(Value::from(after.0));
+        }
+        if let Some(before) = before {
+            conditions.push_str(" and m.id < ?");
+            values.push(Value::from(before.0));
+        }
+        if let Some(role) = self.filter.role {
+            conditions.push_str(" and m.role = ?");
+            values.push(Value::from(role.as_str().to_owned()));
+        }
+        if let Some(search) = &self.filter.search {
+            conditions.push_str(" and holds(m.text, ?)");
+            values.push(Value::from(folded(search)));
+        }
+        let room = self.filter.limit - self.found.len();
+        values.push(Value::from(i64::try_from(room).unwrap_or(i64::MAX)));
+        let order = if self.newest_first { "desc" } else { "asc" };
+        let sql = format!("select {COLUMNS} from messages m where {conditions} order by m.id {order} limit ?");
+        let mut statement = conn.prepare_cached(&sql)?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        while let Some(row) = rows.next()? {
+            let message = from_row(row)?;
+            self.bytes += message.bytes();
+            self.found.push(message);
+            if self.is_heavy() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_heavy(&self) -> bool {
+        self.filter.bytes_max.is_some_and(|max| self.bytes >= max)
+    }
 }
 
 pub(super) fn by_uuid(

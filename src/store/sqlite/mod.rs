@@ -271,7 +271,15 @@ impl Store for SqliteStore {
     }
 
     async fn messages(&self, id: ConversationId, filter: MessageFilter) -> Result<Vec<Arc<Message>>> {
-        self.readers.read(move |conn| messages::list(conn, id, &filter)).await
+        let mut scan = messages::Scan::new(id, filter);
+        loop {
+            let slice = self.readers.read(move |conn| scan.slice(conn).map(|is_all| (scan, is_all)));
+            let (read, is_all) = slice.await?;
+            if is_all {
+                return Ok(read.end());
+            }
+            scan = read;
+        }
     }
 
     async fn message(&self, kind: ConversationKind, uuid: Uuid) -> Result<Option<(Arc<Message>, Conversation)>> {

@@ -69,7 +69,10 @@ impl Readers {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |conn| {
-            let _ = reply.send(in_transaction(conn, work));
+            // Whoever asked may have gone while this was queued.
+            if !reply.is_closed() {
+                let _ = reply.send(in_transaction(conn, work));
+            }
         });
         if let Err(full) = self.queue.try_send(job) {
             let waited = tokio::time::timeout(self.queue_wait, self.queue.send(full.into_inner())).await;
@@ -101,5 +104,39 @@ impl Drop for EndRead<'_> {
         if let Err(error) = end() {
             tracing::error!(error = %error, "a read transaction did not end");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::mpsc;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_read_that_nobody_waits_for_is_skipped() {
+        let wait = Duration::from_secs(10);
+        let readers = Readers::start(vec![Connection::open_in_memory().unwrap()], 4, wait).unwrap();
+        let (open, gate) = mpsc::channel();
+        let mut held = Box::pin(readers.read(move |_| {
+            let _ = gate.recv();
+            Ok(())
+        }));
+        assert!(timeout(Duration::ZERO, &mut held).await.is_err(), "the thread is held up");
+        let has_run = Arc::new(AtomicBool::new(false));
+        let runs = Arc::clone(&has_run);
+        let given_up = readers.read(move |_| {
+            runs.store(true, Ordering::Relaxed);
+            Ok(())
+        });
+        assert!(timeout(Duration::ZERO, given_up).await.is_err(), "it is queued");
+        open.send(()).unwrap();
+        held.await.unwrap();
+        readers.stop();
+        assert!(!has_run.load(Ordering::Relaxed));
     }
 }

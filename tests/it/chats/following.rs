@@ -1,8 +1,15 @@
 //! Following a session: the events after a list, folded over it, are the list now.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http_body_util::BodyExt;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use reqwest::{Method, StatusCode};
+use roost::api::events::{self, Show, Shown};
+use roost::chat::Locator;
+use roost::domain::EventId;
 use serde_json::{Value, json};
 
 use super::{Visitor, all, text};
@@ -164,4 +171,58 @@ async fn a_follower_goes_on_after_a_restart_and_one_from_elsewhere_begins_anew()
     assert_eq!(events.next().await.unwrap().event, "resumed");
     let reset = events.next().await.unwrap();
     assert_eq!((reset.event.as_str(), reset.id), ("reset", Some(held.cursor)));
+}
+
+/// Counts what it is asked to show.
+struct Counting(Arc<AtomicUsize>);
+
+impl Show for Counting {
+    async fn show(&mut self, _: &roost::domain::Event) -> Option<Shown> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Some(Shown::new("message", b"{}".to_vec()))
+    }
+}
+
+/// A frame holds a message with its whole session: those that a slow reader has not come to are not
+/// made yet.
+#[tokio::test]
+async fn events_are_rendered_as_they_are_read() {
+    let app = TestApp::start().await;
+    let visitor = app.visitor().await;
+    for number in 0..20 {
+        visitor.says(&number.to_string()).await;
+    }
+    let session = app.app.chat.session(Locator::Name(visitor.name())).await.unwrap();
+    let follower = app.app.chat.follow_session(&session, EventId::START);
+    let shown = Arc::new(AtomicUsize::new(0));
+    let address = [127, 0, 0, 1].into();
+    let show = Counting(Arc::clone(&shown));
+    let mut body = events::response(&app.app.web, address, follower, EventId::START, show).unwrap().into_body();
+    // Before the events come the time to wait and where it begins.
+    for frame in 1..=22 {
+        body.frame().await.unwrap().unwrap();
+        assert_eq!(shown.load(Ordering::Relaxed), (frame - 2_usize.min(frame)).min(20));
+    }
+}
+
+/// What was deleted is told by nobody, also not by a channel that remembers when it was said.
+#[tokio::test]
+async fn a_deleted_text_is_not_told_again() {
+    let app = TestApp::start().await;
+    let visitor = app.visitor().await;
+    // Whoever follows makes the channel hold what comes.
+    let mut follows = visitor.follows(0).await;
+    let secret = visitor.says("a secret").await;
+    follows.next_of("message").await.expect("an open stream");
+    let path = format!("/api/chats/messages/{}/", text(&secret["id"]));
+    assert_eq!(app.delete(&path).await, StatusCode::NO_CONTENT);
+    follows.next_of("deleted").await.expect("an open stream");
+    let last = visitor.says("no secret").await;
+    let mut again = visitor.follows(0).await;
+    let mut told = Vec::new();
+    while told.last() != Some(&last) {
+        let event = again.next().await.expect("an open stream");
+        assert!(!event.data.to_string().contains("a secret"), "{event:?}");
+        told.push(event.data);
+    }
 }

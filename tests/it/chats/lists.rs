@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use axum::body::Body;
+use http_body_util::BodyExt;
 use reqwest::{Response, StatusCode};
 use roost::chat::{Draft, Locator};
 use roost::domain::{MessageText, Role};
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 use super::{Visitor, all, text};
 use crate::support::app::TestApp;
@@ -160,4 +163,43 @@ async fn a_long_list_comes_whole_and_in_order() {
     let pages = walk(&visitor, "&limit=1000", "next").await;
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [100, 100, 50], "at most 100 a page");
     assert_eq!(pages.concat(), said);
+}
+
+/// Every message is shown with its session, so short ones are long: what waits for a slow reader is
+/// a chunk, however many they are.
+#[tokio::test]
+async fn a_list_is_rendered_as_it_is_read() {
+    let app = TestApp::start().await;
+    let visitor = app.visitor_with(json!({"metadata": {"x": "x".repeat(30 << 10)}})).await;
+    for _ in 0..40 {
+        visitor.says("a").await;
+    }
+    for query in ["", "&limit=100"] {
+        let request = axum::http::Request::get(visitor.list_path(query)).body(Body::empty()).unwrap();
+        let mut body = app.app.router.clone().oneshot(request).await.unwrap().into_body();
+        let (mut chunks, mut longest) = (Vec::new(), 0);
+        while let Some(frame) = body.frame().await {
+            let chunk = frame.unwrap().into_data().unwrap();
+            longest = longest.max(chunk.len());
+            chunks.extend_from_slice(&chunk);
+        }
+        let list: Vec<Value> = serde_json::from_slice(&chunks).unwrap();
+        assert_eq!(list.len(), 40, "{query}");
+        assert!(longest < 128 << 10, "{query}: a chunk of {longest} bytes");
+    }
+}
+
+/// A list whose first page cannot be read is a failure from its first byte on.
+#[tokio::test]
+async fn a_list_that_cannot_be_read_is_not_begun() {
+    let app = TestApp::start().await;
+    let visitor = app.visitor().await;
+    visitor.says("a").await;
+    let behind = rusqlite::Connection::open(app.config.data.join("roost.db")).unwrap();
+    behind.execute_batch("alter table messages rename to lost").unwrap();
+    for query in ["", "&limit=1"] {
+        let (status, body) = app.get(&visitor.list_path(query)).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{query} {body}");
+        assert!(body["detail"].is_string(), "{query} {body}");
+    }
 }
