@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Guest, client, complaint, plain, run, run_with_input, said};
 use crate::support::process::{Process, roost};
+use crate::support::sse::Events;
 use crate::support::temp::TempDir;
 
 fn with(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
@@ -155,6 +156,33 @@ async fn a_backup_is_taken_while_the_server_serves_and_can_be_put_in_its_place()
     assert_eq!(Guest::of(&server).await.polls().await, [kept]);
     let nothing = complaint(&run(on(TempDir::new().path(), &["backup"]).arg(other.path().join("none.db"))));
     assert!(nothing.contains("there is no store"), "{nothing}");
+}
+
+/// Whoever polls or follows with a cursor of the store before misses nothing of the restored one.
+#[tokio::test]
+async fn a_cursor_outlives_a_restore() {
+    let (dir, other) = (TempDir::new(), TempDir::new());
+    let copy = other.path().join("copy.db");
+    let mut server = Process::start(dir.path(), &[]);
+    let guest = Guest::of(&server).await;
+    guest.says("before the backup").await.unwrap();
+    said(&run(on(dir.path(), &["backup"]).arg(&copy)));
+    let mut cursor = 0;
+    for text in ["one", "two", "three"] {
+        cursor = guest.says(text).await.unwrap();
+    }
+    server.terminate();
+    assert!(server.wait(crate::support::app::PATIENCE).success());
+    said(&run(on(dir.path(), &["restore"]).arg(&copy)));
+    let server = Process::start(dir.path(), &[]);
+    let guest = Guest::of(&server).await;
+    let follow = client().get(guest.url(&super::path("events"))).header("last-event-id", cursor);
+    let mut events = Events::open(follow).await;
+    let id = guest.says("after the restore").await.unwrap();
+    assert!(id > cursor, "{id} was given out before: the cursor is {cursor}");
+    let (_, body) = guest.get(&super::path(&format!("messages?last_message_id={cursor}"))).await;
+    assert_eq!(body["data"][0]["id"], id, "{body}");
+    while events.next().await.expect("the new message").id != Some(id) {}
 }
 
 #[test]
