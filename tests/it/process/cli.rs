@@ -1,6 +1,8 @@
 //! The command line: configuration, accounts, tokens, copies, and what it says when it cannot.
 
-use std::path::Path;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -156,6 +158,30 @@ async fn a_backup_is_taken_while_the_server_serves_and_can_be_put_in_its_place()
     assert_eq!(Guest::of(&server).await.polls().await, [kept]);
     let nothing = complaint(&run(on(TempDir::new().path(), &["backup"]).arg(other.path().join("none.db"))));
     assert!(nothing.contains("there is no store"), "{nothing}");
+}
+
+/// Also in a folder that others may enter, and whatever the umask of who starts it.
+#[test]
+fn what_is_stored_is_its_owners_alone() {
+    let (dir, other) = (TempDir::new(), TempDir::new());
+    for folder in [dir.path(), other.path()] {
+        std::fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+    }
+    let copy = other.path().join("copy.db");
+    let server = Process::start(dir.path(), &[]);
+    said(&run(on(dir.path(), &["backup"]).arg(&copy)));
+    let modes = |paths: &[PathBuf]| {
+        for path in paths {
+            let mode = std::fs::metadata(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).permissions();
+            assert_eq!(mode.mode() & 0o077, 0, "{} is {:o}", path.display(), mode.mode());
+        }
+    };
+    modes(&[copy.clone(), dir.path().join("roost.db"), dir.path().join("roost.db-wal"), dir.path().join("roost.lock")]);
+    server.kill();
+    said(&run(on(dir.path(), &["restore"]).arg(&copy)));
+    let snapshots = dir.path().join("snapshots");
+    let kept = std::fs::read_dir(&snapshots).unwrap().map(|entry| entry.unwrap().path());
+    modes(&kept.chain([snapshots.clone(), dir.path().join("roost.db")]).collect::<Vec<_>>());
 }
 
 /// Whoever polls or follows with a cursor of the store before misses nothing of the restored one.
