@@ -196,8 +196,7 @@ fn router(
         message_chars_max: config.chats.message_chars_max,
         metadata_bytes_max: config.chats.metadata_bytes_max,
         list_sessions: match config.chats.list_sessions {
-            ListSessions::Auto if config.is_development() => ListSessions::Public,
-            ListSessions::Auto => ListSessions::Closed,
+            ListSessions::Auto if !config.is_development() => ListSessions::Closed,
             chosen => chosen,
         },
     });

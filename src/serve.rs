@@ -127,7 +127,7 @@ fn announce(config: &Config, listener: &TcpListener, app: &App) -> Result<()> {
     );
     // A closed standard output is no reason not to serve.
     let _ = said.and_then(|()| out.flush());
-    if !config.is_development() {
+    if !config.listen.ip().is_loopback() {
         tracing::warn!("listening beyond this machine over plain HTTP: put a TLS proxy in front");
     }
     Ok(())

@@ -75,6 +75,9 @@ impl Common {
 
 /// Runs the command that the arguments name.
 pub fn run() -> ExitCode {
+    // Whatever is made from here on holds other people's words and this installation's secrets:
+    // the store, its log, snapshots and backups are their owner's alone, wherever they lie.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let cli = Cli::parse();
     let done = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(options) => serve::run(&options),

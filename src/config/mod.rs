@@ -130,10 +130,11 @@ impl Config {
         Ok(())
     }
 
-    /// Whether only this machine can connect: what is convenient and not safe in public is on by
-    /// default only then.
+    /// Whether only this machine can connect, as far as the configuration tells: what is convenient
+    /// and not safe in public is on by default only then. A proxy on this machine brings the public
+    /// in through loopback.
     pub fn is_development(&self) -> bool {
-        self.listen.ip().is_loopback()
+        self.listen.ip().is_loopback() && self.http.trusted_proxies.is_empty()
     }
 
     /// The configuration as a file, with passwords left out.
@@ -217,6 +218,17 @@ mod tests {
         {
             assert!(!is_origin(wrong), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_proxy_brings_the_public_to_loopback() {
+        let mut config = Config::default();
+        assert!(config.is_development());
+        config.http.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+        assert!(!config.is_development());
+        config.http.trusted_proxies.clear();
+        config.listen = "0.0.0.0:80".parse().unwrap();
+        assert!(!config.is_development());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 
 use crate::config::Network;
 
@@ -41,8 +41,32 @@ pub fn origin(peer: IpAddr, uri: &Uri, headers: &HeaderMap, trusted: &[Network])
     is_host.then(|| format!("{scheme}://{host}"))
 }
 
+/// Whether nothing about a request says that it came from elsewhere: through a proxy, under a name
+/// that is not this machine's (as a foreign page's that points its own name here), or from a page of
+/// another site. That the peer is this machine is not looked at: a proxy's peer may be.
+pub fn is_of_this_machine(uri: &Uri, headers: &HeaderMap) -> bool {
+    let is_proxys = |name: &str| name.starts_with("x-forwarded-") || ["forwarded", "via", "x-real-ip"].contains(&name);
+    let is_near = |value: &HeaderValue, before: &str| {
+        let host = value.to_str().ok().and_then(|text| text.strip_prefix(before)?.parse::<Authority>().ok());
+        host.is_some_and(|host| is_this_machine(host.host()))
+    };
+    headers.keys().all(|name| !is_proxys(name.as_str()))
+        && uri.host().is_none_or(is_this_machine)
+        && headers.get_all(header::HOST).iter().all(|host| is_near(host, ""))
+        && headers.get_all(header::ORIGIN).iter().all(|page| is_near(page, "http://") || is_near(page, "https://"))
+}
+
+/// Whether a host's name can only be that of the machine that says it (RFC 6761).
+fn is_this_machine(host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderName;
+
     use super::*;
 
     #[test]
@@ -72,5 +96,26 @@ mod tests {
         assert_eq!(seen(proxy).as_deref(), Some("https://chat.example:8080"));
         headers.insert("host", "evil.example/\">".parse().unwrap());
         assert_eq!(origin(stranger, &here, &headers, &trusted), None);
+    }
+
+    #[test]
+    fn a_request_of_this_machine_shows_no_sign_of_another() {
+        let is_here = |uri: &'static str, lines: &[(&'static str, &str)]| {
+            let headers = lines.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+            is_of_this_machine(&Uri::from_static(uri), &headers.collect())
+        };
+        for host in ["localhost", "LOCALHOST:8080", "app.localhost:1", "127.0.0.1:8080", "127.1.2.3", "[::1]:8080"] {
+            assert!(is_here("/", &[("host", host)]), "{host}");
+            assert!(is_here("/", &[("host", host), ("origin", &format!("http://{host}"))]), "{host}");
+        }
+        assert!(is_here("/", &[]) && is_here("http://localhost/", &[]) && !is_here("http://a.test/", &[]));
+        for host in ["a.test", "localhost.a.test", "192.0.2.1", "[2001:db8::1]", "", "a b", "localhost@a.test"] {
+            assert!(!is_here("/", &[("host", host)]), "{host}");
+            assert!(!is_here("/", &[("host", "localhost"), ("origin", &format!("https://{host}"))]), "{host}");
+        }
+        assert!(!is_here("/", &[("host", "localhost"), ("origin", "null")]));
+        for name in ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "via", "x-real-ip"] {
+            assert!(!is_here("/", &[("host", "localhost"), (name, "127.0.0.1")]), "{name}");
+        }
     }
 }

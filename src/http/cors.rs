@@ -1,8 +1,10 @@
 //! Websites on other origins: which may call the doors from a browser.
 //!
 //! Roost is embedded into other people's pages, so by default every origin may. That gives nothing
-//! away: no credential is one that a browser sends by itself (there are no cookies), so a page knows
-//! a session's key or a token only if somebody gave it one.
+//! away that a credential guards: none is one that a browser sends by itself (there are no cookies),
+//! so a page knows a session's key or a token only if somebody gave it one. What is open to this
+//! machine alone is not guarded so, which is why it looks at the origin itself
+//! ([`address::is_of_this_machine`](super::address::is_of_this_machine)).
 
 use std::time::Duration;
 

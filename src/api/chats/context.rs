@@ -121,6 +121,7 @@ impl Ctx {
     pub async fn may_list(&self) -> Result<(), Failure> {
         match self.door.list_sessions {
             ListSessions::Public => Ok(()),
+            ListSessions::Auto if address::is_of_this_machine(&self.uri, &self.headers) => Ok(()),
             ListSessions::Key => {
                 let token = headers::bearer(&self.headers).or_else(|| self.header("x-api-key"));
                 let token = token.ok_or(Failure::NoCredential)?;

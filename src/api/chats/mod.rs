@@ -42,7 +42,7 @@ pub struct Parts {
     pub message_chars_max: usize,
     /// Largest metadata, in bytes of JSON.
     pub metadata_bytes_max: usize,
-    /// Who may list sessions; never `Auto`.
+    /// Who may list sessions; `Auto` stands for who is on this machine.
     pub list_sessions: ListSessions,
 }
 

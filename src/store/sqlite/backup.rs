@@ -68,8 +68,16 @@ pub struct Restored {
     pub audit: Option<Audit>,
 }
 
+/// How far a restore moves the numbers of events on. A client's cursor is such a number: given out
+/// a second time, it would hide from whoever polls with it all that is said until the store comes
+/// past it again. The number that the store before had come to may be unknown (lost with its disk),
+/// so it is stepped over, by more than a busy store gives out between two backups; and for ever
+/// small enough, as clients read numbers up to 2^53.
+const GAP: i64 = 1_000_000;
+
 /// Puts a backup in the place of the folder's store, which is kept under `snapshots/`. With
-/// `verify` the backup's every page, reference and number is checked first.
+/// `verify` the backup's every page, reference and number is checked first. Numbers of events that
+/// either store gave out are not given out again.
 ///
 /// # Errors
 /// `Internal` with a sentence for the operator when the backup is not sound; the folder is then as
@@ -88,11 +96,30 @@ pub fn restore(dir: &DataDir, _held: &DataDirLock, from: &Path, verify: bool, no
     };
     let fresh = dir.path().join("roost.restore");
     copy(&source, &fresh)?;
+    step_over(&fresh, &dir.database())?;
     let previous = put_aside(dir, now)?;
     fs::rename(&fresh, dir.database())
         .and_then(|()| File::open(dir.path())?.sync_all())
         .map_err(|error| say(&fresh, &error))?;
     Ok(Restored { previous, audit })
+}
+
+/// Moves the new store's numbers past all that it or the previous one gave out.
+fn step_over(fresh: &Path, previous: &Path) -> Result<()> {
+    // With its log, which is read in when it is opened. What cannot be read gave out what the gap covers.
+    let given_out = open(previous, OpenFlags::SQLITE_OPEN_READ_WRITE).ok().and_then(|conn| last_event(&conn).ok());
+    let step = |conn: &Connection| {
+        let last = last_event(conn)?.max(given_out.unwrap_or(0));
+        conn.execute("update sequences set value = ?1 where name = 'event'", [last.saturating_add(GAP)])
+    };
+    open(fresh, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .and_then(|conn| step(&conn).map_err(|error| say(fresh, &error)))
+        .and_then(|_| File::open(fresh).and_then(|file| file.sync_all()).map_err(|error| say(fresh, &error)))
+}
+
+/// The last number that the store gave out.
+fn last_event(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.query_row("select value from sequences where name = 'event'", [], |row| row.get(0))
 }
 
 /// Copies the folder's store, if there is one, among the snapshots, and leaves one file that can be

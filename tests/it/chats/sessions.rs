@@ -164,6 +164,31 @@ async fn a_closed_list_is_closed_and_the_rest_is_open() {
     visitor.asks("hello").await;
 }
 
+/// A proxy on this machine, and a page that a browser on it shows, bring strangers to loopback.
+#[tokio::test]
+async fn what_is_open_to_this_machine_is_closed_to_who_comes_through_it() {
+    let app = TestApp::start().await;
+    let list = || app.request(Method::GET, "/api/chats/sessions/");
+    for (name, value, want) in [
+        ("accept", "*/*", StatusCode::OK),
+        ("origin", "http://localhost:5173", StatusCode::OK),
+        ("origin", "https://shop.example", StatusCode::FORBIDDEN),
+        ("x-forwarded-for", "203.0.113.9", StatusCode::FORBIDDEN),
+        ("forwarded", "for=203.0.113.9", StatusCode::FORBIDDEN),
+        ("host", "chat.example", StatusCode::FORBIDDEN),
+    ] {
+        let (status, body) = answer(list().header(name, value)).await;
+        assert_eq!(status, want, "{name}: {value}: {body}");
+    }
+    let chosen = TestApp::with(|config| config.chats.list_sessions = ListSessions::Public).await;
+    let list = chosen.request(Method::GET, "/api/chats/sessions/").header("origin", "https://shop.example");
+    assert_eq!(answer(list).await.0, StatusCode::OK, "what is chosen is chosen");
+    let behind = TestApp::with(|config| config.http.trusted_proxies = vec!["127.0.0.1".parse().unwrap()]).await;
+    assert_eq!(behind.get("/api/chats/sessions/").await.0, StatusCode::FORBIDDEN);
+    let (status, body) = behind.post("/api/v1/chat/guest/session", json!({"session_key": "short"})).await;
+    assert_eq!((status, &body["error"]["code"]), (StatusCode::BAD_REQUEST, &json!("VALIDATION_FAILED")), "{body}");
+}
+
 #[tokio::test]
 async fn a_removed_session_takes_its_messages_and_its_answer_along() {
     let app = TestApp::with(|config| config.assistant.echo_pause_ms = 20).await;

@@ -1,12 +1,15 @@
 //! The command line: configuration, accounts, tokens, copies, and what it says when it cannot.
 
-use std::path::Path;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
 use super::{Guest, client, complaint, plain, run, run_with_input, said};
 use crate::support::process::{Process, roost};
+use crate::support::sse::Events;
 use crate::support::temp::TempDir;
 
 fn with(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
@@ -155,6 +158,57 @@ async fn a_backup_is_taken_while_the_server_serves_and_can_be_put_in_its_place()
     assert_eq!(Guest::of(&server).await.polls().await, [kept]);
     let nothing = complaint(&run(on(TempDir::new().path(), &["backup"]).arg(other.path().join("none.db"))));
     assert!(nothing.contains("there is no store"), "{nothing}");
+}
+
+/// Also in a folder that others may enter, and whatever the umask of who starts it.
+#[test]
+fn what_is_stored_is_its_owners_alone() {
+    let (dir, other) = (TempDir::new(), TempDir::new());
+    for folder in [dir.path(), other.path()] {
+        std::fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+    }
+    let copy = other.path().join("copy.db");
+    let server = Process::start(dir.path(), &[]);
+    said(&run(on(dir.path(), &["backup"]).arg(&copy)));
+    let modes = |paths: &[PathBuf]| {
+        for path in paths {
+            let mode = std::fs::metadata(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).permissions();
+            assert_eq!(mode.mode() & 0o077, 0, "{} is {:o}", path.display(), mode.mode());
+        }
+    };
+    modes(&[copy.clone(), dir.path().join("roost.db"), dir.path().join("roost.db-wal"), dir.path().join("roost.lock")]);
+    server.kill();
+    said(&run(on(dir.path(), &["restore"]).arg(&copy)));
+    let snapshots = dir.path().join("snapshots");
+    let kept = std::fs::read_dir(&snapshots).unwrap().map(|entry| entry.unwrap().path());
+    modes(&kept.chain([snapshots.clone(), dir.path().join("roost.db")]).collect::<Vec<_>>());
+}
+
+/// Whoever polls or follows with a cursor of the store before misses nothing of the restored one.
+#[tokio::test]
+async fn a_cursor_outlives_a_restore() {
+    let (dir, other) = (TempDir::new(), TempDir::new());
+    let copy = other.path().join("copy.db");
+    let mut server = Process::start(dir.path(), &[]);
+    let guest = Guest::of(&server).await;
+    guest.says("before the backup").await.unwrap();
+    said(&run(on(dir.path(), &["backup"]).arg(&copy)));
+    let mut cursor = 0;
+    for text in ["one", "two", "three"] {
+        cursor = guest.says(text).await.unwrap();
+    }
+    server.terminate();
+    assert!(server.wait(crate::support::app::PATIENCE).success());
+    said(&run(on(dir.path(), &["restore"]).arg(&copy)));
+    let server = Process::start(dir.path(), &[]);
+    let guest = Guest::of(&server).await;
+    let follow = client().get(guest.url(&super::path("events"))).header("last-event-id", cursor);
+    let mut events = Events::open(follow).await;
+    let id = guest.says("after the restore").await.unwrap();
+    assert!(id > cursor, "{id} was given out before: the cursor is {cursor}");
+    let (_, body) = guest.get(&super::path(&format!("messages?last_message_id={cursor}"))).await;
+    assert_eq!(body["data"][0]["id"], id, "{body}");
+    while events.next().await.expect("the new message").id != Some(id) {}
 }
 
 #[test]
