@@ -188,6 +188,7 @@ fn router(
         allow_weak_keys: config.guest.allow_weak_keys.or(config.is_development()),
         message_chars_max: config.guest.message_chars_max,
         texts: guest::texts(),
+        second: guest::Second::default(),
     });
     let chats = Arc::new(chats::Parts {
         chat: Arc::clone(chat),

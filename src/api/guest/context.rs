@@ -17,7 +17,7 @@ use crate::api::idempotency;
 use crate::api::language::negotiate;
 use crate::chat::{Channel, Key, SharedChat};
 use crate::domain::{Access, Language};
-use crate::error::{Error, Refusal, Result, Rule, Subject};
+use crate::error::{Error, Refusal, Result, Rule};
 use crate::http::SharedWeb;
 use crate::http::body::{self, BodyError, Object};
 use crate::http::fields::Fields;
@@ -58,12 +58,22 @@ impl FromRequestParts<Guest> for Ctx {
         Ok(Self {
             door: Arc::clone(door),
             scope,
-            headers: parts.headers.clone(),
+            headers: take_headers(parts),
             uri: parts.uri.clone(),
             preferred: OnceLock::new(),
             decision: OnceLock::new(),
         })
     }
+}
+
+/// The request's headers, moved and not copied: polls are frequent. What the body's reader asks for
+/// stays.
+fn take_headers(parts: &mut RequestParts) -> HeaderMap {
+    let headers = std::mem::take(&mut parts.headers);
+    if let Some(kind) = headers.get(header::CONTENT_TYPE) {
+        parts.headers.insert(header::CONTENT_TYPE, kind.clone());
+    }
+    headers
 }
 
 impl Ctx {
@@ -118,7 +128,7 @@ impl Ctx {
 
     /// The present second, as the envelope prints it.
     pub fn timestamp(&self) -> String {
-        self.door.chat.now().with_seconds()
+        self.door.second.of(self.door.chat.now())
     }
 
     /// A header's value, if it is text.
@@ -245,20 +255,15 @@ impl Ctx {
     }
 }
 
-/// One piece of the path. What cannot be decoded names nothing.
+/// One piece of the path. What cannot be decoded is empty, and so names nothing.
 pub struct Segment(pub String);
 
 impl FromRequestParts<Guest> for Segment {
-    type Rejection = Response;
+    type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut RequestParts, door: &Guest) -> Result<Self, Response> {
-        match Path::<String>::from_request_parts(parts, door).await {
-            Ok(Path(segment)) => Ok(Self(segment)),
-            Err(_) => {
-                let Ok(ctx) = Ctx::from_request_parts(parts, door).await;
-                Err(ctx.failure(&Failure::Chat(Error::NotFound(Subject::Conversation))))
-            }
-        }
+    async fn from_request_parts(parts: &mut RequestParts, door: &Guest) -> Result<Self, Infallible> {
+        let segment = Path::<String>::from_request_parts(parts, door).await;
+        Ok(Self(segment.map_or_else(|_| String::new(), |Path(segment)| segment)))
     }
 }
 

@@ -16,7 +16,7 @@ mod sessions;
 mod staff;
 mod wire;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::response::Response;
@@ -26,7 +26,7 @@ use utoipa_axum::routes;
 
 use super::document::{self, Door};
 use crate::chat::SharedChat;
-use crate::domain::Language;
+use crate::domain::{Language, Timestamp};
 use crate::http::SharedWeb;
 use crate::limits::Limits;
 use crate::texts::Texts;
@@ -48,6 +48,23 @@ pub struct Parts {
     pub message_chars_max: usize,
     /// What the door says.
     pub texts: Texts,
+    /// The present second, as the envelope prints it.
+    pub second: Second,
+}
+
+/// The text of the present second, made once a second and not with every answer.
+#[derive(Debug, Default)]
+pub struct Second(Mutex<(i64, String)>);
+
+impl Second {
+    fn of(&self, now: Timestamp) -> String {
+        let second = now.0.div_euclid(1_000_000);
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.0 != second || held.1.is_empty() {
+            *held = (second, now.with_seconds());
+        }
+        held.1.clone()
+    }
 }
 
 /// The door's shared parts, as handlers get them.
