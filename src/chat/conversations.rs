@@ -6,7 +6,7 @@ use crate::domain::{
     Contact, Conversation, ConversationId, ConversationKind, ConversationState, Json, Timestamp, UserId,
 };
 use crate::error::{Error, Result, Subject};
-use crate::realtime::{Channel, Since};
+use crate::realtime::Channel;
 use crate::store::{ConversationFilter, Locator, NewConversation, Page, StateChange, StateEdit};
 
 use super::Chat;
@@ -98,7 +98,7 @@ impl Chat {
     /// read, so nothing falls between.
     pub(super) async fn load(&self, id: ConversationId) -> Result<Arc<Channel>> {
         let channel = self.hub.enter(id);
-        if matches!(channel.since(crate::domain::EventId::START), Since::Unloaded) {
+        if !channel.is_loaded() {
             let tail = self.store.tail(id, self.hub.events_max()).await?;
             let tail = tail.ok_or(Error::NotFound(Subject::Conversation))?;
             self.hub.name(&tail.conversation);

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::domain::{
-    Conversation, ConversationId, ConversationState, Event, EventBody, EventId, Head, Message, MessageId, fold,
+    Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody, EventId, Head, Json, Message,
+    MessageId, fold,
 };
 
 /// What a channel knows of the events after a cursor.
@@ -25,7 +26,8 @@ pub enum Since {
     Gone,
 }
 
-/// How much of a conversation's end is held: a bound on events and one on their text.
+/// How much of a conversation is held: a bound on events, and one on what people put into them and
+/// into its state.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Keep {
     pub events: usize,
@@ -98,6 +100,17 @@ impl Channel {
         Some(conversation)
     }
 
+    /// What the conversation is for; `None` when the channel is not loaded.
+    pub fn kind(&self) -> Option<ConversationKind> {
+        self.lock().loaded.as_ref().map(|loaded| loaded.base.kind)
+    }
+
+    /// Whether nothing has to be loaded: it was, or the conversation is gone.
+    pub fn is_loaded(&self) -> bool {
+        let held = self.lock();
+        held.gone || held.loaded.is_some()
+    }
+
     /// The state alone, without a copy.
     pub fn state(&self) -> Option<Arc<ConversationState>> {
         let held = self.lock();
@@ -154,12 +167,7 @@ impl Channel {
         let announced = std::mem::take(&mut held.events);
         held.bytes = events.iter().map(weight).sum();
         held.events = events.into();
-        held.loaded = Some(Loaded {
-            state: Arc::new(conversation.state.clone()),
-            head: conversation.head,
-            base: Arc::new(conversation),
-            complete_after,
-        });
+        held.loaded = Some(Loaded::new(conversation, complete_after));
         for event in announced {
             held.apply(event, self.keep);
         }
@@ -247,7 +255,8 @@ impl Held {
     }
 
     fn trim(&mut self, keep: Keep) {
-        while self.events.len() > keep.events || self.bytes > keep.bytes {
+        let state = self.loaded.as_ref().map_or(0, Loaded::weight);
+        while self.events.len() > keep.events || self.bytes + state > keep.bytes {
             let Some(oldest) = self.events.pop_front() else { return };
             self.bytes -= weight(&oldest);
             if let Some(loaded) = &mut self.loaded {
@@ -258,6 +267,18 @@ impl Held {
 }
 
 impl Loaded {
+    /// What clients attached is held once, in the state: it can be long.
+    fn new(mut base: Conversation, complete_after: EventId) -> Self {
+        let metadata = std::mem::replace(&mut base.state.metadata, Json::empty_object());
+        let state = Arc::new(ConversationState { metadata, ..base.state.clone() });
+        Self { head: base.head, base: Arc::new(base), state, complete_after }
+    }
+
+    /// What the state costs to hold, in bytes.
+    fn weight(&self) -> usize {
+        self.state.metadata.0.len()
+    }
+
     fn advance(&mut self, event: &Event) {
         self.head.seq = event.seq;
         self.head.event_id = event.id;
@@ -284,8 +305,64 @@ impl Channel {
     }
 
     /// The name by which the hub's directory knows this conversation.
-    pub(super) fn name(&self) -> Option<(crate::domain::ConversationKind, String)> {
+    pub(super) fn name(&self) -> Option<(ConversationKind, String)> {
         let held = self.lock();
         held.loaded.as_ref().map(|loaded| (loaded.base.kind, loaded.base.key.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{Change, Contact, Timestamp};
+
+    fn state(metadata: usize) -> ConversationState {
+        ConversationState {
+            is_active: true,
+            assigned: None,
+            expires_at: None,
+            external_user_id: None,
+            contact: Contact::default(),
+            metadata: Json(format!("\"{}\"", "x".repeat(metadata))),
+        }
+    }
+
+    fn event(seq: u64, body: EventBody) -> Event {
+        let id = EventId(i64::try_from(seq).unwrap());
+        Event { id, conversation_id: ConversationId(1), seq, at: Timestamp(0), body }
+    }
+
+    #[test]
+    fn what_is_attached_counts_and_is_held_once() {
+        let channel = Channel::new(ConversationId(1), Keep { events: 100, bytes: 4096 });
+        assert!(!channel.is_loaded());
+        let conversation = Conversation {
+            id: ConversationId(1),
+            uuid: Uuid::nil(),
+            kind: ConversationKind::AssistantSession,
+            key: "a".to_owned(),
+            user_id: None,
+            state: state(2000),
+            head: Head::default(),
+            last_activity_at: Timestamp(0),
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+        };
+        channel.load(conversation.clone(), Vec::new(), EventId::START);
+        assert_eq!((channel.is_loaded(), channel.kind()), (true, Some(conversation.kind)));
+        assert_eq!(channel.conversation(), Some(conversation));
+        for seq in 1..=20 {
+            channel.announce(event(seq, EventBody::MessageGone));
+        }
+        let held = || channel.lock().events.len();
+        assert_eq!(held(), 8, "the state takes half of the room");
+        let change = EventBody::StateChanged { change: Change::Edited, state: Arc::new(state(0)) };
+        channel.announce(event(21, change));
+        for seq in 22..=40 {
+            channel.announce(event(seq, EventBody::MessageGone));
+        }
+        assert_eq!(held(), 15, "and gives it back");
     }
 }

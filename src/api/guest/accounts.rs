@@ -25,7 +25,7 @@ const PASSWORD_CHARS_MAX: usize = 255;
 pub async fn register(ctx: Ctx, input: Input) -> Answered {
     ctx.run(async {
         ctx.count_auth()?;
-        let registration = registration(input.fields()?)?;
+        let registration = registration(input.fields().await?)?;
         let user = ctx.chat().register(registration).await?;
         Ok(ctx.success(StatusCode::CREATED, "registered", Registered { user: (&user).into() }))
     })
@@ -98,7 +98,7 @@ fn raw_string(fields: &mut Fields, field: &str) -> Option<String> {
 pub async fn verify(ctx: Ctx, input: Input) -> Answered {
     ctx.run(async {
         ctx.count_auth()?;
-        let mut fields = input.fields()?;
+        let mut fields = input.fields().await?;
         let email = required_email(&mut fields);
         let code = fields.required("otp", 16);
         fields.finish()?;
@@ -122,7 +122,7 @@ pub async fn verify(ctx: Ctx, input: Input) -> Answered {
 pub async fn login(ctx: Ctx, input: Input) -> Answered {
     ctx.run(async {
         ctx.count_auth()?;
-        let mut fields = input.fields()?;
+        let mut fields = input.fields().await?;
         let email = required_email(&mut fields);
         let password = password(&mut fields);
         let device = fields.optional_line("device_name", 255).unwrap_or_else(|| "default".to_owned());

@@ -70,7 +70,7 @@ pub async fn send(ctx: Ctx, Segment(key): Segment, input: Input) -> Answered {
     ctx.run(async {
         let access = ctx.staff().await?;
         let channel = ctx.chat().live_chat(&key).await?;
-        let draft = draft(&ctx, input, Role::Staff)?;
+        let draft = draft(&ctx, input, Role::Staff).await?;
         let sent = ctx.chat().take_and_send(&access, &channel, draft).await?;
         Ok(sent_answer(&ctx, &sent))
     })

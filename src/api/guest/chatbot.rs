@@ -39,7 +39,7 @@ pub async fn ask(ctx: Ctx, input: Input) -> Answered {
         let access = ctx.optional_access().await?;
         let user = access.map(|access| access.user.id);
         let idempotency = ctx.idempotency_key()?;
-        let mut fields = input.fields()?;
+        let mut fields = input.fields().await?;
         let text = fields.text("message", ctx.door().message_chars_max);
         ctx.add_header(&mut fields, HEADER);
         let by_header = key(&ctx, &mut fields, HEADER, KEY_CHARS_MAX);

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts as RequestParts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
@@ -19,7 +20,7 @@ use crate::chat::{Channel, Key, SharedChat};
 use crate::domain::{Access, Language};
 use crate::error::{Error, Refusal, Result, Rule};
 use crate::http::SharedWeb;
-use crate::http::body::{self, BodyError, Object};
+use crate::http::body;
 use crate::http::fields::Fields;
 use crate::http::frame::Scope;
 use crate::http::headers;
@@ -267,22 +268,27 @@ impl FromRequestParts<Guest> for Segment {
     }
 }
 
-/// A body, read but not yet judged: the caller and the limits come first.
-pub struct Input(Result<Object, BodyError>);
+/// A body that nothing was read of yet: the caller and the limits come first, so that who is over
+/// a limit costs no memory and waits for nothing.
+pub struct Input {
+    door: Guest,
+    headers: HeaderMap,
+    body: Body,
+}
 
 impl FromRequest<Guest> for Input {
     type Rejection = Infallible;
 
     async fn from_request(request: Request, door: &Guest) -> Result<Self, Infallible> {
         let (parts, body) = request.into_parts();
-        let read = body::read(body, &door.web.config).await;
-        Ok(Self(read.and_then(|bytes| body::parse(&parts.headers, &bytes))))
+        Ok(Self { door: Arc::clone(door), headers: parts.headers, body })
     }
 }
 
 impl Input {
-    /// The body's fields.
-    pub fn fields(self) -> Result<Fields, Failure> {
-        Ok(self.0?.into())
+    /// The body's fields, read now.
+    pub async fn fields(self) -> Result<Fields, Failure> {
+        let bytes = body::read(self.body, &self.door.web.config).await?;
+        Ok(body::parse(&self.headers, &bytes)?.into())
     }
 }

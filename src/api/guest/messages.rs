@@ -35,7 +35,7 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 pub async fn send(ctx: Ctx, Segment(key): Segment, input: Input) -> Answered {
     ctx.run(async {
         let channel = ctx.session(&key, Count::Send).await?;
-        let draft = draft(&ctx, input, Role::User)?;
+        let draft = draft(&ctx, input, Role::User).await?;
         let sent = ctx.chat().send(&channel, draft).await?;
         Ok(sent_answer(&ctx, &sent))
     })
@@ -150,9 +150,9 @@ fn rendered(page: MessagePage) -> json::Page<EventId> {
 }
 
 /// The message that the body holds.
-pub(super) fn draft(ctx: &Ctx, input: Input, role: Role) -> Result<Draft, Failure> {
+pub(super) async fn draft(ctx: &Ctx, input: Input, role: Role) -> Result<Draft, Failure> {
     let key = ctx.idempotency_key()?;
-    let mut fields = input.fields()?;
+    let mut fields = input.fields().await?;
     let text = fields.text("message", ctx.door().message_chars_max);
     fields.finish()?;
     let text = text.ok_or_else(|| crate::error::Error::field("message", crate::error::Rule::Required))?;

@@ -29,7 +29,7 @@ const KEY_CHARS_MIN: usize = 16;
 pub async fn open(ctx: Ctx, input: Input) -> Answered {
     ctx.run(async {
         ctx.count_address()?;
-        let (key, contact) = request(&ctx, input.fields()?)?;
+        let (key, contact) = request(&ctx, input.fields().await?)?;
         let (conversation, _) = ctx.chat().open_live_chat(key, contact, None).await?;
         let channel = ctx.chat().live_chat(&conversation.key).await?;
         let mut response = with_messages(&ctx, &channel, &conversation, "session-created").await?;

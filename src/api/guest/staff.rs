@@ -91,7 +91,7 @@ pub async fn send(ctx: Ctx, Segment(id): Segment, input: Input) -> Answered {
         let access = ctx.staff().await?;
         let channel = ctx.chat().live_chat_numbered(number(&id)?).await?;
         ctx.chat().must_have(&access, &channel).await?;
-        let draft = draft(&ctx, input, Role::Staff)?;
+        let draft = draft(&ctx, input, Role::Staff).await?;
         let sent = ctx.chat().send_as_staff(&access, &channel, draft).await?;
         Ok(sent_answer(&ctx, &sent))
     })

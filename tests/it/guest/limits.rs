@@ -7,6 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::support::app::{TestApp, whole_answer};
+use crate::support::raw::Raw;
 
 async fn limited() -> TestApp {
     TestApp::with(|config| config.limits.enabled = true).await
@@ -133,4 +134,18 @@ async fn a_table_full_of_keys_stays_bounded_and_spares_who_is_in_it() {
     let (status, headers, _) = from("192.0.2.7".to_owned()).await;
     assert_eq!(status, StatusCode::NOT_FOUND, "who was there before keeps their own bucket");
     assert!(number(&headers, "x-ratelimit-remaining") >= 50);
+}
+
+/// Whoever is over a limit is told so before the body is read: it may be long, and slow to come.
+#[tokio::test]
+async fn a_limit_is_told_before_the_body_has_come() {
+    let app = limited().await;
+    let guest = app.guest().await;
+    exhaust(&app, Method::POST, &guest.path("message")).await;
+    let mut raw = Raw::connect(&app.url).await;
+    let path = guest.path("message");
+    raw.send(format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{{")).await;
+    let began = Instant::now();
+    assert_eq!(raw.answer_head().await, 429);
+    assert!(began.elapsed().as_secs() < app.config.http.body_timeout_s / 2, "it waited for the body");
 }
