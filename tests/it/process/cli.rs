@@ -75,6 +75,9 @@ fn what_is_misspelt_is_named_with_what_was_meant() {
     }
     for (name, value, want) in [
         ("ROOST_STORE_REDERS", "3", "did you mean readers?"),
+        ("ROOST_STORE_REDERS", "3", "unknown option ROOST_STORE_REDERS"),
+        ("ROOST_STOER_READERS", "3", "unknown option ROOST_STOER_READERS"),
+        ("ROOST_PORT", "9000", "unknown option ROOST_PORT"),
         ("ROOST_LISTEM", "127.0.0.1:1", "did you mean listen?"),
         ("ROOST_LISTEN", "nowhere", "listen"),
         ("ROOST_LIMITS_ENABLED", "perhaps", "limits.enabled"),
@@ -85,6 +88,22 @@ fn what_is_misspelt_is_named_with_what_was_meant() {
     let said = complaint(&run(&mut with(&["config", "check", "--config", "/nowhere/roost.toml"], &[])));
     assert!(said.contains("there is no configuration file /nowhere/roost.toml"), "{said}");
     complaint(&run(&mut with(&["sevre"], &[])));
+}
+
+/// What Kubernetes tells a container of a service called roost.
+#[test]
+fn a_service_of_the_same_name_is_no_option() {
+    let told = [
+        ("ROOST_SERVICE_HOST", "10.0.0.1"),
+        ("ROOST_SERVICE_PORT", "8080"),
+        ("ROOST_SERVICE_PORT_HTTP", "8080"),
+        ("ROOST_PORT", "tcp://10.0.0.1:8080"),
+        ("ROOST_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("ROOST_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("ROOST_LISTEN", "127.0.0.1:1111"),
+    ];
+    let shown = said(&run(&mut with(&["config", "show"], &told)));
+    assert!(shown.contains("127.0.0.1:1111"), "{shown}");
 }
 
 #[tokio::test]
