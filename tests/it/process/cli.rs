@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use roost::store::sqlite::DataDir;
 use serde_json::Value;
 
 use super::{Guest, client, complaint, plain, run, run_with_input, said};
@@ -138,6 +139,26 @@ async fn an_account_and_a_token_made_here_open_the_door() {
     }
     server.terminate();
     assert!(server.wait(crate::support::app::PATIENCE).success());
+}
+
+/// A store that has to be made or upgraded is not touched under a server, which may be an older one.
+#[test]
+fn an_account_upgrades_no_store_under_a_server() {
+    let dir = TempDir::new();
+    let place = DataDir::prepare(dir.path()).unwrap();
+    std::fs::write(place.database(), "").unwrap();
+    let add = |name: &str| {
+        let email = format!("{name}@b.test");
+        run(&mut on(dir.path(), &["user", "add", "--email", &email, "--name", name]))
+    };
+    let held = place.lock().unwrap();
+    let refused = complaint(&add("a"));
+    assert!(refused.contains("upgrade") && refused.contains("another roost uses the data folder"), "{refused}");
+    assert_eq!(std::fs::read(place.database()).unwrap(), b"");
+    drop(held);
+    said(&add("a"));
+    let _held = place.lock().unwrap();
+    said(&add("b"));
 }
 
 #[test]
