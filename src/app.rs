@@ -15,7 +15,7 @@ use crate::chat::{Chat, Rules, SharedChat};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, ListSessions, ProviderName};
 use crate::domain::{ConversationId, Event};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::{SharedWeb, Web, frame};
 use crate::limits::{Limit, Limits};
 use crate::mail::Mailer;
@@ -100,13 +100,23 @@ pub fn open_store(config: &Config, clock: &Clock) -> Result<(Arc<Hub>, Arc<Sqlit
     Ok((hub, Arc::new(store)))
 }
 
-/// The use-cases without a server around them: what the command line works through.
+/// The use-cases without a server around them: what the command line works through, also while a
+/// server runs over the same store. Only one whose schema would change it has for itself meanwhile: an
+/// older server would go on with a store that it does not know.
 ///
 /// # Errors
-/// As [`App::open`].
+/// As [`App::open`], and when the store has to be upgraded while a server uses it.
 pub async fn open_chat(config: &Config, clock: Clock) -> Result<SharedChat> {
+    let dir = DataDir::prepare(&config.data)?;
+    let is_behind = SqliteStore::is_behind(&dir, store_options(config).migrations)?;
+    let held = if is_behind { Some(dir.lock().map_err(must_upgrade)?) } else { None };
     let (hub, store) = open_store(config, &clock)?;
+    drop(held);
     Chat::new(store, hub, clock, None, Mailer::Off, rules(config)).await
+}
+
+fn must_upgrade(error: Error) -> Error {
+    Error::internal(format!("the store is not of this roost's version, and to upgrade it nobody may use it: {error}"))
 }
 
 fn store_options(config: &Config) -> SqliteOptions {

@@ -87,7 +87,8 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        let environment = Env::prefixed("ROOST_").ignore(&["config"]).map(|key| dotted(key.as_str()).into());
+        let environment = Env::prefixed(PREFIX).ignore(&["config"]).filter(|key| !is_kubernetes(key.as_str(), &value));
+        let environment = environment.map(|key| dotted(key.as_str()).into());
         let config: Self = figment.merge(environment.lowercase(true)).extract().map_err(|error| explain(&error))?;
         config.check()?;
         Ok(config)
@@ -154,6 +155,29 @@ fn is_origin(origin: &str) -> bool {
     matches!(scheme, "http" | "https") && !host.is_empty() && host.bytes().all(is_host)
 }
 
+/// What the environment's variables begin with.
+const PREFIX: &str = "ROOST_";
+
+/// The value of a variable, named without its prefix.
+fn value(variable: &str) -> String {
+    let value = std::env::var_os(format!("{PREFIX}{variable}"));
+    value.map_or_else(String::new, |value| value.to_string_lossy().into_owned())
+}
+
+/// Whether Kubernetes made a variable: it tells each container of each service around it, and a
+/// service called `roost` (or `roost-…`) is told in names that begin as ours do. `ROOST_PORT` is one
+/// of these only when it holds an address like `tcp://10.0.0.1:8080`; else somebody means something
+/// by it and has to hear that it is no option.
+fn is_kubernetes(variable: &str, value: &dyn Fn(&str) -> String) -> bool {
+    let name = format!("_{}", variable.to_ascii_uppercase());
+    let is_of_port = |rest: &str| rest.starts_with(|first: char| first.is_ascii_digit());
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || name.split("_PORT_").skip(1).any(is_of_port)
+        || (name.ends_with("_PORT") && value(variable).contains("://"))
+}
+
 /// `store_size_mib_max` is `store.size_mib_max`; what is in no section stays as it is.
 fn dotted(variable: &str) -> String {
     let variable = variable.to_ascii_lowercase();
@@ -176,6 +200,11 @@ fn explain(error: &figment::Error) -> String {
                 if path.is_empty() { found.clone() } else { path.clone() }
             } else {
                 format!("{path}.{found}")
+            };
+            let name = if place.contains("environment") {
+                format!("{PREFIX}{}", name.replace('.', "_").to_ascii_uppercase())
+            } else {
+                name
             };
             let nearest = known.iter().min_by_key(|option| strsim::damerau_levenshtein(option, found));
             let near = nearest.filter(|option| strsim::jaro_winkler(option, found) > 0.7);
@@ -229,6 +258,26 @@ mod tests {
         config.http.trusted_proxies.clear();
         config.listen = "0.0.0.0:80".parse().unwrap();
         assert!(!config.is_development());
+    }
+
+    #[test]
+    fn variables_of_kubernetes_are_known() {
+        let value = |name: &str| (if name == "PORT" { "tcp://10.0.0.1:8080" } else { "8080" }).to_owned();
+        for name in [
+            "PORT",
+            "PORT_8080_TCP",
+            "PORT_8080_TCP_ADDR",
+            "SERVICE_HOST",
+            "SERVICE_PORT",
+            "SERVICE_PORT_HTTP",
+            "METRICS_SERVICE_HOST",
+            "METRICS_PORT_9090_TCP_PROTO",
+        ] {
+            assert!(is_kubernetes(name, &value), "{name}");
+        }
+        for name in ["LISTEN", "HTTP_PORT", "PORTS", "PORT_RANGE", "SERVICE", "STORE_READERS"] {
+            assert!(!is_kubernetes(name, &value), "{name}");
+        }
     }
 
     #[test]

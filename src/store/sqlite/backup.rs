@@ -1,6 +1,8 @@
 //! Copies of the store: an online backup, and putting one back.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::backup::{Backup, StepResult};
@@ -23,7 +25,7 @@ pub fn backup(from: &Connection, to: &Path) -> Result<()> {
     }
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(|error| say(folder, &error))?;
-    let part = to.with_extension("part");
+    let part = make_part(to)?;
     let copied = copy(from, &part).and_then(|()| {
         fs::rename(&part, to).and_then(|()| File::open(folder)?.sync_all()).map_err(|error| say(to, &error))
     });
@@ -43,8 +45,23 @@ pub fn backup_file(database: &Path, to: &Path) -> Result<()> {
     backup(&conn, to)
 }
 
+/// An empty file beside the one that is to be: `x.db.part-1`, or the next number that is free, since
+/// what has that name already may be anything.
+fn make_part(to: &Path) -> Result<PathBuf> {
+    const TRIES: u32 = 1000;
+    for number in 1..=TRIES {
+        let part = beside(to, &format!(".part-{number}"));
+        match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part) {
+            Ok(_) => return Ok(part),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(say(&part, &error)),
+        }
+    }
+    Err(say(to, &"there are too many unfinished copies beside it (.part-…); remove them"))
+}
+
+/// Copies the store into an empty file.
 fn copy(from: &Connection, to: &Path) -> Result<()> {
-    let _ = fs::remove_file(to);
     let mut target = Connection::open(to).map_err(|error| say(to, &error))?;
     // All pages in one step: they are read in one transaction, which a writer neither waits for
     // nor disturbs. In several steps a busy writer would make it start over for ever.
@@ -94,9 +111,12 @@ pub fn restore(dir: &DataDir, _held: &DataDirLock, from: &Path, verify: bool, no
     } else {
         None
     };
-    let fresh = dir.path().join("roost.restore");
-    copy(&source, &fresh)?;
-    step_over(&fresh, &dir.database())?;
+    let fresh = make_part(&dir.database())?;
+    let copied = copy(&source, &fresh).and_then(|()| step_over(&fresh, &dir.database()));
+    if copied.is_err() {
+        let _ = fs::remove_file(&fresh);
+    }
+    copied?;
     let previous = put_aside(dir, now)?;
     fs::rename(&fresh, dir.database())
         .and_then(|()| File::open(dir.path())?.sync_all())

@@ -120,6 +120,23 @@ impl SqliteStore {
         Ok(Self { writer, readers, checkpointer, snapshot })
     }
 
+    /// Whether opening the store in a data folder would make it or change its schema, which nobody may
+    /// do beside a server that uses it.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn is_behind(dir: &DataDir, migrations: &[Migration]) -> Result<bool> {
+        let file = dir.database();
+        if !file.exists() {
+            return Ok(true);
+        }
+        let conn = Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(fail::from_sql)?;
+        conn.busy_timeout(Duration::from_secs(5)).map_err(fail::from_sql)?;
+        let name = |error| Error::internal(format!("{}: {error}", file.display()));
+        let applied = migrate::check(&conn, migrations).map_err(name)?;
+        Ok(migrations.iter().any(|migration| migration.version > applied))
+    }
+
     /// The snapshot that was taken before this start's upgrade, if there was one.
     pub fn snapshot(&self) -> Option<&Path> {
         self.snapshot.as_deref()

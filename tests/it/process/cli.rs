@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use roost::store::sqlite::DataDir;
 use serde_json::Value;
 
 use super::{Guest, client, complaint, plain, run, run_with_input, said};
@@ -75,6 +76,9 @@ fn what_is_misspelt_is_named_with_what_was_meant() {
     }
     for (name, value, want) in [
         ("ROOST_STORE_REDERS", "3", "did you mean readers?"),
+        ("ROOST_STORE_REDERS", "3", "unknown option ROOST_STORE_REDERS"),
+        ("ROOST_STOER_READERS", "3", "unknown option ROOST_STOER_READERS"),
+        ("ROOST_PORT", "9000", "unknown option ROOST_PORT"),
         ("ROOST_LISTEM", "127.0.0.1:1", "did you mean listen?"),
         ("ROOST_LISTEN", "nowhere", "listen"),
         ("ROOST_LIMITS_ENABLED", "perhaps", "limits.enabled"),
@@ -85,6 +89,22 @@ fn what_is_misspelt_is_named_with_what_was_meant() {
     let said = complaint(&run(&mut with(&["config", "check", "--config", "/nowhere/roost.toml"], &[])));
     assert!(said.contains("there is no configuration file /nowhere/roost.toml"), "{said}");
     complaint(&run(&mut with(&["sevre"], &[])));
+}
+
+/// What Kubernetes tells a container of a service called roost.
+#[test]
+fn a_service_of_the_same_name_is_no_option() {
+    let told = [
+        ("ROOST_SERVICE_HOST", "10.0.0.1"),
+        ("ROOST_SERVICE_PORT", "8080"),
+        ("ROOST_SERVICE_PORT_HTTP", "8080"),
+        ("ROOST_PORT", "tcp://10.0.0.1:8080"),
+        ("ROOST_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("ROOST_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("ROOST_LISTEN", "127.0.0.1:1111"),
+    ];
+    let shown = said(&run(&mut with(&["config", "show"], &told)));
+    assert!(shown.contains("127.0.0.1:1111"), "{shown}");
 }
 
 #[tokio::test]
@@ -119,6 +139,26 @@ async fn an_account_and_a_token_made_here_open_the_door() {
     }
     server.terminate();
     assert!(server.wait(crate::support::app::PATIENCE).success());
+}
+
+/// A store that has to be made or upgraded is not touched under a server, which may be an older one.
+#[test]
+fn an_account_upgrades_no_store_under_a_server() {
+    let dir = TempDir::new();
+    let place = DataDir::prepare(dir.path()).unwrap();
+    std::fs::write(place.database(), "").unwrap();
+    let add = |name: &str| {
+        let email = format!("{name}@b.test");
+        run(&mut on(dir.path(), &["user", "add", "--email", &email, "--name", name]))
+    };
+    let held = place.lock().unwrap();
+    let refused = complaint(&add("a"));
+    assert!(refused.contains("upgrade") && refused.contains("another roost uses the data folder"), "{refused}");
+    assert_eq!(std::fs::read(place.database()).unwrap(), b"");
+    drop(held);
+    said(&add("a"));
+    let _held = place.lock().unwrap();
+    said(&add("b"));
 }
 
 #[test]

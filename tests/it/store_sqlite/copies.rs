@@ -90,13 +90,32 @@ async fn a_backup_is_taken_while_everybody_writes_and_holds_one_moment() {
 async fn a_backup_is_one_file_and_never_overwrites() {
     let place = Place::new();
     let copy = backed_up(&place).await;
-    assert!(!place.folder.path().join("backup.part").exists());
+    let parts = |(path, _): (PathBuf, _)| path.to_string_lossy().contains(".part").then_some(path);
+    assert_eq!(contents(place.folder.path()).into_iter().find_map(parts), None, "none is left beside it");
     let mode: String = Connection::open(&copy).unwrap().query_row("pragma journal_mode", [], |row| row.get(0)).unwrap();
     assert_eq!(mode, "delete", "no second file belongs to it");
     let before = fs::read(&copy).unwrap();
     let refusal = backup_file(&place.dir.database(), &copy).unwrap_err().to_string();
     assert!(refusal.contains("exists already"), "{refusal}");
     assert!(fs::read(&copy).unwrap() == before);
+}
+
+/// What lies beside a backup is somebody's, whatever it is called.
+#[tokio::test]
+async fn a_copy_in_the_making_takes_nobodys_place() {
+    let place = Place::new();
+    let copy = backed_up(&place).await;
+    let names = ["x.part", "x.db.part", "x.db.part-1", "x.restore", "roost.part", "roost.restore", "roost.db.part-1"];
+    let others = names.map(|name| place.folder.path().join(name));
+    for other in &others {
+        fs::write(other, "dear diary").unwrap();
+    }
+    backup_file(&place.dir.database(), &place.folder.path().join("x.db")).unwrap();
+    restore(&place.dir, &place.dir.lock().unwrap(), &copy, false, at(1)).unwrap();
+    for other in &others {
+        assert_eq!(fs::read_to_string(other).unwrap(), "dear diary", "{}", other.display());
+    }
+    assert!(!place.folder.path().join("x.db.part-2").exists());
 }
 
 #[test]
@@ -123,7 +142,7 @@ async fn a_restore_keeps_the_store_that_was_there() {
     let held = place.dir.lock().unwrap();
     let kept = restore(&place.dir, &held, &copy, false, at(1)).unwrap().previous.unwrap();
     assert!(kept.starts_with(place.dir.snapshots()));
-    assert!(!place.folder.path().join("roost.restore").exists());
+    assert!(!place.folder.path().join("roost.db.part-1").exists());
     assert_eq!(messages_in(&place).await, 300);
     let back = restore(&place.dir, &held, &kept, true, at(2)).unwrap();
     assert_eq!(back.audit.unwrap().messages, 301);

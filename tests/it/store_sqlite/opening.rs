@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use roost::domain::EventId;
+use roost::store::SqliteStore;
 use roost::store::Store;
 use roost::store::migrate::{Migration, SQLITE};
 use roost::store::sqlite::{DataDir, SqliteOptions, restore};
@@ -51,6 +52,19 @@ async fn said(place: &Place, options: &SqliteOptions) -> Vec<String> {
 
 fn filter() -> roost::store::ConversationFilter {
     roost::store::ConversationFilter { limit: 1, ..Default::default() }
+}
+
+/// Who works beside a server has to know whether opening the store would change it under the server.
+#[tokio::test]
+async fn a_store_says_that_it_is_behind() {
+    let place = Place::new();
+    let is_behind = |migrations| SqliteStore::is_behind(&place.dir, migrations);
+    assert!(is_behind(SQLITE).unwrap() && !place.dir.database().exists(), "and none is made by asking");
+    one_message(&place).await;
+    assert!(!is_behind(SQLITE).unwrap() && is_behind(NEXT).unwrap() && !has_moods(&place.dir.database()));
+    place.open(&with(NEXT)).close();
+    assert!(!is_behind(NEXT).unwrap());
+    assert!(is_behind(SQLITE).unwrap_err().to_string().contains("start the newer Roost"));
 }
 
 fn has_moods(file: &Path) -> bool {
