@@ -18,11 +18,11 @@ use crate::domain::{ConversationId, Event};
 use crate::error::{Error, Result};
 use crate::http::{SharedWeb, Web, frame};
 use crate::limits::{Limit, Limits};
-use crate::mail::Mailer;
+use crate::mail::{self, Mailer};
 use crate::realtime::Hub;
 use crate::store::sqlite::{DataDir, SqliteOptions, WriterStats};
 use crate::store::{Listener, SqliteStore};
-use crate::telemetry::{Distribution, Figures};
+use crate::telemetry::{self, Distribution, Figures};
 
 /// A system that is ready to serve.
 pub struct App {
@@ -150,6 +150,18 @@ fn mailer(config: &Config) -> Result<Mailer> {
         return Mailer::smtp(&config.mail.smtp_url, &config.mail.from);
     }
     Ok(if config.is_development() { Mailer::Log } else { Mailer::Off })
+}
+
+/// Checks those options that only the parts they are for can read.
+///
+/// # Errors
+/// `Internal` with a sentence for the operator.
+pub fn check(config: &Config) -> Result<()> {
+    telemetry::filter(&config.log).map_err(Error::internal)?;
+    if !config.mail.from.is_empty() {
+        mail::sender(&config.mail.from)?;
+    }
+    mailer(config).map(|_| ())
 }
 
 fn rules(config: &Config) -> Rules {

@@ -1,5 +1,7 @@
 //! Letters: one-time codes, by SMTP or, in development, to the log.
 
+use std::time::Duration;
+
 use lettre::message::Mailbox;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
@@ -28,13 +30,11 @@ impl Mailer {
     /// # Errors
     /// `Internal` with a sentence for the operator.
     pub fn smtp(url: &str, from: &str) -> Result<Self> {
-        let say = |what: &str, error: &dyn std::fmt::Display| Error::internal(format!("mail.{what}: {error}"));
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-            .map_err(|error| say("smtp_url", &error))?
-            .timeout(Some(std::time::Duration::from_secs(10)))
+            .map_err(|error| Error::internal(format!("mail.smtp_url: {error}")))?
+            .timeout(Some(Duration::from_secs(10)))
             .build();
-        let from = Box::new(from.parse().map_err(|error| say("from", &error))?);
-        Ok(Self::Smtp { transport, from })
+        Ok(Self::Smtp { transport, from: Box::new(sender(from)?) })
     }
 
     /// Refuses what would need a letter when none can be sent.
@@ -48,11 +48,11 @@ impl Mailer {
         }
     }
 
-    /// Sends somebody their one-time code.
+    /// Sends somebody their one-time code, and says how long it is good for.
     ///
     /// # Errors
     /// `Upstream` when it could not be handed over.
-    pub async fn send_code(&self, to: &Email, name: &str, code: &str) -> Result<()> {
+    pub async fn send_code(&self, to: &Email, name: &str, code: &str, lifetime: Duration) -> Result<()> {
         match self {
             Self::Off => self.must_work(),
             Self::Log => {
@@ -65,11 +65,27 @@ impl Mailer {
                     .from((**from).clone())
                     .to(Mailbox::new(Some(name.to_owned()), address))
                     .subject("Your code")
-                    .body(format!("Your code is {code}. It is good for ten minutes.\n"))
+                    .body(format!("Your code is {code}. It is good for {}.\n", minutes(lifetime)))
                     .map_err(|error| Error::Upstream(Box::new(error)))?;
                 transport.send(letter).await.map_err(|error| Error::Upstream(Box::new(error)))?;
                 Ok(())
             }
         }
+    }
+}
+
+/// Who letters come from, as the operator wrote it.
+///
+/// # Errors
+/// `Internal` with a sentence for the operator.
+pub fn sender(from: &str) -> Result<Mailbox> {
+    from.parse().map_err(|error| Error::internal(format!("mail.from: {error}")))
+}
+
+/// How long that is, in words.
+fn minutes(lifetime: Duration) -> String {
+    match lifetime.as_secs() / 60 {
+        1 => "1 minute".to_owned(),
+        minutes => format!("{minutes} minutes"),
     }
 }

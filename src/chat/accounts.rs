@@ -200,17 +200,18 @@ impl Chat {
     async fn mail_code(&self, user: &User) -> Result<()> {
         let code = self.clock.secret_digits(6);
         let hash = self.code_hash(user.id, &code);
-        let expires_at = self.clock.now().plus(self.rules.code_lifetime);
         let now = self.clock.now();
+        let expires_at = now.plus(self.rules.code_lifetime);
         if !self.store.set_code(user.id, hash, now, CODE_PAUSE, expires_at).await? {
             // A letter with a code that still counts left a moment ago.
             return Ok(());
         }
-        self.mailer.send_code(&user.email, &user.name, &code).await
+        self.mailer.send_code(&user.email, &user.name, &code, self.rules.code_lifetime).await
     }
 
-    /// Six digits alone could be guessed from a plain hash; with this installation's key they
-    /// cannot, even by somebody who reads the file.
+    /// Six digits are guessed from a plain hash in no time; with this installation's key they are not
+    /// by whoever sees the hash alone, in a log or a query's result. The key lies in the same file,
+    /// so against who has that there is only the code's short life.
     fn code_hash(&self, user: UserId, code: &str) -> [u8; 32] {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.code_key).expect("an HMAC takes keys of any length");
         mac.update(&user.0.to_be_bytes());

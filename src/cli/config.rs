@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::{Common, say};
+use crate::app;
 use crate::config::EXAMPLE;
 use crate::error::Result;
 
@@ -26,7 +27,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     match &options.action {
         Action::Show(common) => say(common.load(None)?.show().trim_end()),
         Action::Check(common) => {
-            common.load(None)?;
+            app::check(&common.load(None)?)?;
             say("the configuration is valid");
         }
         Action::Defaults(_) => say(EXAMPLE.trim_end()),

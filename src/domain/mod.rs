@@ -20,6 +20,6 @@ pub use event::{Change, Event, EventBody, fold};
 pub use ids::{ConversationId, EventId, INTEGER_MAX, MessageId, RunId, TokenId, UserId};
 pub use message::{Message, Role};
 pub use run::{Run, RunOutcome};
-pub use text::{Json, MessageText, TextError, clean_line};
+pub use text::{Json, MessageText, TextError, clean, clean_line};
 pub use time::Timestamp;
 pub use user::{Ability, Access, Email, Language, User};

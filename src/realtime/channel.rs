@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::domain::{
-    Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody, EventId, Head, Json, Message,
+    Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody, EventId, Head, Message,
     MessageId, fold,
 };
 
@@ -57,7 +57,9 @@ struct Held {
 
 #[derive(Clone, Debug)]
 struct Loaded {
-    base: Arc<Conversation>,
+    /// The name in the hub's directory.
+    kind: ConversationKind,
+    key: String,
     state: Arc<ConversationState>,
     head: Head,
     /// `events` holds everything after this cursor.
@@ -82,27 +84,6 @@ impl Channel {
     /// How many wait or follow.
     pub fn listeners(&self) -> usize {
         self.bell.receiver_count()
-    }
-
-    /// The conversation as of the last announced commit; `None` when the channel is not loaded or
-    /// the conversation is gone. Its clocks (`last_activity_at`, `updated_at`) are those of the
-    /// last event.
-    pub fn conversation(&self) -> Option<Conversation> {
-        let held = self.lock();
-        let loaded = held.loaded.as_ref().filter(|_| !held.gone)?;
-        let mut conversation = (*loaded.base).clone();
-        conversation.state = (*loaded.state).clone();
-        conversation.head = loaded.head;
-        if let Some(last) = held.events.back() {
-            conversation.last_activity_at = conversation.last_activity_at.max(last.at);
-            conversation.updated_at = conversation.updated_at.max(last.at);
-        }
-        Some(conversation)
-    }
-
-    /// What the conversation is for; `None` when the channel is not loaded.
-    pub fn kind(&self) -> Option<ConversationKind> {
-        self.lock().loaded.as_ref().map(|loaded| loaded.base.kind)
     }
 
     /// Whether nothing has to be loaded: it was, or the conversation is gone.
@@ -267,11 +248,9 @@ impl Held {
 }
 
 impl Loaded {
-    /// What clients attached is held once, in the state: it can be long.
-    fn new(mut base: Conversation, complete_after: EventId) -> Self {
-        let metadata = std::mem::replace(&mut base.state.metadata, Json::empty_object());
-        let state = Arc::new(ConversationState { metadata, ..base.state.clone() });
-        Self { head: base.head, base: Arc::new(base), state, complete_after }
+    fn new(conversation: Conversation, complete_after: EventId) -> Self {
+        let Conversation { kind, key, state, head, .. } = conversation;
+        Self { kind, key, state: Arc::new(state), head, complete_after }
     }
 
     /// What the state costs to hold, in bytes.
@@ -307,7 +286,7 @@ impl Channel {
     /// The name by which the hub's directory knows this conversation.
     pub(super) fn name(&self) -> Option<(ConversationKind, String)> {
         let held = self.lock();
-        held.loaded.as_ref().map(|loaded| (loaded.base.kind, loaded.base.key.clone()))
+        held.loaded.as_ref().map(|loaded| (loaded.kind, loaded.key.clone()))
     }
 }
 
@@ -351,8 +330,7 @@ mod tests {
             updated_at: Timestamp(0),
         };
         channel.load(conversation.clone(), Vec::new(), EventId::START);
-        assert_eq!((channel.is_loaded(), channel.kind()), (true, Some(conversation.kind)));
-        assert_eq!(channel.conversation(), Some(conversation));
+        assert!(channel.is_loaded());
         for seq in 1..=20 {
             channel.announce(event(seq, EventBody::MessageGone));
         }

@@ -91,7 +91,8 @@ fn raw_string(fields: &mut Fields, field: &str) -> Option<String> {
 
 /// Prove an address
 ///
-/// With the code that was mailed to it. A code is good for ten minutes and five tries.
+/// With the code that was mailed to it. A code is good for ten minutes and five tries,
+/// unless the operator has chosen otherwise.
 #[utoipa::path(post, path = "/api/v1/auth/verify-otp", operation_id = "accounts_verify_code",
     tag = "accounts", request_body = VerifyOtp,
     responses((status = 200, description = "The account, which can sign in now", body = Success<Registered>)))]

@@ -40,7 +40,7 @@ pub async fn open(ctx: Ctx, input: Input) -> Answered {
 }
 
 fn request(ctx: &Ctx, mut fields: Fields) -> Result<(Option<String>, Contact)> {
-    let field = if fields.has("session_key") { "session_key" } else { "session_id" };
+    let field = if fields.is_missing("session_key") { "session_id" } else { "session_key" };
     let key = key(ctx, &mut fields, field, KEY_CHARS_MAX);
     let contact = Contact {
         name: fields.optional_line("guest_name", 255),

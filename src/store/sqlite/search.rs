@@ -1,11 +1,16 @@
-//! Searching text in any letter case.
+//! Searching text in any letter case, however its letters are spelled.
 //!
 //! SQLite's own `like` knows the case of A to Z only, which finds nothing of `Đà Nẵng` in
 //! `ĐÀ NẴNG`, and it refuses long patterns. So the comparison is ours: a function that every
 //! connection brings along.
+//!
+//! Both sides are brought to one form. What people say is stored in it, but a visitor's name or an
+//! assistant's answer as it came, and a keyboard may well make a letter and its accents apart.
 
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
+
+use crate::domain::clean;
 
 /// Adds `holds(text, part)` to a connection: whether `text` contains `part`, which [`folded`] has
 /// folded.
@@ -17,7 +22,7 @@ pub(super) fn install(conn: &Connection) -> rusqlite::Result<()> {
     })
 }
 
-/// A text without its letter case.
+/// A text without its letter case, clean as a message's.
 pub(super) fn folded(text: &str) -> String {
-    text.to_lowercase()
+    clean(text).to_lowercase()
 }

@@ -89,6 +89,8 @@ async fn a_list_is_filtered_by_role_and_by_what_was_said() {
         ("&role=system", &["Be brief."]),
         ("&role=", &["ĐÀ NẴNG 100%", "Echo: ĐÀ NẴNG 100%", "Huế", "Be brief."]),
         ("&search=đà nẵng", &["ĐÀ NẴNG 100%", "Echo: ĐÀ NẴNG 100%"]),
+        ("&search=đa\u{300} na\u{306}\u{303}ng&role=user", &["ĐÀ NẴNG 100%"]),
+        ("&search=hue\u{302}\u{301}", &["Huế"]),
         ("&search=0%25&role=user", &["ĐÀ NẴNG 100%"]),
         ("&search=_", &[]),
         ("&role=user&limit=1", &["ĐÀ NẴNG 100%"]),

@@ -90,7 +90,9 @@ async fn sessions_are_listed_newest_first_and_filtered() {
 async fn the_session_list_is_paged_by_links_that_can_be_followed() {
     let app = TestApp::start().await;
     for number in 0..25 {
-        app.visitor_with(json!({"session_id": format!("s{number:02}"), "external_user_id": "ü & co"})).await;
+        // A name is kept as it came, and found however its letters are spelled.
+        let visitor = if number % 2 == 0 { "ü & co" } else { "u\u{308} & co" };
+        app.visitor_with(json!({"session_id": format!("s{number:02}"), "external_user_id": visitor})).await;
     }
     app.visitor().await;
     let first = format!("{}/api/chats/sessions/?search=%C3%BC+%26&page_size=10", app.url);

@@ -41,6 +41,23 @@ impl TestApp {
 }
 
 #[tokio::test]
+async fn a_letter_says_how_long_its_code_is_good_for() {
+    for (minutes, want) in [(10, "good for 10 minutes."), (1, "good for 1 minute.")] {
+        let smtp = Smtp::start().await;
+        let app = TestApp::with(|config| {
+            config.mail.smtp_url.clone_from(&smtp.url);
+            config.mail.from = "Roost <roost@example.test>".to_owned();
+            config.accounts.code_minutes = minutes;
+        });
+        let app = app.await;
+        app.registers("Mai", "mai@example.test").await;
+        smtp.code("mai@example.test", 1).await;
+        let letter = smtp.to("mai@example.test").pop().expect("a letter");
+        assert!(letter.contains(want), "{letter}");
+    }
+}
+
+#[tokio::test]
 async fn who_registers_proves_the_address_and_signs_in() {
     let (app, smtp) = mailing().await;
     let (status, made) = app.registers("Mai", "Mai@Example.test").await;

@@ -16,6 +16,8 @@ async fn the_same_key_opens_the_same_session() {
     let (status, again) = app.post(OPEN, json!({"session_id": " the-same-key "})).await;
     assert_eq!((status, &again["data"]["session"]["id"]), (StatusCode::CREATED, &first["data"]["session"]["id"]));
     assert_eq!(again["data"]["messages"][0]["message"], "kept");
+    let (_, again) = app.post(OPEN, json!({"session_key": null, "session_id": "the-same-key"})).await;
+    assert_eq!(again["data"]["session"]["id"], first["data"]["session"]["id"], "null is as good as not there");
     let (_, other) = app.post(OPEN, json!({"session_key": "The-Same-Key"})).await;
     assert_ne!(other["data"]["session"]["id"], first["data"]["session"]["id"], "keys are compared letter by letter");
 }

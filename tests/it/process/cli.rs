@@ -68,6 +68,9 @@ fn what_is_misspelt_is_named_with_what_was_meant() {
         ("[store]\nreaders = \"many\"\n", "store.readers"),
         ("[store]\nreaders = 0\n", "store.readers must be at least 1"),
         ("[assistant]\nprovider = \"oracle\"\n", "assistant.provider"),
+        ("[log]\nfilter = \"roost=loud\"\n", "log.filter"),
+        ("[mail]\nfrom = \"nobody\"\n", "mail.from"),
+        ("[mail]\nfrom = \"a@b.test\"\nsmtp_url = \"mail.test\"\n", "mail.smtp_url"),
         ("not toml", "roost.toml"),
     ] {
         std::fs::write(&file, text).unwrap();
