@@ -304,7 +304,7 @@ mod tests {
             expires_at: None,
             external_user_id: None,
             contact: Contact::default(),
-            metadata: Json(format!("\"{}\"", "x".repeat(metadata))),
+            metadata: crate::domain::Json(format!("\"{}\"", "x".repeat(metadata))),
         }
     }
 
