@@ -27,8 +27,12 @@ pub struct Migration {
 }
 
 /// Every migration of the embedded store.
-pub const SQLITE: &[Migration] =
-    &[Migration { version: 1, name: "log", sql: include_str!("../../migrations/sqlite/0001_log.sql") }];
+pub const SQLITE: &[Migration] = &[
+    Migration { version: 1, name: "log", sql: include_str!("../../migrations/sqlite/0001_log.sql") },
+    Migration { version: 2, name: "tenants", sql: include_str!("../../migrations/sqlite/0002_tenants.sql") },
+    Migration { version: 3, name: "letters", sql: include_str!("../../migrations/sqlite/0003_letters.sql") },
+    Migration { version: 4, name: "attachments", sql: include_str!("../../migrations/sqlite/0004_attachments.sql") },
+];
 
 /// Why a store is not opened.
 #[derive(Debug)]
@@ -157,7 +161,19 @@ pub fn check(conn: &Connection, migrations: &[Migration]) -> Result<u32, Migrate
 
 /// The migrations with their records: SQLite changes its schema inside a transaction, so a crash
 /// or an error leaves either all of them or none.
+///
+/// References are not enforced meanwhile, but checked as a whole before the commit: a table that is
+/// made anew is dropped in between, and dropping it would take with it every row that refers to one
+/// of its (SQLite's "Making Other Kinds Of Table Schema Changes").
 fn apply(conn: &mut Connection, pending: &[&Migration], now: Timestamp) -> Result<(), rusqlite::Error> {
+    let enforced: bool = conn.query_row("pragma foreign_keys", [], |row| row.get(0))?;
+    conn.pragma_update(None, "foreign_keys", false)?;
+    let applied = apply_unenforced(conn, pending, now);
+    conn.pragma_update(None, "foreign_keys", enforced)?;
+    applied
+}
+
+fn apply_unenforced(conn: &mut Connection, pending: &[&Migration], now: Timestamp) -> Result<(), rusqlite::Error> {
     let tx = conn.transaction()?;
     tx.execute_batch(
         "create table if not exists migrations (
@@ -176,6 +192,12 @@ fn apply(conn: &mut Connection, pending: &[&Migration], now: Timestamp) -> Resul
             params![migration.version, migration.name, checksum(migration), now.0],
         )?;
         tx.pragma_update(None, "user_version", migration.version)?;
+    }
+    let orphans: i64 = tx.query_row("select count(*) from pragma_foreign_key_check()", [], |row| row.get(0))?;
+    if orphans > 0 {
+        let broken = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY);
+        let why = format!("{orphans} rows would refer to rows that are not there");
+        return Err(rusqlite::Error::SqliteFailure(broken, Some(why)));
     }
     tx.commit()
 }

@@ -73,7 +73,7 @@ pub(super) fn add(tx: &Tx<'_>, new: &NewUser) -> Result<User, Fail> {
         .conn
         .prepare_cached(
             "insert into users (uuid, email, name, phone, language, password_hash, is_staff, is_active, is_verified, \
-             abilities, created_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8, ?9, ?10)",
+             abilities, created_at, updated_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8, ?9, ?10, ?10)",
         )?
         .execute(params![
             new.uuid.as_bytes(),

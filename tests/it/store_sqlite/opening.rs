@@ -13,21 +13,41 @@ use rusqlite::Connection;
 use super::{Place, fast};
 use crate::support::store::{at, everything, from_guest, live_chat, texts};
 
+/// Today's last version.
+const TODAY: u32 = SQLITE[SQLITE.len() - 1].version;
+
+/// Today's schema and those steps.
+const fn and_then<const N: usize>(steps: &[Migration]) -> [Migration; N] {
+    let mut all = [SQLITE[0]; N];
+    let mut at = 1;
+    while at < N {
+        all[at] = if at < SQLITE.len() { SQLITE[at] } else { steps[at - SQLITE.len()] };
+        at += 1;
+    }
+    all
+}
+
+const MOODS: Migration = Migration {
+    version: TODAY + 1,
+    name: "moods",
+    sql: "create table moods (id integer primary key, mood text not null)",
+};
+
 /// The schema of a Roost to come.
-const NEXT: &[Migration] = &[
-    SQLITE[0],
-    Migration { version: 2, name: "moods", sql: "create table moods (id integer primary key, mood text not null)" },
-];
+const NEXT: &[Migration] = &and_then::<{ SQLITE.len() + 1 }>(&[MOODS]);
 
-/// One whose third step fails half-way.
-const BROKEN: &[Migration] = &[
-    SQLITE[0],
-    NEXT[1],
-    Migration { version: 3, name: "colours", sql: "create table colours (id); create table colours (id)" },
-];
+/// One whose last step fails half-way.
+const BROKEN: &[Migration] = &and_then::<{ SQLITE.len() + 2 }>(&[
+    MOODS,
+    Migration { version: TODAY + 2, name: "colours", sql: "create table colours (id); create table colours (id)" },
+]);
 
-/// The same first step, with another text.
-const EDITED: &[Migration] = &[Migration { version: 1, name: "log", sql: "create table log (id)" }];
+/// Today's schema, with another text of its last step.
+const EDITED: &[Migration] = &{
+    let mut all = and_then::<{ SQLITE.len() }>(&[]);
+    all[SQLITE.len() - 1].sql = "create table log (id)";
+    all
+};
 
 fn with(migrations: &'static [Migration]) -> SqliteOptions {
     SqliteOptions { migrations, ..fast() }
@@ -93,7 +113,10 @@ async fn an_upgrade_takes_a_snapshot_first_and_can_be_undone() {
     store.append(from_guest(chat.id, "said after the upgrade")).await.unwrap();
     store.close();
     assert!(has_moods(&place.dir.database()) && !has_moods(&snapshot));
-    assert!(place.refusal(&fast()).contains("schema 2"), "today's binary refuses the newer store");
+    assert!(
+        place.refusal(&fast()).contains(&format!("schema {}", TODAY + 1)),
+        "today's binary refuses the newer store"
+    );
 
     let held = place.dir.lock().unwrap();
     let restored = restore(&place.dir, &held, &snapshot, true, at(9)).unwrap();
@@ -132,7 +155,7 @@ async fn a_newer_store_is_refused_and_left_alone() {
     place.open(&with(NEXT)).close();
     let before = fs::read(place.dir.database()).unwrap();
     let refusal = place.refusal(&fast());
-    assert!(refusal.contains("schema 2") && refusal.contains("knows 1"), "{refusal}");
+    assert!(refusal.contains(&format!("schema {} and this binary knows {TODAY}", TODAY + 1)), "{refusal}");
     assert_eq!(fs::read(place.dir.database()).unwrap(), before);
 }
 
@@ -151,7 +174,7 @@ async fn an_edited_migration_is_refused() {
     let place = Place::new();
     one_message(&place).await;
     let refusal = place.refusal(&with(EDITED));
-    assert!(refusal.contains("migration 1 was applied with another text"), "{refusal}");
+    assert!(refusal.contains(&format!("migration {TODAY} was applied with another text")), "{refusal}");
 }
 
 #[test]
