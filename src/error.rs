@@ -1,6 +1,7 @@
 //! What can go wrong, in the language of chat. Each dialect renders these as its own envelope in
 //! its `envelope.rs`; nothing here knows a status code or a wording.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub enum Subject {
     Message,
     /// A user.
     User,
+    /// A share.
+    Share,
     /// The page of a list.
     Page,
 }
@@ -71,6 +74,12 @@ pub enum Refusal {
     Inactive,
     /// The operator has not opened this list.
     ListClosed,
+    /// The conversation is other people's.
+    NotMember,
+    /// The message is somebody else's, or was sent to somebody else.
+    NotTheirs,
+    /// The account belongs to no platform, or to another one.
+    NoPlatform,
 }
 
 /// What the request contradicts.
@@ -83,8 +92,9 @@ pub enum Conflict {
 /// One field that is not legal: data, so that each dialect can word it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
-    /// The field's name on the wire.
-    pub field: &'static str,
+    /// The field's name on the wire; inside objects and lists a path with dots, like `device.type` or
+    /// `messages.3.content`.
+    pub field: Cow<'static, str>,
     /// The rule it breaks.
     pub rule: Rule,
 }
@@ -110,6 +120,20 @@ pub enum Rule {
     CharsMin(usize),
     /// At most this many bytes as JSON.
     BytesMax(usize),
+    /// At most this many of them.
+    CountMax(usize),
+    /// At least this many of them.
+    CountMin(usize),
+    /// Must be an object.
+    Object,
+    /// Must be a list.
+    Array,
+    /// Must be a UUID.
+    Uuid,
+    /// Must be greater than zero.
+    Positive,
+    /// There is no such thing.
+    Exists,
     /// Must be an e-mail address.
     Email,
     /// Must be a date and time.
@@ -133,8 +157,8 @@ pub enum Rule {
 
 impl Error {
     /// One illegal field.
-    pub fn field(field: &'static str, rule: Rule) -> Self {
-        Self::Invalid(vec![FieldError { field, rule }])
+    pub fn field(field: impl Into<Cow<'static, str>>, rule: Rule) -> Self {
+        Self::Invalid(vec![FieldError { field: field.into(), rule }])
     }
 
     /// A surprise, with its cause.

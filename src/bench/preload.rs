@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::clock::Clock;
-use crate::domain::{Contact, ConversationId, ConversationKind, ConversationState, Json, MessageText, Role};
+use crate::domain::{ConversationId, ConversationKind, MessageText, Role};
 use crate::error::{Error, Result};
 use crate::store::sqlite::{BareStore, DataDir, SqliteOptions};
 use crate::store::{NewConversation, NewMessage};
@@ -19,15 +19,7 @@ const BATCH: usize = 4096;
 
 /// A fresh conversation of that kind and key.
 pub fn new_conversation(clock: &Clock, kind: ConversationKind, key: String) -> NewConversation {
-    let state = ConversationState {
-        is_active: true,
-        assigned: None,
-        expires_at: None,
-        external_user_id: None,
-        contact: Contact::default(),
-        metadata: Json::empty_object(),
-    };
-    NewConversation { uuid: clock.uuid(), kind, key, user_id: None, state, at: clock.now() }
+    NewConversation::new(clock.uuid(), kind, key, clock.now())
 }
 
 /// A fresh message of its guest or visitor.
@@ -41,6 +33,8 @@ pub fn new_message(clock: &Clock, conversation_id: ConversationId) -> NewMessage
         text: MessageText::verbatim(TEXT.to_owned()),
         metadata: None,
         reply_to: None,
+        letter: None,
+        files: Vec::new(),
         idempotency: None,
         at,
     }

@@ -41,20 +41,11 @@ impl Chat {
         contact: Contact,
         user: Option<UserId>,
     ) -> Result<(Conversation, bool)> {
+        let key = key.unwrap_or_else(|| self.clock.uuid().to_string());
         let new = NewConversation {
-            uuid: self.clock.uuid(),
-            kind: ConversationKind::LiveChat,
-            key: key.unwrap_or_else(|| self.clock.uuid().to_string()),
             user_id: user,
-            state: ConversationState {
-                is_active: true,
-                assigned: None,
-                expires_at: None,
-                external_user_id: None,
-                contact,
-                metadata: Json::empty_object(),
-            },
-            at: self.clock.now(),
+            state: ConversationState { contact, ..ConversationState::open() },
+            ..NewConversation::new(self.clock.uuid(), ConversationKind::LiveChat, key, self.clock.now())
         };
         self.store.open_conversation(new).await
     }
@@ -113,22 +104,16 @@ impl Chat {
     /// `Invalid` when the key is taken.
     pub async fn create_session(&self, new: NewSession) -> Result<Conversation> {
         let at = self.clock.now();
-        let new = NewConversation {
-            uuid: self.clock.uuid(),
-            kind: ConversationKind::AssistantSession,
-            key: new.key.unwrap_or_else(|| self.clock.uuid().to_string()),
-            user_id: None,
-            state: ConversationState {
-                is_active: new.is_active.unwrap_or(true),
-                assigned: None,
-                expires_at: Some(new.expires_at.unwrap_or_else(|| at.plus(self.rules.session_lifetime))),
-                external_user_id: new.external_user_id,
-                contact: Contact::default(),
-                metadata: new.metadata.unwrap_or_else(Json::empty_object),
-            },
-            at,
+        let key = new.key.unwrap_or_else(|| self.clock.uuid().to_string());
+        let state = ConversationState {
+            is_active: new.is_active.unwrap_or(true),
+            expires_at: Some(new.expires_at.unwrap_or_else(|| at.plus(self.rules.session_lifetime))),
+            external_user_id: new.external_user_id,
+            metadata: new.metadata.unwrap_or_else(Json::empty_object),
+            ..ConversationState::open()
         };
-        self.store.create_conversation(new).await
+        let new = NewConversation::new(self.clock.uuid(), ConversationKind::AssistantSession, key, at);
+        self.store.create_conversation(NewConversation { state, ..new }).await
     }
 
     /// The assistant session of that name (identifier or key).

@@ -13,7 +13,7 @@ use crate::domain::{
 };
 use crate::error::{Error, Refusal, Result, Subject};
 use crate::realtime::Channel;
-use crate::store::{Appended, Idempotency, MessageFilter, NewMessage};
+use crate::store::{Appended, Idempotency, MessageFilter, NewLetter, NewMessage};
 
 /// A page of a list that is read and sent piece by piece ends with the message that fills one of
 /// these. Every slow reader of such a list holds a page in memory.
@@ -45,6 +45,11 @@ impl Key {
         let ok = (1..=Self::CHARS_MAX).contains(&raw.len()) && raw.bytes().all(|b| (0x21..=0x7e).contains(&b));
         ok.then(|| Self(raw.to_owned()))
     }
+
+    /// The key as it was sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// A message that somebody wants to send.
@@ -58,6 +63,8 @@ pub struct Draft {
     pub text: MessageText,
     /// What the client attaches.
     pub metadata: Option<Json>,
+    /// What makes it a letter.
+    pub letter: Option<NewLetter>,
     /// Makes a retry harmless.
     pub key: Option<Key>,
 }
@@ -67,7 +74,12 @@ impl Draft {
     fn fingerprint(&self) -> [u8; 16] {
         let mut hash = Sha256::new();
         let metadata = self.metadata.as_ref().map_or("", |json| json.0.as_str());
-        for part in [self.role.as_str(), self.text.as_str(), metadata] {
+        let letter = self
+            .letter
+            .as_ref()
+            .map(|letter| [letter.kind.as_str(), letter.attachments.0.as_str(), letter.device.details.0.as_str()]);
+        let parts = [self.role.as_str(), self.text.as_str(), metadata].into_iter().chain(letter.into_iter().flatten());
+        for part in parts {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part.as_bytes());
         }
@@ -130,6 +142,8 @@ impl Chat {
             text: draft.text,
             metadata: draft.metadata,
             reply_to: None,
+            letter: draft.letter,
+            files: Vec::new(),
             idempotency,
             at,
         }

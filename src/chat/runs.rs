@@ -9,7 +9,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ use super::{Chat, Draft};
 use crate::assistant::{Answer, Line, Provider};
 use crate::domain::{
     Conversation, ConversationId, ConversationKind, EventId, INTEGER_MAX, Json, Message, MessageId, MessageText, Role,
-    RunId, RunOutcome,
+    RunId, RunOutcome, code_blocks,
 };
 use crate::error::{Error, Refusal, Result};
 use crate::realtime::Channel;
@@ -41,6 +41,8 @@ pub struct Ended {
 #[derive(Debug)]
 pub struct Run {
     question: Arc<Message>,
+    /// What the assistant is shown instead of the conversation's last messages.
+    context: Option<Vec<Line>>,
     text: Mutex<Text>,
     /// How much text there is, and the end once there is one.
     progress: watch::Sender<Progress>,
@@ -150,9 +152,10 @@ fn rest(text: &str, end: usize, cursor: usize) -> Option<Piece> {
 }
 
 impl Run {
-    fn new(question: Arc<Message>) -> Self {
+    fn new(question: Arc<Message>, context: Option<Vec<Line>>) -> Self {
         Self {
             question,
+            context,
             text: Mutex::default(),
             progress: watch::Sender::new(Progress::default()),
             stop: CancellationToken::new(),
@@ -245,12 +248,12 @@ impl Registry {
     }
 
     /// The run that answers `question`; `true` when it was made just now.
-    fn enter(&self, question: &Arc<Message>) -> (Arc<Run>, bool) {
+    fn enter(&self, question: &Arc<Message>, context: Option<Vec<Line>>) -> (Arc<Run>, bool) {
         let mut runs = lock(&self.runs);
         if let Some(run) = runs.get(&question.id) {
             return (Arc::clone(run), false);
         }
-        let run = Arc::new(Run::new(Arc::clone(question)));
+        let run = Arc::new(Run::new(Arc::clone(question), context));
         runs.insert(question.id, Arc::clone(&run));
         (run, true)
     }
@@ -261,7 +264,7 @@ impl Registry {
         if runs.values().any(|run| run.question.conversation_id == question.conversation_id) {
             return None;
         }
-        let run = Arc::new(Run::new(Arc::clone(question)));
+        let run = Arc::new(Run::new(Arc::clone(question), None));
         runs.insert(question.id, Arc::clone(&run));
         Some(run)
     }
@@ -302,15 +305,44 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Chat {
     /// Puts a question to the assistant: stores it and starts its answer. With a key that was used
-    /// before, the first question's answer is heard again, from its beginning.
+    /// before, the first question's answer is heard again, from its beginning. The assistant is shown the
+    /// conversation's last messages, or `context` instead.
     ///
     /// # Errors
     /// `Forbidden` when the session is over or a person has the chat; `Busy` when too many answers are
     /// under way; `Upstream` when no assistant is configured; and what the store answers.
-    pub async fn ask(self: &Arc<Self>, conversation: &Conversation, draft: Draft) -> Result<Asked> {
+    pub async fn ask(
+        self: &Arc<Self>,
+        conversation: &Conversation,
+        draft: Draft,
+        context: Option<Vec<Line>>,
+    ) -> Result<Asked> {
         let provider = self.must_have_provider()?;
         let (chat, conversation) = (Arc::clone(self), conversation.clone());
-        self.unbroken(async move { chat.put(provider, &conversation, draft).await }).await
+        self.unbroken(async move { chat.put(provider, &conversation, draft, context).await }).await
+    }
+
+    /// The pieces of an answer that nothing is kept of: it ends with whoever listens.
+    ///
+    /// # Errors
+    /// `Busy` when too many answers are under way; `Upstream` when no assistant is configured.
+    pub fn ask_unkept(&self, context: Vec<Line>) -> Result<Answer> {
+        let answer = self.must_have_provider()?.answer(context);
+        let place = self.runs.place()?;
+        let deadline = Instant::now() + self.rules.answer_timeout;
+        let left = self.rules.answer_bytes_max;
+        let pieces = stream::try_unfold((answer, left, place), move |(mut answer, left, place)| async move {
+            let next = timeout_at(deadline, answer.next()).await;
+            match next.map_err(|_| "the assistant's provider took too long")? {
+                Some(piece) => {
+                    let piece = piece?;
+                    let left = left.checked_sub(piece.len()).ok_or("an answer was cut at its largest size")?;
+                    Ok(Some((piece, (answer, left, place))))
+                }
+                None => Ok(None),
+            }
+        });
+        Ok(Box::pin(pieces))
     }
 
     /// Finishes what was begun also when the caller goes away in its middle. A client that hangs up
@@ -329,6 +361,7 @@ impl Chat {
         provider: Arc<dyn Provider>,
         conversation: &Conversation,
         draft: Draft,
+        context: Option<Vec<Line>>,
     ) -> Result<Asked> {
         let place = self.runs.place()?;
         let new = self.new_message(conversation.id, draft);
@@ -340,7 +373,7 @@ impl Chat {
         let sent = self.append_unless(refusal, new).await?;
         let heard = if sent.replayed { self.attach_to(&sent.message, 0).await? } else { None };
         let answer = heard.unwrap_or_else(|| {
-            let run = self.start(provider, &sent.message, place);
+            let run = self.start(provider, &sent.message, context, place);
             self.stop_if_taken(&run);
             run.attach(0)
         });
@@ -461,9 +494,10 @@ impl Chat {
         self: &Arc<Self>,
         provider: Arc<dyn Provider>,
         question: &Arc<Message>,
+        context: Option<Vec<Line>>,
         place: OwnedSemaphorePermit,
     ) -> Arc<Run> {
-        let (run, made) = self.runs.enter(question);
+        let (run, made) = self.runs.enter(question, context);
         if made {
             self.spawn(provider, &run, place);
         }
@@ -493,7 +527,10 @@ impl Chat {
             return Ok(Ended { outcome: RunOutcome::Done, answer: Some(answer) });
         }
         let id = self.store.begin_run(question.conversation_id, question.id, self.clock.now()).await?;
-        let context = self.context(question).await?;
+        let context = match &run.context {
+            Some(context) => context.clone(),
+            None => self.context(question).await?,
+        };
         let outcome = self.collect(id, provider.answer(context), run).await;
         let text = run.text_from(0);
         let answer =
@@ -576,6 +613,8 @@ impl Chat {
             text: MessageText::verbatim(text.to_owned()),
             metadata,
             reply_to: Some(question),
+            letter: None,
+            files: code_blocks(text),
             idempotency: None,
             at,
         }

@@ -110,7 +110,7 @@ fn read_password() -> Result<String> {
 
 fn explain(error: Error, email: &str) -> Error {
     match &error {
-        Error::Invalid(fields) if fields.contains(&FieldError { field: "email", rule: Rule::Unique }) => {
+        Error::Invalid(fields) if fields.contains(&FieldError { field: "email".into(), rule: Rule::Unique }) => {
             Error::internal(format!("{email} has an account already"))
         }
         _ => error,

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{ConversationId, EventId, Json, MessageId, Timestamp, UserId};
+use super::{ConversationId, EventId, Json, MessageId, PlatformId, Timestamp, UserId};
 
 /// What a conversation is for. A key is unique within its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,17 +11,23 @@ pub enum ConversationKind {
     LiveChat,
     /// An anonymous visitor with the assistant.
     AssistantSession,
+    /// Two users of one platform.
+    Direct,
+    /// A signed-in user with the assistant.
+    AssistantChat,
 }
 
 impl ConversationKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::LiveChat, Self::AssistantSession];
+    pub const ALL: [Self; 4] = [Self::LiveChat, Self::AssistantSession, Self::Direct, Self::AssistantChat];
 
     /// The kind's name in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::LiveChat => "live_chat",
             Self::AssistantSession => "assistant_session",
+            Self::Direct => "direct",
+            Self::AssistantChat => "assistant_chat",
         }
     }
 
@@ -79,6 +85,38 @@ pub struct ConversationState {
     pub contact: Contact,
     /// What the client attached, unread by Roost.
     pub metadata: Json,
+    /// What its owner calls it.
+    pub title: Option<String>,
+    /// The model that answers in it, by the name that clients know.
+    pub model: Option<String>,
+    /// Put away.
+    pub is_archived: bool,
+}
+
+impl ConversationState {
+    /// An open conversation of which nothing is known yet.
+    pub fn open() -> Self {
+        Self {
+            is_active: true,
+            assigned: None,
+            expires_at: None,
+            external_user_id: None,
+            contact: Contact::default(),
+            metadata: Json::empty_object(),
+            title: None,
+            model: None,
+            is_archived: false,
+        }
+    }
+}
+
+/// What a conversation is about, in an integrator's words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tag {
+    /// What kind of thing.
+    pub kind: Option<String>,
+    /// Which of them.
+    pub id: Option<i64>,
 }
 
 /// The end of a conversation's log, kept in the transaction that extends it.
@@ -106,8 +144,12 @@ pub struct Conversation {
     /// The client's name for it, unique within the kind. At the guest door it is the capability
     /// that opens the conversation.
     pub key: String,
-    /// The signed-in user that it belongs to, if any.
+    /// The platform on which it takes place, if on any.
+    pub platform_id: Option<PlatformId>,
+    /// The signed-in user that it belongs to, if any; in a direct conversation who began it.
     pub user_id: Option<UserId>,
+    /// What it is about; never changes.
+    pub tag: Tag,
     /// What can change.
     pub state: ConversationState,
     /// The end of its log.
@@ -116,6 +158,8 @@ pub struct Conversation {
     pub last_activity_at: Timestamp,
     /// When it was created.
     pub created_at: Timestamp,
+    /// When its state last changed, or when it was made.
+    pub edited_at: Timestamp,
     /// When anything of it last changed. A clock, not part of the log.
     pub updated_at: Timestamp,
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{ConversationId, ConversationState, EventId, Message, MessageId, Timestamp};
+use super::{
+    ConversationId, ConversationState, EventId, Message, MessageId, Reach, Reaction, Receipt, Timestamp, UserId,
+};
 
 /// Why a conversation's state changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,6 +56,28 @@ pub enum EventBody {
         /// Its public identifier.
         uuid: Uuid,
     },
+    /// A message's text was edited. Read back later, it carries the message as it stands by then.
+    MessageEdited(Arc<Message>),
+    /// Was about what a message said that has been deleted since: only the number is left.
+    Void,
+    /// Somebody put a reaction to a letter, or took it away.
+    Reacted {
+        /// The letter.
+        message_id: MessageId,
+        /// The reaction.
+        reaction: Reaction,
+        /// Whether it was taken away.
+        removed: bool,
+    },
+    /// Letters reached their receiver, or were read.
+    Received {
+        /// The receiver.
+        reader: UserId,
+        /// Which of the two.
+        receipt: Receipt,
+        /// Which letters; those that had the receipt already keep theirs.
+        reach: Reach,
+    },
     /// The conversation's state changed.
     StateChanged {
         /// Why.
@@ -83,9 +107,13 @@ impl Event {
     /// How many bytes people put into what it carries.
     pub fn bytes(&self) -> usize {
         match &self.body {
-            EventBody::MessageAdded(message) => message.bytes(),
+            EventBody::MessageAdded(message) | EventBody::MessageEdited(message) => message.bytes(),
             EventBody::StateChanged { state, .. } => state.metadata.0.len(),
-            EventBody::MessageGone | EventBody::MessageDeleted { .. } => 0,
+            EventBody::Reacted { reaction, .. } => reaction.emoji.len(),
+            EventBody::MessageGone
+            | EventBody::MessageDeleted { .. }
+            | EventBody::Void
+            | EventBody::Received { .. } => 0,
         }
     }
 }
@@ -104,7 +132,31 @@ pub fn fold<'a>(messages: &mut Vec<Arc<Message>>, events: impl IntoIterator<Item
                     messages.remove(at);
                 }
             }
-            EventBody::MessageGone | EventBody::StateChanged { .. } => {}
+            // Only what the snapshot holds: an edited message from before it stays out.
+            EventBody::MessageEdited(message) => {
+                if let Ok(at) = messages.binary_search_by_key(&message.id, |held| held.id) {
+                    messages[at] = Arc::clone(message);
+                }
+            }
+            EventBody::Reacted { message_id, reaction, removed } => {
+                if let Ok(at) = messages.binary_search_by_key(message_id, |held| held.id)
+                    && let Some(letter) = &mut Arc::make_mut(&mut messages[at]).letter
+                {
+                    letter.react(reaction, *removed);
+                }
+            }
+            EventBody::Received { reader, receipt, reach } => receive(messages, *reader, *receipt, *reach, event.at),
+            EventBody::MessageGone | EventBody::Void | EventBody::StateChanged { .. } => {}
+        }
+    }
+}
+
+fn receive(messages: &mut [Arc<Message>], reader: UserId, receipt: Receipt, reach: Reach, at: Timestamp) {
+    let end = messages.partition_point(|message| message.id <= reach.end());
+    for message in messages[..end].iter_mut().filter(|message| reach.holds(message.id)) {
+        let is_theirs = message.letter.as_ref().is_some_and(|letter| letter.receiver_id == reader);
+        if is_theirs && let Some(letter) = &mut Arc::make_mut(message).letter {
+            letter.receive(receipt, at);
         }
     }
 }

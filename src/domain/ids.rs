@@ -34,12 +34,24 @@ integer_id!(
     UserId
 );
 integer_id!(
+    /// A platform's number.
+    PlatformId
+);
+integer_id!(
     /// A bearer token's number: the part before the `|`.
     TokenId
 );
 integer_id!(
     /// The number of one answer of an assistant.
     RunId
+);
+integer_id!(
+    /// The number of a file that belongs to a message of an assistant chat.
+    FileId
+);
+integer_id!(
+    /// The number of a share.
+    ShareId
 );
 
 /// A message's number. It is the number of the event that added the message, so messages and

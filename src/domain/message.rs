@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{ConversationId, Json, MessageId, Timestamp, UserId};
+use super::{ConversationId, Json, Letter, MessageId, Timestamp, UserId};
 
 /// Who speaks in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,11 +62,16 @@ pub struct Message {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// When its author last edited the text.
+    pub edited_at: Option<Timestamp>,
+    /// What it carries as a letter from one user to another.
+    pub letter: Option<Box<Letter>>,
 }
 
 impl Message {
     /// How many bytes people put into it: what a bound on memory has to count.
     pub fn bytes(&self) -> usize {
-        self.text.len() + self.metadata.as_ref().map_or(0, |json| json.0.len())
+        let metadata = self.metadata.as_ref().map_or(0, |json| json.0.len());
+        self.text.len() + metadata + self.letter.as_ref().map_or(0, |letter| letter.bytes())
     }
 }

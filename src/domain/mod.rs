@@ -6,7 +6,9 @@
 
 mod conversation;
 mod event;
+mod files;
 mod ids;
+mod letter;
 mod message;
 mod run;
 mod text;
@@ -14,10 +16,12 @@ mod time;
 mod user;
 
 pub use conversation::{
-    Assignment, Contact, Conversation, ConversationKind, ConversationState, Head, Participant, ParticipantKind,
+    Assignment, Contact, Conversation, ConversationKind, ConversationState, Head, Participant, ParticipantKind, Tag,
 };
 pub use event::{Change, Event, EventBody, fold};
-pub use ids::{ConversationId, EventId, INTEGER_MAX, MessageId, RunId, TokenId, UserId};
+pub use files::{ChatFile, NewFile, Share, ShareEntry, code_blocks};
+pub use ids::{ConversationId, EventId, FileId, INTEGER_MAX, MessageId, PlatformId, RunId, ShareId, TokenId, UserId};
+pub use letter::{Device, DeviceKind, Letter, LetterKind, Reach, Reaction, Receipt};
 pub use message::{Message, Role};
 pub use run::{Run, RunOutcome};
 pub use text::{Json, MessageText, TextError, clean, clean_line};

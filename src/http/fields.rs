@@ -2,6 +2,8 @@
 //!
 //! A field error is data ([`FieldError`]); each door words it.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::body::Object;
@@ -30,8 +32,8 @@ impl Fields {
     }
 
     /// Adds an error that only the caller could notice.
-    pub fn wrong(&mut self, field: &'static str, rule: Rule) {
-        self.errors.push(FieldError { field, rule });
+    pub fn wrong(&mut self, field: impl Into<Cow<'static, str>>, rule: Rule) {
+        self.errors.push(FieldError { field: field.into(), rule });
     }
 
     /// Whether the field is there at all, null or not.

@@ -226,13 +226,15 @@ impl Held {
     /// Forgets what a message said, as the store does: whoever follows from before it is told that
     /// it is gone, not what it was.
     fn retract(&mut self, message: MessageId) {
-        let Ok(at) = self.events.binary_search_by_key(&message, |event| event.id) else { return };
-        let event = &mut self.events[at];
-        self.bytes -= weight(event);
-        if matches!(event.body, EventBody::MessageAdded(_)) {
-            event.body = EventBody::MessageGone;
+        for event in self.events.iter_mut().filter(|event| event.id >= message) {
+            self.bytes -= weight(event);
+            match &event.body {
+                EventBody::MessageAdded(added) if added.id == message => event.body = EventBody::MessageGone,
+                EventBody::MessageEdited(edited) if edited.id == message => event.body = EventBody::Void,
+                _ => {}
+            }
+            self.bytes += weight(event);
         }
-        self.bytes += weight(event);
     }
 
     fn trim(&mut self, keep: Keep) {
@@ -267,7 +269,11 @@ impl Loaded {
                 self.head.message_at = Some(event.at);
             }
             EventBody::StateChanged { state, .. } => self.state = Arc::clone(state),
-            EventBody::MessageDeleted { .. } => {}
+            EventBody::MessageDeleted { .. }
+            | EventBody::MessageEdited(_)
+            | EventBody::Void
+            | EventBody::Reacted { .. }
+            | EventBody::Received { .. } => {}
         }
     }
 }
@@ -295,17 +301,11 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{Change, Contact, Timestamp};
+    use crate::domain::{Change, Timestamp};
 
     fn state(metadata: usize) -> ConversationState {
-        ConversationState {
-            is_active: true,
-            assigned: None,
-            expires_at: None,
-            external_user_id: None,
-            contact: Contact::default(),
-            metadata: crate::domain::Json(format!("\"{}\"", "x".repeat(metadata))),
-        }
+        let metadata = crate::domain::Json(format!("\"{}\"", "x".repeat(metadata)));
+        ConversationState { metadata, ..ConversationState::open() }
     }
 
     fn event(seq: u64, body: EventBody) -> Event {
@@ -322,11 +322,14 @@ mod tests {
             uuid: Uuid::nil(),
             kind: ConversationKind::AssistantSession,
             key: "a".to_owned(),
+            platform_id: None,
             user_id: None,
+            tag: crate::domain::Tag::default(),
             state: state(2000),
             head: Head::default(),
             last_activity_at: Timestamp(0),
             created_at: Timestamp(0),
+            edited_at: Timestamp(0),
             updated_at: Timestamp(0),
         };
         channel.load(conversation.clone(), Vec::new(), EventId::START);

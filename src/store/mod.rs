@@ -21,6 +21,7 @@
 //! `tests/it/store_contract.rs` holds a test for each method; a second engine has to pass it
 //! unchanged.
 
+mod log;
 pub mod migrate;
 pub mod sqlite;
 
@@ -31,17 +32,30 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::domain::{
-    Ability, Change, Contact, Conversation, ConversationId, ConversationKind, ConversationState, Email, Event, EventId,
-    Json, Language, Message, MessageId, MessageText, Participant, ParticipantKind, Role, Run, RunId, RunOutcome,
-    Timestamp, TokenId, User, UserId,
+    Ability, ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Email, Event, EventId, FileId,
+    Language, Message, MessageId, MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Share,
+    ShareEntry, ShareId, Timestamp, TokenId, User, UserId,
 };
 use crate::error::Result;
 
+pub(crate) use log::merged_contact;
+pub use log::{
+    Appended, ChatColumn, ChatOrder, ConversationFilter, Desk, Direct, Found, Greeting, Idempotency, InboxEntry,
+    InboxFilter, InboxPlace, Locator, Mark, Member, MessageFilter, NewConversation, NewLetter, NewMessage, NewReaction,
+    NewShare, Page, StateChange, StateEdit, Tail,
+};
 pub use sqlite::SqliteStore;
 
 /// How many bytes of text and metadata one page of events holds, but for its last event: a bound
 /// on the memory of a reader that is slow, whatever people write.
 pub const EVENT_BYTES_MAX: usize = 256 << 10;
+
+/// How many letters one call of [`Store::mark`] marks at the most: a bound on how long it holds the
+/// writer.
+pub const MARKS_MAX: usize = 1000;
+
+/// How many different reactions one user may put to one letter.
+pub const REACTIONS_MAX: usize = 20;
 
 /// A shared store.
 pub type SharedStore = Arc<dyn Store>;
@@ -55,172 +69,6 @@ pub trait Listener: Send + Sync {
     /// This conversation and its whole log were removed.
     fn removed(&self, conversation: ConversationId);
 }
-
-/// How a caller names a conversation within a kind.
-#[derive(Clone, Copy, Debug)]
-pub enum Locator<'a> {
-    /// By its client-chosen key.
-    Key(&'a str),
-    /// By its public identifier.
-    Uuid(Uuid),
-    /// By its number.
-    Id(ConversationId),
-    /// By its public identifier if the name is one and exists, else by its key.
-    Name(&'a str),
-}
-
-/// A conversation to be created.
-#[derive(Clone, Debug)]
-pub struct NewConversation {
-    /// Its public identifier.
-    pub uuid: Uuid,
-    /// What it is for.
-    pub kind: ConversationKind,
-    /// Its key, unique within the kind.
-    pub key: String,
-    /// The signed-in user it belongs to.
-    pub user_id: Option<UserId>,
-    /// Its state at the beginning.
-    pub state: ConversationState,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// A message to be appended.
-#[derive(Clone, Debug)]
-pub struct NewMessage {
-    /// Where.
-    pub conversation_id: ConversationId,
-    /// Its public identifier.
-    pub uuid: Uuid,
-    /// Who speaks.
-    pub role: Role,
-    /// The signed-in author.
-    pub user_id: Option<UserId>,
-    /// What is said.
-    pub text: MessageText,
-    /// What the client attached.
-    pub metadata: Option<Json>,
-    /// The message it answers.
-    pub reply_to: Option<MessageId>,
-    /// Makes a retry return the first message instead of storing another.
-    pub idempotency: Option<Idempotency>,
-    /// When, by the caller's clock.
-    pub at: Timestamp,
-}
-
-/// An idempotency key with the fingerprint of the body it came with. Its scope is the author
-/// within the conversation: two authors may use the same key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Idempotency {
-    /// The key, as the client sent it.
-    pub key: String,
-    /// A hash of what was sent.
-    pub fingerprint: [u8; 16],
-}
-
-/// What came of an append.
-#[derive(Clone, Debug)]
-pub struct Appended {
-    /// The message: new, or the first one sent with that key.
-    pub message: Arc<Message>,
-    /// Whether the key had been used before, so that nothing was stored.
-    pub replayed: bool,
-}
-
-/// A change of a conversation's state.
-#[derive(Clone, Debug)]
-pub enum StateChange {
-    /// Stop taking part: not active any more.
-    Close,
-    /// Give it to that member of staff, unless another one has it.
-    Assign(UserId),
-    /// Edit what is `Some`.
-    Edit(StateEdit),
-}
-
-/// Which parts of a conversation's state to replace.
-#[derive(Clone, Debug, Default)]
-pub struct StateEdit {
-    /// The client's key.
-    pub key: Option<String>,
-    /// Whether it takes messages.
-    pub is_active: Option<bool>,
-    /// When it ends.
-    pub expires_at: Option<Timestamp>,
-    /// The integrator's id for the visitor.
-    pub external_user_id: Option<Option<String>>,
-    /// What the client attached.
-    pub metadata: Option<Json>,
-}
-
-/// The end of a conversation's log, read in one go.
-#[derive(Clone, Debug)]
-pub struct Tail {
-    /// The conversation as of `events`' last.
-    pub conversation: Conversation,
-    /// Its last events, oldest first, without a gap.
-    pub events: Vec<Event>,
-    /// `events` holds everything after this cursor.
-    pub complete_after: EventId,
-}
-
-/// Which messages to read.
-#[derive(Clone, Debug, Default)]
-pub struct MessageFilter {
-    /// Only newer than this cursor.
-    pub after: Option<EventId>,
-    /// Only older than this cursor. Without `after` the newest of them are returned, oldest first
-    /// all the same; with it the oldest of those between the two.
-    pub before: Option<EventId>,
-    /// Only this role.
-    pub role: Option<Role>,
-    /// Only texts that contain this, in any letter case.
-    pub search: Option<String>,
-    /// At most this many.
-    pub limit: usize,
-    /// No more once there are this many bytes of text and metadata: a bound on what a page holds in
-    /// memory, whatever people write. The first message is returned whatever its size.
-    pub bytes_max: Option<usize>,
-}
-
-/// Which assistant sessions to list.
-#[derive(Clone, Debug, Default)]
-pub struct ConversationFilter {
-    /// Only active, or only inactive ones.
-    pub is_active: Option<bool>,
-    /// Only this visitor's.
-    pub external_user_id: Option<String>,
-    /// Only those whose key or visitor contains this, in any letter case.
-    pub search: Option<String>,
-    /// How many to skip.
-    pub offset: u64,
-    /// At most this many.
-    pub limit: usize,
-}
-
-/// A page of a list.
-#[derive(Clone, Debug)]
-pub struct Page<T> {
-    /// How many there are in all.
-    pub total: u64,
-    /// This page's.
-    pub items: Vec<T>,
-}
-
-/// Whose open live chats to list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Desk {
-    /// Nobody's yet.
-    Unassigned,
-    /// That member's of staff.
-    Of(UserId),
-    /// Everybody's.
-    All,
-}
-
-/// Makes the line that greets a guest out of the name of the member of staff who joins.
-pub type Greeting = fn(&str) -> String;
 
 /// An account to be made.
 #[derive(Clone, Debug)]
@@ -290,7 +138,7 @@ pub enum CodeCheck {
 pub trait Store: Send + Sync {
     // --- conversations ---
 
-    /// Creates a conversation with its first participant, or returns the one that has the same
+    /// Creates a conversation with its first participants, or returns the one that has the same
     /// kind and key: `true` when it was created. In the second case the fields that `new` knows of
     /// the contact are merged in (one `Edited` event if that changes anything) and its activity is
     /// renewed; the rest of `new` is ignored.
@@ -343,6 +191,27 @@ pub trait Store: Send + Sync {
     /// not given out again.
     async fn remove_conversation(&self, id: ConversationId) -> Result<bool>;
 
+    /// Removes assistant chats of that user, all of them or, when one is not theirs, none; whether it
+    /// removed them.
+    async fn remove_chats(&self, user: UserId, ids: Vec<ConversationId>) -> Result<bool>;
+
+    /// The numbers of a user's assistant chats, ordered by those columns, then by number.
+    async fn chats_of(&self, user: UserId, order: Vec<ChatOrder>) -> Result<Vec<ConversationId>>;
+
+    /// Those of the named conversations that are that user's assistant chats, in the order of the
+    /// names.
+    async fn chats(&self, user: UserId, ids: Vec<ConversationId>) -> Result<Vec<Conversation>>;
+
+    /// A direct conversation of that platform, with its users.
+    async fn direct(&self, platform: PlatformId, uuid: Uuid) -> Result<Option<Direct>>;
+
+    /// A page of a user's direct conversations, the one with the newest message first. Costs by the page and
+    /// what is skipped, not by the number of conversations or messages.
+    async fn inbox(&self, user: UserId, filter: InboxFilter) -> Result<Vec<InboxEntry>>;
+
+    /// How many direct conversations a user has.
+    async fn inbox_total(&self, user: UserId) -> Result<u64>;
+
     /// Who takes part, in the order of joining.
     async fn participants(&self, id: ConversationId) -> Result<Vec<Participant>>;
 
@@ -356,6 +225,13 @@ pub trait Store: Send + Sync {
     /// `NotFound(Conversation)`; `Conflict(IdempotencyKeyReused)` when the author used the key
     /// with another fingerprint; `Busy`, `StorageFull`, `StorageReadOnly`.
     async fn append(&self, new: NewMessage) -> Result<Appended>;
+
+    /// Appends messages to one conversation, in this order and with consecutive numbers: all or none. The
+    /// messages of a retry bear the same keys; it is one when the first key was used before.
+    ///
+    /// # Errors
+    /// As [`Store::append`].
+    async fn append_all(&self, new: Vec<NewMessage>) -> Result<Vec<Appended>>;
 
     /// What [`Store::append`] would return as a replay of `new`, without appending it otherwise.
     ///
@@ -381,12 +257,91 @@ pub trait Store: Send + Sync {
     /// row keeps its number and its key, and loses nothing else.
     async fn delete_message(&self, id: ConversationId, message: MessageId, at: Timestamp) -> Result<bool>;
 
+    /// Hides messages, one event each, if the log still ends with the event of that number; whether it did.
+    async fn delete_messages(
+        &self,
+        id: ConversationId,
+        messages: Vec<MessageId>,
+        if_seq: u64,
+        at: Timestamp,
+    ) -> Result<bool>;
+
+    /// Replaces the text of a visible message of that author and appends one event, unless the text is the
+    /// same; the message as it then stands. `None` when there is no such message of theirs.
+    async fn edit_message(
+        &self,
+        id: ConversationId,
+        message: MessageId,
+        author: UserId,
+        text: MessageText,
+        at: Timestamp,
+    ) -> Result<Option<Arc<Message>>>;
+
+    /// A visible letter of a direct conversation of that platform, with the conversation.
+    async fn letter(&self, platform: PlatformId, message: MessageId) -> Result<Option<(Arc<Message>, Direct)>>;
+
+    /// Notes a receipt on those visible letters to the reader that have not got it yet, and appends one event
+    /// unless there are none; how many there were. A read letter counts as delivered, too. At most
+    /// [`MARKS_MAX`] at once, the oldest first: whoever wants all of them asks until there are fewer.
+    async fn mark(&self, id: ConversationId, mark: Mark) -> Result<usize>;
+
+    /// Puts a reaction to a visible letter or takes it away, and appends one event, unless nothing would
+    /// change; whether it did.
+    ///
+    /// # Errors
+    /// `Invalid` (`emoji`, count) when the user has [`REACTIONS_MAX`] on that letter.
+    async fn react(&self, id: ConversationId, reaction: NewReaction) -> Result<bool>;
+
+    /// The visible letters that a user wrote or got and that hold every one of the words (beginnings of
+    /// words, without regard to case and accents), older than `before`, the newest first.
+    async fn search_letters(
+        &self,
+        user: UserId,
+        words: Vec<String>,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Found>>;
+
+    /// How many visible letters there are in all direct conversations of a user, by the sender's kind of
+    /// device, the most frequent first.
+    async fn letter_devices(&self, user: UserId) -> Result<Vec<(DeviceKind, u64)>>;
+
     /// The conversation with its last `count` events, as of one commit.
     async fn tail(&self, id: ConversationId, count: usize) -> Result<Option<Tail>>;
 
     /// Events after the cursor, oldest first, without a gap: at most `limit`, and no more once they
     /// hold [`EVENT_BYTES_MAX`] bytes. Whoever wants all of them asks until there are none.
     async fn events(&self, id: ConversationId, after: EventId, limit: usize) -> Result<Vec<Event>>;
+
+    // --- files and shares of assistant chats ---
+
+    /// Adds files to a visible message; `None` when it is not there.
+    async fn add_files(
+        &self,
+        id: ConversationId,
+        message: MessageId,
+        user: UserId,
+        files: Vec<NewFile>,
+        at: Timestamp,
+    ) -> Result<Option<Vec<ChatFile>>>;
+
+    /// The files of a conversation's visible messages, oldest first: at most `limit` after that one.
+    async fn files(&self, id: ConversationId, after: FileId, limit: usize) -> Result<Vec<ChatFile>>;
+
+    /// The files in all of a user's chats, oldest first: at most `limit` after that one.
+    async fn files_of(&self, user: UserId, after: FileId, limit: usize) -> Result<Vec<ChatFile>>;
+
+    /// Makes a conversation's share; `None` when it has one.
+    async fn add_share(&self, new: NewShare) -> Result<Option<Share>>;
+
+    /// A conversation's share.
+    async fn share_of(&self, id: ConversationId) -> Result<Option<Share>>;
+
+    /// The share of that link, with who may open it: anybody when nobody is listed.
+    async fn share(&self, uuid: Uuid) -> Result<Option<(Share, Vec<UserId>)>>;
+
+    /// Lets these users open a share; returns the entries of all of them, also those that were there.
+    async fn add_share_entries(&self, share: ShareId, users: Vec<UserId>, at: Timestamp) -> Result<Vec<ShareEntry>>;
 
     // --- runs ---
 
@@ -456,44 +411,4 @@ pub trait Store: Send + Sync {
 
     /// Proves that the store can be written, by writing.
     async fn ping(&self) -> Result<()>;
-}
-
-impl NewConversation {
-    /// The participant that the conversation is for.
-    pub(crate) fn owner(&self) -> (ParticipantKind, Option<UserId>) {
-        match self.user_id {
-            Some(user) => (ParticipantKind::User, Some(user)),
-            None => (ParticipantKind::Guest, None),
-        }
-    }
-}
-
-impl StateChange {
-    /// What the event will say.
-    pub(crate) fn kind(&self) -> Change {
-        match self {
-            Self::Close => Change::Closed,
-            Self::Assign(_) => Change::Assigned,
-            Self::Edit(_) => Change::Edited,
-        }
-    }
-}
-
-impl StateEdit {
-    /// The state with this edit applied.
-    pub(crate) fn applied(&self, old: &ConversationState) -> ConversationState {
-        ConversationState {
-            is_active: self.is_active.unwrap_or(old.is_active),
-            assigned: old.assigned,
-            expires_at: self.expires_at.or(old.expires_at),
-            external_user_id: self.external_user_id.clone().unwrap_or_else(|| old.external_user_id.clone()),
-            contact: old.contact.clone(),
-            metadata: self.metadata.clone().unwrap_or_else(|| old.metadata.clone()),
-        }
-    }
-}
-
-/// The contact of `new` merged into the one that is stored.
-pub(crate) fn merged_contact(old: &ConversationState, new: &Contact) -> ConversationState {
-    ConversationState { contact: old.contact.merged(new), ..old.clone() }
 }

@@ -4,6 +4,7 @@
 //! what the original's own code says, in the chat routes and about sessions that a body or a query
 //! names; and a field's sentences stand under its name.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -40,7 +41,7 @@ pub enum Failed {
 /// The sentences for each field, in the order in which the fields were read.
 #[derive(ToSchema)]
 #[schema(value_type = std::collections::HashMap<String, Vec<String>>)]
-pub struct FieldErrors(Vec<(&'static str, Vec<String>)>);
+pub struct FieldErrors(Vec<(Cow<'static, str>, Vec<String>)>);
 
 impl Serialize for FieldErrors {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -165,7 +166,7 @@ fn shape_of(failed: &Error) -> (StatusCode, Failed) {
         Error::NotFound(Subject::Page) => (S::NOT_FOUND, detail("Invalid page.")),
         Error::NotFound(Subject::Message) => (S::NOT_FOUND, detail("No ChatMessage matches the given query.")),
         Error::NotFound(Subject::Conversation) => (S::NOT_FOUND, error("Session not found")),
-        Error::NotFound(Subject::User) => (S::NOT_FOUND, detail("Not found.")),
+        Error::NotFound(Subject::User | Subject::Share) => (S::NOT_FOUND, detail("Not found.")),
         Error::Unauthenticated => (S::UNAUTHORIZED, detail("Invalid token.")),
         Error::Forbidden(refusal) => (S::FORBIDDEN, forbidden(*refusal)),
         Error::Conflict(Conflict::IdempotencyKeyReused) => {
@@ -204,7 +205,10 @@ fn forbidden(refusal: Refusal) -> Failed {
         | Refusal::Assigned
         | Refusal::NotAble
         | Refusal::AccountInactive
-        | Refusal::AccountUnverified => detail("You do not have permission to perform this action."),
+        | Refusal::AccountUnverified
+        | Refusal::NotMember
+        | Refusal::NotTheirs
+        | Refusal::NoPlatform => detail("You do not have permission to perform this action."),
     }
 }
 
@@ -222,7 +226,7 @@ fn body_shape(body: &BodyError) -> (StatusCode, Failed) {
         BodyError::Malformed(reason) => (S::BAD_REQUEST, detail(format!("JSON parse error - {reason}"))),
         BodyError::NotAnObject(kind) => {
             let sentence = format!("Invalid data. Expected a dictionary, but got {kind}.");
-            (S::BAD_REQUEST, Failed::Fields(FieldErrors(vec![("non_field_errors", vec![sentence])])))
+            (S::BAD_REQUEST, Failed::Fields(FieldErrors(vec![("non_field_errors".into(), vec![sentence])])))
         }
     }
 }
@@ -238,11 +242,11 @@ pub fn no_answer(outcome: RunOutcome) -> &'static str {
 }
 
 fn by_field(fields: &[FieldError], sentence: fn(&FieldError) -> String) -> Failed {
-    let mut errors: Vec<(&'static str, Vec<String>)> = Vec::new();
+    let mut errors: Vec<(Cow<'static, str>, Vec<String>)> = Vec::new();
     for wrong in fields {
         match errors.iter_mut().find(|(field, _)| *field == wrong.field) {
             Some((_, sentences)) => sentences.push(sentence(wrong)),
-            None => errors.push((wrong.field, vec![sentence(wrong)])),
+            None => errors.push((wrong.field.clone(), vec![sentence(wrong)])),
         }
     }
     Failed::Fields(FieldErrors(errors))
@@ -264,6 +268,13 @@ fn sentence(wrong: &FieldError) -> String {
         Rule::Confirmed => "The two fields do not match.",
         Rule::NoNul => "Null characters are not allowed.",
         Rule::Valid => "Enter a valid value.",
+        Rule::Object => "Expected a dictionary of items.",
+        Rule::Array => "Expected a list of items.",
+        Rule::Uuid => "Must be a valid UUID.",
+        Rule::Positive => "Ensure this value is greater than 0.",
+        Rule::Exists => "Object does not exist.",
+        Rule::CountMax(max) => return format!("Ensure this field has no more than {max} elements."),
+        Rule::CountMin(min) => return format!("Ensure this field has at least {min} elements."),
         Rule::CharsMax(_) if wrong.field == idempotency::HEADER => "Must be 1 to 255 visible ASCII characters.",
         Rule::CharsMax(max) => return format!("Ensure this field has no more than {max} characters."),
         Rule::CharsMin(min) => return format!("Ensure this field has at least {min} characters."),
@@ -284,7 +295,7 @@ fn filter_sentence(wrong: &FieldError) -> String {
 
 fn first_sentence(fields: &[FieldError]) -> String {
     let Some(wrong) = fields.first() else { return "The request is not valid".to_owned() };
-    let field = wrong.field;
+    let field = wrong.field.as_ref();
     match &wrong.rule {
         Rule::Required | Rule::NotNull | Rule::NotBlank => format!("{field} is required"),
         Rule::String => format!("{field} must be a string"),

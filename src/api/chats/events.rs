@@ -50,14 +50,14 @@ struct Shower {
 impl Show for Shower {
     async fn show(&mut self, event: &Event) -> Option<Shown> {
         match &event.body {
-            EventBody::MessageAdded(message) => {
+            EventBody::MessageAdded(message) | EventBody::MessageEdited(message) => {
                 Some(Shown::new("message", json::bytes(&ChatMessage::new(message, &self.session))))
             }
             EventBody::MessageDeleted { uuid, .. } => {
                 Some(Shown::new("deleted", json::bytes(&DeletedEvent { id: *uuid })))
             }
             EventBody::StateChanged { .. } => self.session_event().await,
-            EventBody::MessageGone => None,
+            EventBody::MessageGone | EventBody::Void | EventBody::Reacted { .. } | EventBody::Received { .. } => None,
         }
     }
 }

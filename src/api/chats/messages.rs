@@ -173,7 +173,7 @@ pub async fn create(ctx: Ctx, input: Input) -> Answered {
     let key = ctx.idempotency_key()?;
     let session = ctx.session(&name).await?;
     let (Some(text), Some(role)) = (text, role) else { return Err(Error::field("message", Rule::Required).into()) };
-    let draft = Draft { role, user_id: None, text, metadata, key };
+    let draft = Draft { role, user_id: None, text, metadata, letter: None, key };
     let sent = ctx.chat().add_message(&session, draft).await?;
     let mut response = shown(&sent.message, &session);
     *response.status_mut() = StatusCode::CREATED;

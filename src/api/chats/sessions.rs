@@ -165,6 +165,7 @@ async fn change(ctx: &Ctx, Segment(id): Segment, input: Input) -> Answered {
         metadata: required_if_there(&mut fields, "metadata", |f, name| f.json(name, ctx.door().metadata_bytes_max)),
         expires_at: required_if_there(&mut fields, "expires_at", Fields::instant),
         is_active: required_if_there(&mut fields, "is_active", Fields::boolean),
+        ..SessionEdit::default()
     };
     fields.finish()?;
     let session = ctx.chat().edit_session(session.id, edit).await?;

@@ -38,7 +38,7 @@ use crate::http::streams::Place;
     ))]
 pub async fn ask(ctx: Ctx, input: Input) -> Answered {
     let (session, name, draft) = question(&ctx, input).await?;
-    let asked = ctx.chat().ask(&session, draft).await?;
+    let asked = ctx.chat().ask(&session, draft, None).await?;
     let (replayed, message_id) = (asked.replayed, asked.question.uuid);
     let (response, response_id) = whole(asked).await?;
     let answer = Answer { response, session_id: name, message_id, response_id };
@@ -81,7 +81,7 @@ pub async fn stream(ctx: Ctx, input: Input) -> Answered {
     let (session, _, draft) = question(&ctx, input).await?;
     // Before the question is stored: who gets no place has not asked.
     let place = ctx.stream_place()?;
-    let asked = ctx.chat().ask(&session, draft).await?;
+    let asked = ctx.chat().ask(&session, draft, None).await?;
     let mut response = streamed(&ctx, place, &asked.question, asked.answer);
     if asked.replayed {
         idempotency::mark_replayed(&mut response);
@@ -145,7 +145,7 @@ async fn question(ctx: &Ctx, input: Input) -> Result<(Conversation, String, Draf
     let key = ctx.idempotency_key().map_err(Failure::Plain)?;
     let session = ctx.session(&name).await?;
     let text = text.ok_or_else(|| Failure::Plain(Error::field("message", Rule::Required)))?;
-    Ok((session, name, Draft { role: Role::User, user_id: None, text, metadata: None, key }))
+    Ok((session, name, Draft { role: Role::User, user_id: None, text, metadata: None, letter: None, key }))
 }
 
 fn session_name(fields: &mut Fields) -> String {

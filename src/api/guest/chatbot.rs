@@ -52,8 +52,8 @@ pub async fn ask(ctx: Ctx, input: Input) -> Answered {
         let channel = channel(&ctx, key, user).await?;
         let conversation = ctx.chat().conversation(ConversationKind::LiveChat, channel.id()).await?;
         let text = text.ok_or(Error::NotFound(Subject::Message))?;
-        let draft = Draft { role: Role::User, user_id: user, text, metadata: None, key: idempotency };
-        let asked = ctx.chat().ask(&conversation, draft).await?;
+        let draft = Draft { role: Role::User, user_id: user, text, metadata: None, letter: None, key: idempotency };
+        let asked = ctx.chat().ask(&conversation, draft, None).await?;
         let is_replayed = asked.replayed;
         let answer = asked.answer.end().await.and_then(|ended| ended.answer).ok_or(Failure::Chatbot)?;
         let answer = ChatbotAnswer {

@@ -201,7 +201,13 @@ fn forbidden(refusal: Refusal) -> &'static str {
         Refusal::NotStaff => "forbidden-not-staff",
         Refusal::AccountInactive => "forbidden-account-inactive",
         Refusal::AccountUnverified => "forbidden-account-unverified",
-        Refusal::Expired | Refusal::Inactive | Refusal::ListClosed | Refusal::NotAble => "forbidden",
+        Refusal::Expired
+        | Refusal::Inactive
+        | Refusal::ListClosed
+        | Refusal::NotAble
+        | Refusal::NotMember
+        | Refusal::NotTheirs
+        | Refusal::NoPlatform => "forbidden",
     }
 }
 
@@ -213,10 +219,10 @@ fn field_details(fields: &[FieldError], texts: &Texts, language: Language) -> Ma
     let mut details = Map::new();
     for error in fields {
         let sentence = Value::String(sentence(error, texts, language));
-        match details.get_mut(error.field) {
+        match details.get_mut(error.field.as_ref()) {
             Some(Value::Array(sentences)) => sentences.push(sentence),
             _ => {
-                details.insert(error.field.to_owned(), Value::Array(vec![sentence]));
+                details.insert(error.field.clone().into_owned(), Value::Array(vec![sentence]));
             }
         }
     }
@@ -224,7 +230,7 @@ fn field_details(fields: &[FieldError], texts: &Texts, language: Language) -> Ma
 }
 
 fn sentence(error: &FieldError, texts: &Texts, language: Language) -> String {
-    let label = label(error.field, texts, language);
+    let label = label(&error.field, texts, language);
     let field = ("field", label.as_str());
     let counted = |id, count: usize| texts.with(language, id, &[field, ("count", &count.to_string())]);
     let plain = |id| texts.with(language, id, &[field]);
@@ -242,7 +248,13 @@ fn sentence(error: &FieldError, texts: &Texts, language: Language) -> String {
         Rule::Confirmed => plain("rule-confirmed"),
         Rule::Unique => plain("rule-unique"),
         Rule::NoNul => plain("rule-no-nul"),
-        Rule::Valid => plain("rule-valid"),
+        Rule::Valid | Rule::Exists => plain("rule-valid"),
+        Rule::Object => plain("rule-object"),
+        Rule::Array => plain("rule-array"),
+        Rule::Uuid => plain("rule-uuid"),
+        Rule::Positive => plain("rule-positive"),
+        Rule::CountMax(count) => counted("rule-count-max", *count),
+        Rule::CountMin(count) => counted("rule-count-min", *count),
     }
 }
 

@@ -54,7 +54,7 @@ pub async fn follow(ctx: Ctx, Segment(key): Segment) -> Answered {
 
 fn show(event: &Event) -> Option<Shown> {
     match &event.body {
-        EventBody::MessageAdded(message) => {
+        EventBody::MessageAdded(message) | EventBody::MessageEdited(message) => {
             Some(Shown::new("message", json::bytes(&ChatMessageResource::from(message.as_ref()))))
         }
         EventBody::MessageDeleted { message_id, .. } => {
@@ -63,7 +63,7 @@ fn show(event: &Event) -> Option<Shown> {
         EventBody::StateChanged { change, state } => {
             Some(Shown::new("session", json::bytes(&session_event(change.as_str(), state))))
         }
-        EventBody::MessageGone => None,
+        EventBody::MessageGone | EventBody::Void | EventBody::Reacted { .. } | EventBody::Received { .. } => None,
     }
 }
 

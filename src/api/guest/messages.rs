@@ -156,7 +156,7 @@ pub(super) async fn draft(ctx: &Ctx, input: Input, role: Role) -> Result<Draft, 
     let text = fields.text("message", ctx.door().message_chars_max);
     fields.finish()?;
     let text = text.ok_or_else(|| crate::error::Error::field("message", crate::error::Rule::Required))?;
-    Ok(Draft { role, user_id: None, text, metadata: None, key })
+    Ok(Draft { role, user_id: None, text, metadata: None, letter: None, key })
 }
 
 /// The answer to a send.

@@ -12,10 +12,12 @@ use crate::domain::{Ability, Email, Language, Timestamp, TokenId, User, UserId};
 use crate::error::{Error, Rule};
 use crate::store::{CodeCheck, NewToken, NewUser, StoredToken};
 
-const COLUMNS: &str = "u.id, u.uuid, u.email, u.name, u.phone, u.avatar, u.language, u.is_staff, u.is_active, \
+pub(super) const COLUMNS: &str = "u.id, u.uuid, u.email, u.name, u.phone, u.avatar, u.language, u.is_staff, u.is_active, \
      u.is_verified, u.abilities, u.created_at";
+/// Where columns that follow them begin.
+pub(super) const MORE: usize = 12;
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<User> {
+pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
         id: UserId(row.get(0)?),
         uuid: rows::uuid(row, 1)?,

@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use super::checkpoint::{self, Checkpointer, Restart};
 use super::fail::{self, Fail};
 use super::writer::{self, Tx};
-use super::{DataDir, SqliteOptions, connect, conversations, messages, open_to_write};
+use super::{DataDir, SqliteOptions, conversations, messages, open};
 use crate::domain::{ConversationId, Message, Timestamp};
 use crate::error::{Error, Result};
 use crate::store::{NewConversation, NewMessage};
@@ -34,9 +34,9 @@ impl BareStore {
     /// As [`SqliteStore::open`](super::SqliteStore::open).
     pub fn open(dir: &DataDir, options: &SqliteOptions, now: Timestamp) -> Result<Self> {
         let file = dir.database();
-        let (conn, _) = open_to_write(dir, options, now)?;
+        let (conn, _) = open::to_write(dir, options, now)?;
         let restart = Restart::default();
-        let copying = connect(&file, options).map_err(fail::from_sql)?;
+        let copying = open::connect(&file, options).map_err(fail::from_sql)?;
         let checkpointer =
             Checkpointer::start(copying, &file, options.wal_bytes, Arc::clone(&restart)).map_err(Error::internal)?;
         Ok(Self { conn, checkpointer, restart })

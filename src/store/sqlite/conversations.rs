@@ -11,22 +11,26 @@ use super::search::folded;
 use super::writer::Tx;
 use crate::domain::{
     Assignment, Change, Contact, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody,
-    EventId, Head, Json, MessageText, Participant, ParticipantKind, Role, Timestamp, User, UserId,
+    EventId, Head, Json, MessageText, Participant, ParticipantKind, PlatformId, Role, Tag, Timestamp, User, UserId,
 };
 use crate::error::{Error, Rule, Subject};
 use crate::store::{
     ConversationFilter, Desk, Greeting, Locator, NewConversation, NewMessage, Page, StateChange, merged_contact,
 };
 
-const COLUMNS: &str = "c.id, c.uuid, c.kind, c.key, c.user_id, c.external_user_id, c.contact_name, \
+pub(super) const COLUMNS: &str = "c.id, c.uuid, c.kind, c.key, c.user_id, c.external_user_id, c.contact_name, \
      c.contact_email, c.contact_phone, c.metadata, c.expires_at, c.created_at, \
      h.seq, h.event_id, h.message_id, h.message_at, h.is_active, h.assigned_user_id, h.assigned_at, \
-     h.last_activity_at, h.updated_at";
+     h.last_activity_at, h.updated_at, c.platform_id, c.tag_kind, c.tag_id, c.title, c.model, c.is_archived, c.edited_at";
+/// The tables that they are in.
+pub(super) const TABLES: &str = "conversations c join heads h on h.conversation_id = c.id";
+/// Where columns that follow them begin.
+pub(super) const MORE: usize = 28;
 
 /// The key's field name on the wire of the doors that let a client choose it.
 const KEY_FIELD: &str = "session_id";
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<Conversation> {
+pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Conversation> {
     let assigned = match (row.get(17)?, row.get(18)?) {
         (Some(user), Some(at)) => Some(Assignment { user_id: UserId(user), at: Timestamp(at) }),
         _ => None,
@@ -36,7 +40,9 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Conversation> {
         uuid: rows::uuid(row, 1)?,
         kind: rows::word(row, 2, ConversationKind::parse)?,
         key: row.get(3)?,
+        platform_id: row.get::<_, Option<i64>>(21)?.map(PlatformId),
         user_id: row.get::<_, Option<i64>>(4)?.map(UserId),
+        tag: Tag { kind: row.get(22)?, id: row.get(23)? },
         state: ConversationState {
             is_active: row.get(16)?,
             assigned,
@@ -44,6 +50,9 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Conversation> {
             external_user_id: row.get(5)?,
             contact: Contact { name: row.get(6)?, email: row.get(7)?, phone: row.get(8)? },
             metadata: Json(row.get(9)?),
+            title: row.get(24)?,
+            model: row.get(25)?,
+            is_archived: row.get(26)?,
         },
         head: Head {
             seq: row.get(12)?,
@@ -53,13 +62,17 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Conversation> {
         },
         last_activity_at: Timestamp(row.get(19)?),
         created_at: Timestamp(row.get(11)?),
+        edited_at: Timestamp(row.get::<_, Option<i64>>(27)?.map_or_else(|| row.get(11), Ok)?),
         updated_at: Timestamp(row.get(20)?),
     })
 }
 
-fn one(conn: &Connection, condition: &str, values: impl rusqlite::Params) -> Result<Option<Conversation>, Fail> {
-    let sql =
-        format!("select {COLUMNS} from conversations c join heads h on h.conversation_id = c.id where {condition}");
+pub(super) fn one(
+    conn: &Connection,
+    condition: &str,
+    values: impl rusqlite::Params,
+) -> Result<Option<Conversation>, Fail> {
+    let sql = format!("select {COLUMNS} from {TABLES} where {condition}");
     Ok(conn.prepare_cached(&sql)?.query_row(values, from_row).optional()?)
 }
 
@@ -129,16 +142,14 @@ pub(super) fn list(
     let total = match filter {
         ConversationFilter { external_user_id: None, search: None, is_active, .. } => counted(conn, kind, *is_active)?,
         _ => {
-            let sql = format!(
-                "select count(*) from conversations c join heads h on h.conversation_id = c.id where {conditions}"
-            );
+            let sql = format!("select count(*) from {TABLES} where {conditions}");
             conn.prepare_cached(&sql)?.query_row(params_from_iter(&values), |row| row.get(0))?
         }
     };
     values.push(Value::from(i64::try_from(filter.limit).unwrap_or(i64::MAX)));
     values.push(Value::from(i64::try_from(filter.offset).unwrap_or(i64::MAX)));
     let sql = format!(
-        "select {COLUMNS} from conversations c join heads h on h.conversation_id = c.id \
+        "select {COLUMNS} from {TABLES} \
          where {conditions} order by c.id desc limit ? offset ?"
     );
     let mut statement = conn.prepare_cached(&sql)?;
@@ -227,8 +238,8 @@ fn insert(tx: &mut Tx<'_>, new: &NewConversation) -> Result<Conversation, Fail> 
         .conn
         .prepare_cached(
             "insert into conversations (uuid, kind, key, user_id, external_user_id, contact_name, contact_email, \
-             contact_phone, metadata, expires_at, created_at) \
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             contact_phone, metadata, expires_at, created_at, platform_id, tag_kind, tag_id, title, model, is_archived) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )?
         .execute(params![
             new.uuid.as_bytes(),
@@ -242,6 +253,12 @@ fn insert(tx: &mut Tx<'_>, new: &NewConversation) -> Result<Conversation, Fail> 
             state.metadata.0,
             state.expires_at.map(|at| at.0),
             new.at.0,
+            new.platform_id.map(|platform| platform.0),
+            new.tag.kind,
+            new.tag.id,
+            state.title,
+            state.model,
+            state.is_archived,
         ]);
     match inserted {
         Err(error) if is_unique(&error) => {
@@ -257,8 +274,12 @@ fn insert(tx: &mut Tx<'_>, new: &NewConversation) -> Result<Conversation, Fail> 
         )?
         .execute(params![id.0, state.is_active, new.at.0, listed_at(new.kind, state.is_active, new.at)])?;
     count(tx, new.kind, state.is_active, 1)?;
-    let (kind, user) = new.owner();
-    join(tx, id, kind, user, new.at)?;
+    for (kind, user) in new.members() {
+        join(tx, id, kind, user, new.at)?;
+    }
+    if new.kind == ConversationKind::Direct {
+        tx.conn.prepare_cached("update participants set listed_id = 0 where conversation_id = ?1")?.execute([id.0])?;
+    }
     by_id(tx.conn, id)?.ok_or_else(|| Fail::Refused(Error::internal("a new conversation is not there")))
 }
 
@@ -346,7 +367,8 @@ fn write_state(
     tx.conn
         .prepare_cached(
             "update conversations set external_user_id = ?2, contact_name = ?3, contact_email = ?4, \
-             contact_phone = ?5, metadata = ?6, expires_at = ?7 where id = ?1",
+             contact_phone = ?5, metadata = ?6, expires_at = ?7, title = ?8, model = ?9, is_archived = ?10, \
+             edited_at = ?11 where id = ?1",
         )?
         .execute(params![
             old.id.0,
@@ -356,6 +378,10 @@ fn write_state(
             state.contact.phone,
             state.metadata.0,
             state.expires_at.map(|at| at.0),
+            state.title,
+            state.model,
+            state.is_archived,
+            at.0,
         ])?;
     let event_id = tx.next_event_id();
     let seq = old.head.seq + 1;
@@ -387,7 +413,7 @@ fn write_state(
         body: EventBody::StateChanged { change: why, state: std::sync::Arc::new(state.clone()) },
     });
     let head = Head { seq, event_id, ..old.head };
-    Ok(Conversation { state, head, last_activity_at: at, updated_at: at, ..old })
+    Ok(Conversation { state, head, last_activity_at: at, edited_at: at, updated_at: at, ..old })
 }
 
 pub(super) fn transfer(
@@ -420,6 +446,8 @@ pub(super) fn transfer(
         text: MessageText::verbatim(greeting(&chosen.name)),
         metadata: None,
         reply_to: None,
+        letter: None,
+        files: Vec::new(),
         idempotency: None,
         at,
     };
@@ -430,6 +458,9 @@ pub(super) fn transfer(
 
 pub(super) fn remove(tx: &mut Tx<'_>, id: ConversationId) -> Result<bool, Fail> {
     let Some(old) = by_id(tx.conn, id)? else { return Ok(false) };
+    if old.kind == ConversationKind::Direct {
+        super::letters::forget(tx, id)?;
+    }
     tx.conn.prepare_cached("delete from conversations where id = ?1")?.execute([id.0])?;
     count(tx, old.kind, old.state.is_active, -1)?;
     tx.announce_removal(id);

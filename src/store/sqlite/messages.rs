@@ -1,4 +1,4 @@
-//! Messages and the events between them: the log itself.
+//! Messages: appending, editing, hiding and listing them.
 
 use std::sync::Arc;
 
@@ -8,22 +8,30 @@ use uuid::Uuid;
 
 use super::conversations::{self, Name, listed_at};
 use super::fail::Fail;
-use super::rows::{self, StateRow};
+use super::files;
+use super::letters;
+use super::log::{self, EventRow};
+use super::rows;
 use super::search::folded;
 use super::writer::Tx;
 use crate::domain::{
     Change, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody, EventId, Json,
-    Message, MessageId, ParticipantKind, Role, Timestamp, UserId,
+    Message, MessageId, MessageText, ParticipantKind, Role, Timestamp, UserId,
 };
 use crate::error::{Conflict, Error, Subject};
-use crate::store::{Appended, EVENT_BYTES_MAX, MessageFilter, NewMessage, Tail};
+use crate::store::{Appended, Idempotency, MessageFilter, NewMessage};
 
-const COLUMNS: &str = "m.id, m.uuid, m.conversation_id, m.seq, m.role, m.user_id, m.text, m.metadata, m.reply_to, \
-     m.created_at, m.updated_at";
+/// A message's columns, and the tables that they are in. Others may follow them, from [`MORE`] on.
+pub(super) const COLUMNS: &str = "m.id, m.uuid, m.conversation_id, m.seq, m.role, m.user_id, m.text, m.metadata, \
+     m.reply_to, m.created_at, m.updated_at, m.edited_at, \
+     l.receiver_id, l.kind, l.attachments, l.device, l.device_kind, l.delivered_at, l.read_at";
+pub(super) const TABLES: &str = "messages m left join letters l on l.message_id = m.id";
+pub(super) const MORE: usize = 19;
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<Arc<Message>> {
+pub(super) fn from_row(conn: &Connection, row: &Row<'_>) -> rusqlite::Result<Arc<Message>> {
+    let id = EventId(row.get(0)?);
     Ok(Arc::new(Message {
-        id: EventId(row.get(0)?),
+        id,
         uuid: rows::uuid(row, 1)?,
         conversation_id: ConversationId(row.get(2)?),
         seq: row.get(3)?,
@@ -34,6 +42,8 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Arc<Message>> {
         reply_to: row.get::<_, Option<i64>>(8)?.map(EventId),
         created_at: Timestamp(row.get(9)?),
         updated_at: Timestamp(row.get(10)?),
+        edited_at: row.get::<_, Option<i64>>(11)?.map(Timestamp),
+        letter: letters::from_row(conn, row, 12, id)?.map(Box::new),
     }))
 }
 
@@ -84,14 +94,19 @@ pub(super) fn append(tx: &mut Tx<'_>, new: &NewMessage) -> Result<Appended, Fail
 /// The message that the author sent with the same key, if any.
 pub(super) fn sent_before(conn: &Connection, new: &NewMessage) -> Result<Option<Arc<Message>>, Fail> {
     let Some(idempotency) = &new.idempotency else { return Ok(None) };
+    // All roles, named because the role stands before the key in the index.
+    let whose = match new.user_id {
+        Some(_) => "(m.role = ?2 or m.role in ('user', 'assistant', 'staff', 'system'))",
+        None => "m.role = ?2",
+    };
     let found = conn
         .prepare_cached(&format!(
-            "select {COLUMNS}, m.fingerprint from messages m \
-             where conversation_id = ?1 and role = ?2 and coalesce(user_id, 0) = ?3 and idempotency_key = ?4"
+            "select {COLUMNS}, m.fingerprint from {TABLES} \
+             where m.conversation_id = ?1 and {whose} and coalesce(m.user_id, 0) = ?3 and m.idempotency_key = ?4"
         ))?
         .query_row(
             params![new.conversation_id.0, new.role.as_str(), new.user_id.map_or(0, |user| user.0), idempotency.key],
-            |row| Ok((from_row(row)?, row.get::<_, [u8; 16]>(11)?)),
+            |row| Ok((from_row(conn, row)?, row.get::<_, [u8; 16]>(MORE)?)),
         )
         .optional()?;
     match found {
@@ -118,28 +133,10 @@ pub(super) fn insert_message(tx: &mut Tx<'_>, new: &NewMessage, number: &Number)
         reply_to: new.reply_to,
         created_at: at,
         updated_at: at,
+        edited_at: None,
+        letter: new.letter.as_ref().map(|letter| Box::new(letters::sent(letter))),
     };
-    let idempotency = new.idempotency.as_ref();
-    tx.conn
-        .prepare_cached(
-            "insert into messages (id, uuid, conversation_id, seq, role, user_id, text, metadata, reply_to, \
-             idempotency_key, fingerprint, created_at, updated_at) \
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12)",
-        )?
-        .execute(params![
-            id.0,
-            message.uuid.as_bytes(),
-            message.conversation_id.0,
-            message.seq,
-            message.role.as_str(),
-            message.user_id.map(|user| user.0),
-            message.text,
-            message.metadata.as_ref().map(|json| json.0.as_str()),
-            message.reply_to.map(|id| id.0),
-            idempotency.map(|idempotency| idempotency.key.as_str()),
-            idempotency.map(|idempotency| idempotency.fingerprint.as_slice()),
-            at.0,
-        ])?;
+    insert_row(tx, &message, new.idempotency.as_ref())?;
     tx.conn
         .prepare_cached(
             "update heads set seq = ?2, event_id = ?3, message_id = ?3, message_at = ?4, last_activity_at = ?4, \
@@ -158,6 +155,12 @@ pub(super) fn insert_message(tx: &mut Tx<'_>, new: &NewMessage, number: &Number)
         // The owner joined when the conversation was made, and instructions are nobody's.
         Role::User | Role::System => {}
     }
+    if let Some(letter) = &new.letter {
+        letters::insert(tx, &message, letter)?;
+    }
+    if !new.files.is_empty() {
+        files::insert_of_owner(tx, &message, &new.files)?;
+    }
     let message = Arc::new(message);
     tx.announce(Event {
         id,
@@ -167,6 +170,34 @@ pub(super) fn insert_message(tx: &mut Tx<'_>, new: &NewMessage, number: &Number)
         body: EventBody::MessageAdded(Arc::clone(&message)),
     });
     Ok(message)
+}
+
+fn insert_row(tx: &Tx<'_>, message: &Message, idempotency: Option<&Idempotency>) -> Result<(), Fail> {
+    tx.conn
+        .prepare_cached(
+            "insert into messages (id, uuid, conversation_id, seq, role, user_id, text, metadata, reply_to, \
+             idempotency_key, fingerprint, created_at, updated_at) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12)",
+        )?
+        .execute(params![
+            message.id.0,
+            message.uuid.as_bytes(),
+            message.conversation_id.0,
+            message.seq,
+            message.role.as_str(),
+            message.user_id.map(|user| user.0),
+            message.text,
+            message.metadata.as_ref().map(|json| json.0.as_str()),
+            message.reply_to.map(|id| id.0),
+            idempotency.map(|idempotency| idempotency.key.as_str()),
+            idempotency.map(|idempotency| idempotency.fingerprint.as_slice()),
+            message.created_at.0,
+        ])?;
+    Ok(())
+}
+
+pub(super) fn append_all(tx: &mut Tx<'_>, new: &[NewMessage]) -> Result<Vec<Appended>, Fail> {
+    new.iter().map(|one| append(tx, one)).collect()
 }
 
 pub(super) fn delete(tx: &mut Tx<'_>, id: ConversationId, message: MessageId, at: Timestamp) -> Result<bool, Fail> {
@@ -181,33 +212,59 @@ pub(super) fn delete(tx: &mut Tx<'_>, id: ConversationId, message: MessageId, at
         .query_row(params![id.0, message.0, at.0], |row| rows::uuid(row, 0))
         .optional()?;
     let Some(uuid) = uuid else { return Ok(false) };
-    let (event_id, seq) = (tx.next_event_id(), conversation.head.seq + 1);
-    tx.conn
-        .prepare_cached(
-            "insert into events (id, conversation_id, seq, kind, message_id, message_uuid, at) \
-             values (?1, ?2, ?3, 'message_deleted', ?4, ?5, ?6)",
-        )?
-        .execute(params![event_id.0, id.0, seq, message.0, uuid.as_bytes(), at.0])?;
-    tx.conn
-        .prepare_cached(
-            "update heads set seq = ?2, event_id = ?3, last_activity_at = ?4, updated_at = ?4, listed_at = ?5 \
-             where conversation_id = ?1",
-        )?
-        .execute(params![
-            id.0,
-            seq,
-            event_id.0,
-            at.0,
-            listed_at(conversation.kind, conversation.state.is_active, at)
-        ])?;
-    tx.announce(Event {
-        id: event_id,
-        conversation_id: id,
-        seq,
-        at,
-        body: EventBody::MessageDeleted { message_id: message, uuid },
-    });
+    if conversation.kind == ConversationKind::Direct {
+        letters::remove(tx, id, message)?;
+    }
+    let row = EventRow { kind: "message_deleted", message: Some(message), uuid: Some(uuid), ..EventRow::default() };
+    log::record(tx, &conversation, at, &row, EventBody::MessageDeleted { message_id: message, uuid })?;
     Ok(true)
+}
+
+pub(super) fn delete_all(
+    tx: &mut Tx<'_>,
+    id: ConversationId,
+    messages: &[MessageId],
+    if_seq: u64,
+    at: Timestamp,
+) -> Result<bool, Fail> {
+    if conversations::by_id(tx.conn, id)?.is_none_or(|conversation| conversation.head.seq != if_seq) {
+        return Ok(false);
+    }
+    for message in messages {
+        delete(tx, id, *message, at)?;
+    }
+    Ok(true)
+}
+
+pub(super) fn edit(
+    tx: &mut Tx<'_>,
+    id: ConversationId,
+    message: MessageId,
+    author: UserId,
+    text: &MessageText,
+    at: Timestamp,
+) -> Result<Option<Arc<Message>>, Fail> {
+    let Some(conversation) = conversations::by_id(tx.conn, id)? else { return Ok(None) };
+    let Some(old) = visible(tx.conn, id, message)?.filter(|old| old.user_id == Some(author)) else { return Ok(None) };
+    if old.text == text.as_str() {
+        return Ok(Some(old));
+    }
+    let at = at.max(conversation.last_activity_at);
+    tx.conn
+        .prepare_cached("update messages set text = ?2, edited_at = ?3, updated_at = ?3 where id = ?1")?
+        .execute(params![message.0, text.as_str(), at.0])?;
+    if let Some(letter) = &old.letter {
+        letters::index_again(tx, message, author, letter.receiver_id, text.as_str())?;
+    }
+    let edited = Arc::new(Message {
+        text: text.as_str().to_owned(),
+        edited_at: Some(at),
+        updated_at: at,
+        ..Arc::unwrap_or_clone(old)
+    });
+    let row = EventRow { kind: "message_edited", message: Some(message), ..EventRow::default() };
+    log::record(tx, &conversation, at, &row, EventBody::MessageEdited(Arc::clone(&edited)))?;
+    Ok(Some(edited))
 }
 
 /// How many rows of a list one job looks at when most of them may not match. There are few readers
@@ -297,11 +354,11 @@ impl Scan {
         let room = self.filter.limit - self.found.len();
         values.push(Value::from(i64::try_from(room).unwrap_or(i64::MAX)));
         let order = if self.newest_first { "desc" } else { "asc" };
-        let sql = format!("select {COLUMNS} from messages m where {conditions} order by m.id {order} limit ?");
+        let sql = format!("select {COLUMNS} from {TABLES} where {conditions} order by m.id {order} limit ?");
         let mut statement = conn.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
         while let Some(row) = rows.next()? {
-            let message = from_row(row)?;
+            let message = from_row(conn, row)?;
             self.bytes += message.bytes();
             self.found.push(message);
             if self.is_heavy() {
@@ -322,8 +379,8 @@ pub(super) fn by_uuid(
     uuid: Uuid,
 ) -> Result<Option<(Arc<Message>, Conversation)>, Fail> {
     let message = conn
-        .prepare_cached(&format!("select {COLUMNS} from messages m where m.uuid = ?1 and m.deleted_at is null"))?
-        .query_row([uuid.as_bytes()], from_row)
+        .prepare_cached(&format!("select {COLUMNS} from {TABLES} where m.uuid = ?1 and m.deleted_at is null"))?
+        .query_row([uuid.as_bytes()], |row| from_row(conn, row))
         .optional()?;
     let Some(message) = message else { return Ok(None) };
     let conversation = conversations::find(conn, kind, &Name::Id(message.conversation_id))?;
@@ -334,9 +391,9 @@ pub(super) fn by_uuid(
 pub(super) fn visible(conn: &Connection, id: ConversationId, message: MessageId) -> Result<Option<Arc<Message>>, Fail> {
     let found = conn
         .prepare_cached(&format!(
-            "select {COLUMNS} from messages m where m.id = ?2 and m.conversation_id = ?1 and m.deleted_at is null"
+            "select {COLUMNS} from {TABLES} where m.id = ?2 and m.conversation_id = ?1 and m.deleted_at is null"
         ))?
-        .query_row(params![id.0, message.0], from_row)
+        .query_row(params![id.0, message.0], |row| from_row(conn, row))
         .optional()?;
     Ok(found)
 }
@@ -357,106 +414,10 @@ pub(super) fn answer_to(
 ) -> Result<Option<Arc<Message>>, Fail> {
     let found = conn
         .prepare_cached(&format!(
-            "select {COLUMNS} from messages m \
+            "select {COLUMNS} from {TABLES} \
              where m.reply_to = ?2 and m.conversation_id = ?1 and m.deleted_at is null order by m.id limit 1"
         ))?
-        .query_row(params![id.0, question.0], from_row)
+        .query_row(params![id.0, question.0], |row| from_row(conn, row))
         .optional()?;
     Ok(found)
-}
-
-pub(super) fn events(conn: &Connection, id: ConversationId, after: EventId, limit: usize) -> Result<Vec<Event>, Fail> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    // Each half has its own limit, so that neither is read past what the page can hold.
-    ordered_events(
-        conn,
-        "select * from (select id, 1 as added from messages where conversation_id = ?1 and id > ?2 order by id limit ?3) \
-         union all \
-         select * from (select id, 0 from events where conversation_id = ?1 and id > ?2 order by id limit ?3) \
-         order by id limit ?3",
-        params![id.0, after.0, limit],
-        EVENT_BYTES_MAX,
-    )
-}
-
-pub(super) fn tail(conn: &Connection, id: ConversationId, count: usize) -> Result<Option<Tail>, Fail> {
-    let Some(conversation) = conversations::by_id(conn, id)? else { return Ok(None) };
-    // One more than asked for: whether there is one decides where the tail's knowledge begins.
-    let limit = i64::try_from(count.saturating_add(1)).unwrap_or(i64::MAX);
-    let mut events = ordered_events(
-        conn,
-        "select * from ( \
-           select * from (select id, 1 as added from messages where conversation_id = ?1 order by id desc limit ?2) \
-           union all \
-           select * from (select id, 0 from events where conversation_id = ?1 order by id desc limit ?2) \
-           order by id desc limit ?2) order by id",
-        params![id.0, limit],
-        usize::MAX,
-    )?;
-    let complete_after = if events.len() > count { events.remove(0).id } else { EventId::START };
-    Ok(Some(Tail { conversation, events, complete_after }))
-}
-
-/// Reads the events whose ids and tables `which` names, in its order, up to the one with which
-/// they hold `bytes_max`.
-fn ordered_events(
-    conn: &Connection,
-    which: &str,
-    values: impl rusqlite::Params,
-    bytes_max: usize,
-) -> Result<Vec<Event>, Fail> {
-    let mut statement = conn.prepare_cached(which)?;
-    let mut found = statement.query(values)?;
-    let (mut events, mut bytes) = (Vec::new(), 0);
-    while let Some(row) = found.next()? {
-        let (id, added): (i64, bool) = (row.get(0)?, row.get(1)?);
-        let event = if added { added_event(conn, id)? } else { other_event(conn, id)? };
-        bytes += event.bytes();
-        events.push(event);
-        if bytes >= bytes_max {
-            break;
-        }
-    }
-    Ok(events)
-}
-
-fn added_event(conn: &Connection, id: i64) -> Result<Event, Fail> {
-    let event = conn
-        .prepare_cached(&format!("select {COLUMNS}, m.deleted_at is not null from messages m where m.id = ?1"))?
-        .query_row([id], |row| {
-            let message = from_row(row)?;
-            Ok(Event {
-                id: message.id,
-                conversation_id: message.conversation_id,
-                seq: message.seq,
-                at: message.created_at,
-                body: if row.get(11)? { EventBody::MessageGone } else { EventBody::MessageAdded(message) },
-            })
-        })?;
-    Ok(event)
-}
-
-fn other_event(conn: &Connection, id: i64) -> Result<Event, Fail> {
-    let event = conn
-        .prepare_cached(
-            "select id, conversation_id, seq, at, kind, message_id, message_uuid, state from events where id = ?1",
-        )?
-        .query_row([id], |row| {
-            let body = if row.get_ref(4)?.as_str()? == "message_deleted" {
-                EventBody::MessageDeleted { message_id: EventId(row.get(5)?), uuid: rows::uuid(row, 6)? }
-            } else {
-                EventBody::StateChanged {
-                    change: rows::word(row, 4, Change::parse)?,
-                    state: Arc::new(StateRow::read(row, 7)?),
-                }
-            };
-            Ok(Event {
-                id: EventId(row.get(0)?),
-                conversation_id: ConversationId(row.get(1)?),
-                seq: row.get(2)?,
-                at: Timestamp(row.get(3)?),
-                body,
-            })
-        })?;
-    Ok(event)
 }

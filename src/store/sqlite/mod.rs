@@ -6,7 +6,12 @@ mod bare;
 mod checkpoint;
 mod conversations;
 mod fail;
+mod files;
+mod inbox;
+mod letters;
+mod log;
 mod messages;
+mod open;
 mod place;
 mod probe;
 mod readers;
@@ -21,18 +26,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
 use super::migrate::{self, Migration};
 use super::{
-    Appended, CodeCheck, ConversationFilter, Desk, Greeting, Listener, Locator, MessageFilter, NewConversation,
-    NewMessage, NewToken, NewUser, Page, StateChange, Store, StoredToken, Tail,
+    Appended, ChatOrder, CodeCheck, ConversationFilter, Desk, Direct, Found, Greeting, InboxEntry, InboxFilter,
+    Listener, Locator, Mark, MessageFilter, NewConversation, NewMessage, NewReaction, NewShare, NewToken, NewUser,
+    Page, StateChange, Store, StoredToken, Tail,
 };
 use crate::domain::{
-    Conversation, ConversationId, ConversationKind, Email, Event, EventId, Message, MessageId, Participant, Run, RunId,
-    RunOutcome, Timestamp, TokenId, User, UserId,
+    ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Email, Event, EventId, FileId, Message,
+    MessageId, MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Share, ShareEntry, ShareId,
+    Timestamp, TokenId, User, UserId,
 };
 use crate::error::{Error, Result};
 
@@ -98,14 +104,14 @@ impl SqliteStore {
     /// not writable.
     pub fn open(dir: &DataDir, options: &SqliteOptions, listener: Arc<dyn Listener>, now: Timestamp) -> Result<Self> {
         let file = dir.database();
-        let (conn, snapshot) = open_to_write(dir, options, now)?;
+        let (conn, snapshot) = open::to_write(dir, options, now)?;
         let read = (0..options.readers.max(1)).map(|_| {
-            let conn = connect(&file, options)?;
+            let conn = open::connect(&file, options)?;
             conn.pragma_update(None, "query_only", true)?;
             Ok(conn)
         });
         let read = read.collect::<rusqlite::Result<Vec<_>>>().map_err(fail::from_sql)?;
-        let checkpointing = connect(&file, options).map_err(fail::from_sql)?;
+        let checkpointing = open::connect(&file, options).map_err(fail::from_sql)?;
         let config = writer::WriterConfig {
             queue: options.queue.max(1),
             batch_max: options.batch_max.max(1),
@@ -167,66 +173,6 @@ impl SqliteStore {
     }
 }
 
-/// The one writing connection, on a store of this binary's schema, with the snapshot that was taken
-/// if it had to be upgraded.
-fn open_to_write(dir: &DataDir, options: &SqliteOptions, now: Timestamp) -> Result<(Connection, Option<PathBuf>)> {
-    let file = dir.database();
-    let mut conn = raw(&file).map_err(fail::from_sql)?;
-    // Before anything is set: what is refused is left as it is, down to its journal mode.
-    let name = |error| Error::internal(format!("{}: {error}", file.display()));
-    migrate::check(&conn, options.migrations).map_err(name)?;
-    configure(&conn, options).map_err(fail::from_sql)?;
-    let snapshot = migrate::migrate(&mut conn, options.migrations, &dir.snapshots(), now).map_err(Error::internal)?;
-    if options.size_max > 0 {
-        limit_size(&conn, options.size_max).map_err(fail::from_sql)?;
-    }
-    limit_log(&conn, options.wal_bytes).map_err(fail::from_sql)?;
-    Ok((conn, snapshot))
-}
-
-fn connect(file: &Path, options: &SqliteOptions) -> rusqlite::Result<Connection> {
-    let conn = raw(file)?;
-    configure(&conn, options)?;
-    Ok(conn)
-}
-
-fn raw(file: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(file, flags)?;
-    conn.busy_timeout(Duration::from_secs(5))?;
-    Ok(conn)
-}
-
-fn configure(conn: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
-    conn.set_prepared_statement_cache_capacity(128);
-    // Plans may not depend on bound values. Otherwise SQLite prepares a statement again, from its
-    // text, whenever a value is bound that the planner would have liked to know: measured at 30 %
-    // of the time of an append, for plans that never differ.
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    search::install(conn)?;
-    conn.pragma_update(None, "journal_mode", "wal")?;
-    conn.pragma_update(None, "synchronous", if options.fsync { "full" } else { "normal" })?;
-    conn.pragma_update(None, "foreign_keys", true)?;
-    // The checkpointer does it, off the writer's thread.
-    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
-    conn.pragma_update(None, "temp_store", "memory")?;
-    let kibibytes = i64::try_from(options.cache_bytes / 1024).unwrap_or(i64::MAX);
-    conn.pragma_update(None, "cache_size", -kibibytes)
-}
-
-fn limit_size(conn: &Connection, bytes: u64) -> rusqlite::Result<()> {
-    let page: u64 = conn.query_row("pragma page_size", [], |row| row.get(0))?;
-    // SQLite answers with the limit in force, which is never below the pages already there.
-    conn.pragma_update_and_check(None, "max_page_count", (bytes / page).max(1), |_| Ok(()))
-}
-
-/// Cuts the write-ahead log back when it begins anew. Its size is what the checkpointer goes by, so
-/// a log that stayed as long as its longest burst would be copied and restarted without end.
-fn limit_log(conn: &Connection, bytes: u64) -> rusqlite::Result<()> {
-    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-    conn.pragma_update_and_check(None, "journal_size_limit", bytes, |_| Ok(()))
-}
-
 /// The engine's methods: each hands owned arguments to the thread that does the work.
 #[async_trait]
 impl Store for SqliteStore {
@@ -275,12 +221,44 @@ impl Store for SqliteStore {
         self.writer.call_guarded(move |tx| conversations::remove(tx, id)).await
     }
 
+    async fn remove_chats(&self, user: UserId, ids: Vec<ConversationId>) -> Result<bool> {
+        self.writer.call_guarded(move |tx| files::remove_chats(tx, user, &ids)).await
+    }
+
+    async fn chats_of(&self, user: UserId, order: Vec<ChatOrder>) -> Result<Vec<ConversationId>> {
+        self.readers.read(move |conn| files::chats_of(conn, user, &order)).await
+    }
+
+    async fn chats(&self, user: UserId, ids: Vec<ConversationId>) -> Result<Vec<Conversation>> {
+        self.readers.read(move |conn| files::chats(conn, user, &ids)).await
+    }
+
+    async fn direct(&self, platform: PlatformId, uuid: Uuid) -> Result<Option<Direct>> {
+        self.readers.read(move |conn| inbox::direct(conn, platform, uuid)).await
+    }
+
+    async fn inbox(&self, user: UserId, filter: InboxFilter) -> Result<Vec<InboxEntry>> {
+        self.readers.read(move |conn| inbox::page(conn, user, filter)).await
+    }
+
+    async fn inbox_total(&self, user: UserId) -> Result<u64> {
+        self.readers.read(move |conn| inbox::total(conn, user)).await
+    }
+
     async fn participants(&self, id: ConversationId) -> Result<Vec<Participant>> {
         self.readers.read(move |conn| conversations::participants(conn, id)).await
     }
 
     async fn append(&self, new: NewMessage) -> Result<Appended> {
+        // An upload that is not the author's is noticed only once the message is there.
+        if new.letter.as_ref().is_some_and(|letter| !letter.uploads.is_empty()) {
+            return self.writer.call_guarded(move |tx| messages::append(tx, &new)).await;
+        }
         self.writer.call(move |tx| messages::append(tx, &new)).await
+    }
+
+    async fn append_all(&self, new: Vec<NewMessage>) -> Result<Vec<Appended>> {
+        self.writer.call_guarded(move |tx| messages::append_all(tx, &new)).await
     }
 
     async fn sent_before(&self, new: NewMessage) -> Result<Option<Arc<Message>>> {
@@ -315,12 +293,94 @@ impl Store for SqliteStore {
         self.writer.call_guarded(move |tx| messages::delete(tx, id, message, at)).await
     }
 
+    async fn delete_messages(
+        &self,
+        id: ConversationId,
+        messages: Vec<MessageId>,
+        if_seq: u64,
+        at: Timestamp,
+    ) -> Result<bool> {
+        self.writer.call_guarded(move |tx| messages::delete_all(tx, id, &messages, if_seq, at)).await
+    }
+
+    async fn edit_message(
+        &self,
+        id: ConversationId,
+        message: MessageId,
+        author: UserId,
+        text: MessageText,
+        at: Timestamp,
+    ) -> Result<Option<Arc<Message>>> {
+        self.writer.call_guarded(move |tx| messages::edit(tx, id, message, author, &text, at)).await
+    }
+
+    async fn letter(&self, platform: PlatformId, message: MessageId) -> Result<Option<(Arc<Message>, Direct)>> {
+        self.readers.read(move |conn| letters::by_number(conn, platform, message)).await
+    }
+
+    async fn mark(&self, id: ConversationId, mark: Mark) -> Result<usize> {
+        self.writer.call_guarded(move |tx| letters::mark(tx, id, &mark)).await
+    }
+
+    async fn react(&self, id: ConversationId, reaction: NewReaction) -> Result<bool> {
+        self.writer.call_guarded(move |tx| letters::react(tx, id, &reaction)).await
+    }
+
+    async fn search_letters(
+        &self,
+        user: UserId,
+        words: Vec<String>,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Found>> {
+        self.readers.read(move |conn| letters::search(conn, user, &words, before, limit)).await
+    }
+
+    async fn letter_devices(&self, user: UserId) -> Result<Vec<(DeviceKind, u64)>> {
+        self.readers.read(move |conn| letters::devices(conn, user)).await
+    }
+
     async fn tail(&self, id: ConversationId, count: usize) -> Result<Option<Tail>> {
-        self.readers.read(move |conn| messages::tail(conn, id, count)).await
+        self.readers.read(move |conn| log::tail(conn, id, count)).await
     }
 
     async fn events(&self, id: ConversationId, after: EventId, limit: usize) -> Result<Vec<Event>> {
-        self.readers.read(move |conn| messages::events(conn, id, after, limit)).await
+        self.readers.read(move |conn| log::events(conn, id, after, limit)).await
+    }
+
+    async fn add_files(
+        &self,
+        id: ConversationId,
+        message: MessageId,
+        user: UserId,
+        files: Vec<NewFile>,
+        at: Timestamp,
+    ) -> Result<Option<Vec<ChatFile>>> {
+        self.writer.call_guarded(move |tx| files::add(tx, id, message, user, &files, at)).await
+    }
+
+    async fn files(&self, id: ConversationId, after: FileId, limit: usize) -> Result<Vec<ChatFile>> {
+        self.readers.read(move |conn| files::list(conn, Ok(id), after, limit)).await
+    }
+
+    async fn files_of(&self, user: UserId, after: FileId, limit: usize) -> Result<Vec<ChatFile>> {
+        self.readers.read(move |conn| files::list(conn, Err(user), after, limit)).await
+    }
+
+    async fn add_share(&self, new: NewShare) -> Result<Option<Share>> {
+        self.writer.call_guarded(move |tx| files::add_share(tx, &new)).await
+    }
+
+    async fn share_of(&self, id: ConversationId) -> Result<Option<Share>> {
+        self.readers.read(move |conn| files::share_of(conn, id)).await
+    }
+
+    async fn share(&self, uuid: Uuid) -> Result<Option<(Share, Vec<UserId>)>> {
+        self.readers.read(move |conn| files::share(conn, uuid)).await
+    }
+
+    async fn add_share_entries(&self, share: ShareId, users: Vec<UserId>, at: Timestamp) -> Result<Vec<ShareEntry>> {
+        self.writer.call_guarded(move |tx| files::add_entries(tx, share, &users, at)).await
     }
 
     async fn begin_run(&self, id: ConversationId, question: MessageId, at: Timestamp) -> Result<RunId> {

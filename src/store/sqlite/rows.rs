@@ -27,6 +27,8 @@ pub(super) fn word<T>(row: &Row<'_>, column: usize, parse: fn(&str) -> Option<T>
 }
 
 /// A conversation's state as an event's row keeps it.
+///
+/// What came with a later schema has a default: rows from before it lack it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StateRow {
     is_active: bool,
@@ -38,6 +40,12 @@ pub(super) struct StateRow {
     contact_email: Option<String>,
     contact_phone: Option<String>,
     metadata: String,
+    #[serde(default)]
+    title: Option<String>,
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    is_archived: bool,
 }
 
 impl StateRow {
@@ -53,6 +61,9 @@ impl StateRow {
             contact_email: state.contact.email.clone(),
             contact_phone: state.contact.phone.clone(),
             metadata: state.metadata.0.clone(),
+            title: state.title.clone(),
+            model: state.model.clone(),
+            is_archived: state.is_archived,
         };
         serde_json::to_string(&row).map_err(|error| Fail::Refused(Error::internal(error)))
     }
@@ -73,6 +84,9 @@ impl StateRow {
             external_user_id: read.external_user_id,
             contact: Contact { name: read.contact_name, email: read.contact_email, phone: read.contact_phone },
             metadata: Json(read.metadata),
+            title: read.title,
+            model: read.model,
+            is_archived: read.is_archived,
         })
     }
 }

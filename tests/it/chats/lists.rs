@@ -158,7 +158,7 @@ async fn a_long_list_comes_whole_and_in_order() {
     let said: Vec<_> = (0..250).map(|number| format!("m{number} {}", "x".repeat(1000))).collect();
     for text in &said {
         let text = MessageText::parse(text, 2000).unwrap();
-        let draft = Draft { role: Role::User, user_id: None, text, metadata: None, key: None };
+        let draft = Draft { role: Role::User, user_id: None, text, metadata: None, letter: None, key: None };
         chat.add_message(&session, draft).await.unwrap();
     }
     assert_eq!(all(&visitor.lists().await, "message"), said);

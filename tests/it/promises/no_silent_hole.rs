@@ -13,7 +13,14 @@ const CHATS: usize = 4;
 const WRITERS: usize = 40;
 
 fn draft(text: String) -> Draft {
-    Draft { role: Role::User, user_id: None, text: MessageText::verbatim(text), metadata: None, key: None }
+    Draft {
+        role: Role::User,
+        user_id: None,
+        text: MessageText::verbatim(text),
+        metadata: None,
+        letter: None,
+        key: None,
+    }
 }
 
 /// Writers write through the use-case, so that most of the time goes to the log and not to the

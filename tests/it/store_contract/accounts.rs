@@ -100,7 +100,7 @@ async fn an_address_has_one_account() {
         bench.staff("lan").await;
         let twice = bench.store.add_user(staff("LAN")).await;
         let Err(Error::Invalid(fields)) = twice else { panic!("{twice:?}") };
-        assert_eq!(fields, [FieldError { field: "email", rule: Rule::Unique }]);
+        assert_eq!(fields, [FieldError { field: "email".into(), rule: Rule::Unique }]);
     }
 }
 

@@ -42,7 +42,7 @@ fn state_of(event: &Event) -> (Change, &ConversationState) {
 
 fn assert_key_is_taken<T: std::fmt::Debug>(result: Result<T, Error>) {
     let Err(Error::Invalid(fields)) = result else { panic!("{result:?}") };
-    assert_eq!(fields, [FieldError { field: "session_id", rule: Rule::Unique }]);
+    assert_eq!(fields, [FieldError { field: "session_id".into(), rule: Rule::Unique }]);
 }
 
 impl Bench {
@@ -323,6 +323,8 @@ async fn an_edit_replaces_what_it_names() {
             expires_at: Some(at(90)),
             external_user_id: Some(Some("u-2".to_owned())),
             metadata: Some(Json(r#"{"a":1}"#.to_owned())),
+            title: Some("Rooms".to_owned()),
+            is_archived: Some(true),
         };
         let edited = bench.change(&session, StateChange::Edit(edit.clone())).await;
         let want = ConversationState {
@@ -330,6 +332,8 @@ async fn an_edit_replaces_what_it_names() {
             expires_at: Some(at(90)),
             external_user_id: Some("u-2".to_owned()),
             metadata: Json(r#"{"a":1}"#.to_owned()),
+            title: Some("Rooms".to_owned()),
+            is_archived: true,
             ..session.state.clone()
         };
         assert_eq!((edited.key.as_str(), &edited.state), ("b", &want));

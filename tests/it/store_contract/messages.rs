@@ -126,6 +126,8 @@ async fn a_message_is_read_back_as_it_was_sent() {
                 reply_to: new.reply_to,
                 created_at: at(7),
                 updated_at: at(7),
+                edited_at: None,
+                letter: None,
             }
         );
         let log = bench.log(&chat).await;

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use roost::domain::{
-    Contact, Conversation, ConversationId, ConversationKind, ConversationState, Email, Event, EventId, Json, Message,
-    MessageText, Role, Timestamp, UserId,
+    Conversation, ConversationId, ConversationKind, Email, Event, EventId, Message, MessageText, Role, Timestamp,
+    UserId,
 };
 use roost::store::{Idempotency, Listener, MessageFilter, NewConversation, NewMessage, NewUser};
 use uuid::Uuid;
@@ -16,21 +16,7 @@ pub fn at(seconds: i64) -> Timestamp {
 }
 
 fn conversation(kind: ConversationKind, key: &str) -> NewConversation {
-    NewConversation {
-        uuid: Uuid::new_v4(),
-        kind,
-        key: key.to_owned(),
-        user_id: None,
-        state: ConversationState {
-            is_active: true,
-            assigned: None,
-            expires_at: None,
-            external_user_id: None,
-            contact: Contact::default(),
-            metadata: Json::empty_object(),
-        },
-        at: at(0),
-    }
+    NewConversation::new(Uuid::new_v4(), kind, key.to_owned(), at(0))
 }
 
 /// A website's guest with staff.
@@ -53,6 +39,8 @@ pub fn from_guest(chat: ConversationId, text: &str) -> NewMessage {
         text: MessageText::verbatim(text.to_owned()),
         metadata: None,
         reply_to: None,
+        letter: None,
+        files: Vec::new(),
         idempotency: None,
         at: at(0),
     }

@@ -1,0 +1,302 @@
+//! What two users of a platform do with each other: open a conversation, write letters, and tell what
+//! became of them.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::messages::MessagePage;
+use super::{Chat, Draft};
+use crate::domain::{
+    Access, ConversationId, ConversationKind, DeviceKind, EventId, Message, MessageId, MessageText, PlatformId, Reach,
+    Receipt, Tag, UserId,
+};
+use crate::error::{Error, Refusal, Result, Rule, Subject};
+use crate::store::{
+    Appended, Direct, Found, InboxEntry, InboxFilter, InboxPlace, MARKS_MAX, Mark, Member, MessageFilter,
+    NewConversation, NewReaction, StateChange, StateEdit,
+};
+
+/// A list of conversations that is read and sent piece by piece is read in pieces of this many.
+const PAGE_ENTRIES: usize = 100;
+
+/// How many words of a search count.
+const WORDS_MAX: usize = 16;
+
+impl Direct {
+    /// The caller's side of it.
+    ///
+    /// # Errors
+    /// `Forbidden(NotMember)`.
+    pub fn member(&self, user: UserId) -> Result<&Member> {
+        let member = self.members.iter().find(|member| member.user.id == user);
+        member.ok_or(Error::Forbidden(Refusal::NotMember))
+    }
+
+    /// The member with that number, who may have left.
+    pub fn user(&self, user: UserId) -> Option<&Member> {
+        self.members.iter().find(|member| member.user.id == user)
+    }
+}
+
+impl Chat {
+    /// Opens the caller's conversation with another user of their platform about that, or a new one;
+    /// `true` when it is new. Whoever of the two opens it, there is one of each tag.
+    ///
+    /// # Errors
+    /// `Forbidden(NoPlatform)`; `Invalid` (`participant_uuid`) when there is no such user on the platform, or
+    /// it is the caller.
+    pub async fn open_direct(&self, access: &Access, peer: Uuid, tag: Tag) -> Result<(Direct, bool)> {
+        let platform = platform_of(access)?;
+        let peer = self.store.user_by_uuid(platform, peer).await?.filter(|user| user.is_active);
+        let peer = peer.filter(|peer| peer.id != access.user.id);
+        let peer = peer.ok_or_else(|| Error::field("participant_uuid", Rule::Exists))?;
+        let (me, at) = (access.user.id, self.clock.now());
+        let new = NewConversation {
+            platform_id: Some(platform),
+            user_id: Some(me),
+            peer_id: Some(peer.id),
+            tag: tag.clone(),
+            ..NewConversation::new(self.clock.uuid(), ConversationKind::Direct, pair_key(me, peer.id, &tag), at)
+        };
+        let (conversation, is_new) = self.store.open_conversation(new).await?;
+        let opened = self.store.direct(platform, conversation.uuid).await?;
+        Ok((opened.ok_or(Error::NotFound(Subject::Conversation))?, is_new))
+    }
+
+    /// A conversation that the caller takes part in.
+    ///
+    /// # Errors
+    /// `NotFound(Conversation)`, also when it is another platform's; `Forbidden(NotMember)`.
+    pub async fn direct(&self, access: &Access, uuid: Uuid) -> Result<Direct> {
+        let found = self.store.direct(platform_of(access)?, uuid).await?;
+        let direct = found.ok_or(Error::NotFound(Subject::Conversation))?;
+        direct.member(access.user.id)?;
+        Ok(direct)
+    }
+
+    /// At most `filter.limit` of the caller's conversations, the newest message first.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn inbox(&self, access: &Access, filter: InboxFilter) -> Result<Vec<InboxEntry>> {
+        self.store.inbox(access.user.id, filter).await
+    }
+
+    /// A piece of the whole inbox from that place on, and where the next begins.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn inbox_page(
+        &self,
+        access: &Access,
+        below: Option<InboxPlace>,
+    ) -> Result<(Vec<InboxEntry>, Option<InboxPlace>)> {
+        let filter = InboxFilter { below, limit: PAGE_ENTRIES, ..InboxFilter::default() };
+        let entries = self.store.inbox(access.user.id, filter).await?;
+        let next = entries.last().filter(|_| entries.len() == PAGE_ENTRIES).map(|last| last.place);
+        Ok((entries, next))
+    }
+
+    /// How many conversations the caller has.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn inbox_total(&self, access: &Access) -> Result<u64> {
+        self.store.inbox_total(access.user.id).await
+    }
+
+    /// Puts a conversation away, or takes it out again, for both of its users.
+    ///
+    /// # Errors
+    /// As [`Chat::direct`].
+    pub async fn archive(&self, access: &Access, uuid: Uuid, is_archived: bool) -> Result<Direct> {
+        let direct = self.direct(access, uuid).await?;
+        let edit = StateEdit { is_archived: Some(is_archived), ..StateEdit::default() };
+        let changed =
+            self.store.change_state(direct.conversation.id, StateChange::Edit(edit), self.clock.now()).await?;
+        let conversation = changed.ok_or(Error::NotFound(Subject::Conversation))?;
+        Ok(Direct { conversation, ..direct })
+    }
+
+    /// Sends a letter to the other user of a conversation. The draft's author is the caller.
+    ///
+    /// # Errors
+    /// As [`Chat::direct`]; `NotFound(User)` when the receiver is not the other user;
+    /// `Conflict(IdempotencyKeyReused)`; `Invalid` (`attachments`) for an upload that is not the caller's.
+    pub async fn send_letter(&self, access: &Access, direct: &Direct, mut draft: Draft) -> Result<Appended> {
+        direct.member(access.user.id)?;
+        let receiver = draft.letter.as_ref().map(|letter| letter.receiver_id);
+        let is_other = receiver.is_some_and(|id| id != access.user.id && direct.user(id).is_some());
+        if !is_other {
+            return Err(Error::NotFound(Subject::User));
+        }
+        draft.user_id = Some(access.user.id);
+        self.append(direct.conversation.id, draft).await
+    }
+
+    /// A letter that the caller may see.
+    ///
+    /// # Errors
+    /// `NotFound(Message)`; `Forbidden(NotMember)`.
+    pub async fn letter(&self, access: &Access, message: MessageId) -> Result<(Arc<Message>, Direct)> {
+        let found = self.store.letter(platform_of(access)?, message).await?;
+        let (message, direct) = found.ok_or(Error::NotFound(Subject::Message))?;
+        direct.member(access.user.id)?;
+        Ok((message, direct))
+    }
+
+    /// A piece of a conversation's letters, oldest first, and where the next begins.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn letter_page(&self, direct: &Direct, after: EventId) -> Result<MessagePage> {
+        let filter = MessageFilter { after: Some(after), ..MessageFilter::default() };
+        self.message_page(direct.conversation.id, filter).await
+    }
+
+    /// Notes that everything in a conversation has reached the caller.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn deliver(&self, access: &Access, direct: &Direct) -> Result<usize> {
+        let last = direct.conversation.head.message_id;
+        self.mark_all(direct.conversation.id, access.user.id, Receipt::Delivered, last).await
+    }
+
+    /// Marks a letter as read by its receiver, who is the caller.
+    ///
+    /// # Errors
+    /// As [`Chat::letter`]; `Forbidden(NotTheirs)` when it was sent to somebody else.
+    pub async fn read_letter(&self, access: &Access, message: MessageId) -> Result<()> {
+        let (message, direct) = self.letter(access, message).await?;
+        let is_theirs = message.letter.as_ref().is_some_and(|letter| letter.receiver_id == access.user.id);
+        if !is_theirs {
+            return Err(Error::Forbidden(Refusal::NotTheirs));
+        }
+        let reach = Reach::One(message.id);
+        let mark = Mark { reader: access.user.id, receipt: Receipt::Read, reach, at: self.clock.now() };
+        self.store.mark(direct.conversation.id, mark).await?;
+        Ok(())
+    }
+
+    /// Marks every letter to the caller as read, up to that one or to the last; how many there were.
+    ///
+    /// # Errors
+    /// As [`Chat::direct`].
+    pub async fn read_through(&self, access: &Access, direct: &Direct, last: Option<MessageId>) -> Result<usize> {
+        direct.member(access.user.id)?;
+        let last = last.unwrap_or(direct.conversation.head.message_id);
+        self.mark_all(direct.conversation.id, access.user.id, Receipt::Read, last).await
+    }
+
+    /// Marks in steps, so that a conversation that nobody looked into for years does not hold the
+    /// writer while it is marked.
+    async fn mark_all(
+        &self,
+        id: ConversationId,
+        reader: UserId,
+        receipt: Receipt,
+        last: MessageId,
+    ) -> Result<usize> {
+        let mut marked = 0;
+        loop {
+            let mark = Mark { reader, receipt, reach: Reach::Through(last), at: self.clock.now() };
+            let some = self.store.mark(id, mark).await?;
+            marked += some;
+            if some < MARKS_MAX {
+                return Ok(marked);
+            }
+        }
+    }
+
+    /// Puts a reaction to a letter, or takes it away; whether that changed anything.
+    ///
+    /// # Errors
+    /// As [`Chat::letter`]; `Invalid` (`emoji`) when the caller has put too many there.
+    pub async fn react(&self, access: &Access, message: MessageId, emoji: String, removed: bool) -> Result<bool> {
+        let (message, direct) = self.letter(access, message).await?;
+        let reaction =
+            NewReaction { message_id: message.id, user_id: access.user.id, emoji, removed, at: self.clock.now() };
+        self.store.react(direct.conversation.id, reaction).await
+    }
+
+    /// Replaces the text of the caller's letter.
+    ///
+    /// # Errors
+    /// As [`Chat::letter`]; `Forbidden(NotTheirs)`.
+    pub async fn edit_letter(
+        &self,
+        access: &Access,
+        message: MessageId,
+        text: MessageText,
+    ) -> Result<(Arc<Message>, Direct)> {
+        let (message, direct) = self.own_letter(access, message).await?;
+        let at = self.clock.now();
+        let edited = self.store.edit_message(direct.conversation.id, message.id, access.user.id, text, at).await?;
+        Ok((edited.ok_or(Error::NotFound(Subject::Message))?, direct))
+    }
+
+    /// Hides the caller's letter from both users.
+    ///
+    /// # Errors
+    /// As [`Chat::edit_letter`].
+    pub async fn delete_letter(&self, access: &Access, message: MessageId) -> Result<()> {
+        let (message, direct) = self.own_letter(access, message).await?;
+        let deleted = self.store.delete_message(direct.conversation.id, message.id, self.clock.now()).await?;
+        if deleted { Ok(()) } else { Err(Error::NotFound(Subject::Message)) }
+    }
+
+    async fn own_letter(&self, access: &Access, message: MessageId) -> Result<(Arc<Message>, Direct)> {
+        let (message, direct) = self.letter(access, message).await?;
+        if message.user_id == Some(access.user.id) {
+            Ok((message, direct))
+        } else {
+            Err(Error::Forbidden(Refusal::NotTheirs))
+        }
+    }
+
+    /// The caller's letters, sent or got, that hold all of the words, the newest first.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn search_letters(
+        &self,
+        access: &Access,
+        words: &str,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Found>> {
+        let is_word = |word: &&str| word.chars().any(char::is_alphanumeric);
+        let words: Vec<_> =
+            words.split_whitespace().filter(is_word).take(WORDS_MAX).map(str::to_owned).collect();
+        if words.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.store.search_letters(access.user.id, words, before, limit).await
+    }
+
+    /// How many letters there are in the caller's conversations, by the sender's kind of device.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn letter_devices(&self, access: &Access) -> Result<Vec<(DeviceKind, u64)>> {
+        self.store.letter_devices(access.user.id).await
+    }
+}
+
+/// The platform on which the caller acts.
+///
+/// # Errors
+/// `Forbidden(NoPlatform)`.
+pub(super) fn platform_of(access: &Access) -> Result<PlatformId> {
+    access.user.platform_id.ok_or(Error::Forbidden(Refusal::NoPlatform))
+}
+
+/// One key for both users' conversation about something: whoever begins it.
+fn pair_key(one: UserId, other: UserId, tag: &Tag) -> String {
+    let (low, high) = (one.0.min(other.0), one.0.max(other.0));
+    // The number comes before the words, which may hold anything.
+    let id = tag.id.map_or_else(String::new, |id| id.to_string());
+    format!("{low}/{high}/{id}/{}", tag.kind.as_ref().map_or_else(String::new, |kind| format!("={kind}")))
+}

@@ -1,0 +1,293 @@
+//! A user's own chats with the assistant: their list, their messages, their files, and who else may
+//! read them.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::{Chat, Draft};
+use crate::domain::{
+    Access, ChatFile, Conversation, ConversationId, ConversationKind, ConversationState, Email, EventId, FileId,
+    INTEGER_MAX, Message, MessageId, NewFile, Role, Share, ShareEntry, UserId,
+};
+use crate::error::{Error, Refusal, Result, Subject};
+use crate::store::{
+    Appended, ChatOrder, Idempotency, Locator, MessageFilter, NewConversation, NewMessage, NewShare, StateChange,
+    StateEdit,
+};
+
+/// Lists that are read and sent piece by piece are read in pieces of this many.
+const PAGE: usize = 200;
+
+/// How often the end of a chat is looked for again when others write to it meanwhile.
+const TRIES: usize = 8;
+
+/// What was taken off the end of a chat.
+#[derive(Clone, Debug)]
+pub struct Retracted {
+    /// The messages of the user after the last answer, oldest first.
+    pub trailing: Vec<Arc<Message>>,
+    /// The last exchange before them, when there was one.
+    pub exchange: Option<[Arc<Message>; 2]>,
+}
+
+/// A share as whoever has its link sees it.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// The share.
+    pub share: Share,
+    /// Whether only listed users may open it.
+    pub has_list: bool,
+    /// Whether this caller may; `Err` says why not.
+    pub open: Result<Conversation, Refusal>,
+}
+
+impl Chat {
+    /// Makes a chat of the caller.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn create_chat(&self, access: &Access, title: String, model: String) -> Result<Conversation> {
+        let uuid = self.clock.uuid();
+        let state = ConversationState { title: Some(title), model: Some(model), ..ConversationState::open() };
+        let new =
+            NewConversation::new(uuid, ConversationKind::AssistantChat, uuid.to_string(), self.clock.now());
+        self.store.create_conversation(NewConversation { user_id: Some(access.user.id), state, ..new }).await
+    }
+
+    /// A chat of the caller.
+    ///
+    /// # Errors
+    /// `NotFound(Conversation)`, also when it is somebody else's.
+    pub async fn chat_of(&self, access: &Access, id: ConversationId) -> Result<Conversation> {
+        let found = self.store.conversation(ConversationKind::AssistantChat, Locator::Id(id)).await?;
+        let found = found.filter(|chat| chat.user_id == Some(access.user.id));
+        found.ok_or(Error::NotFound(Subject::Conversation))
+    }
+
+    /// The numbers of the caller's chats in that order; [`Chat::chats_page`] reads what they stand for.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn chat_numbers(&self, access: &Access, order: Vec<ChatOrder>) -> Result<Vec<ConversationId>> {
+        self.store.chats_of(access.user.id, order).await
+    }
+
+    /// The first of those chats of a user, and the numbers that are left.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn chats_page(
+        &self,
+        user: UserId,
+        mut numbers: Vec<ConversationId>,
+    ) -> Result<(Vec<Conversation>, Option<Vec<ConversationId>>)> {
+        let rest = numbers.split_off(numbers.len().min(PAGE));
+        let chats = self.store.chats(user, numbers).await?;
+        Ok((chats, (!rest.is_empty()).then_some(rest)))
+    }
+
+    /// Gives a chat of the caller another title.
+    ///
+    /// # Errors
+    /// As [`Chat::chat_of`].
+    pub async fn rename_chat(&self, access: &Access, id: ConversationId, title: String) -> Result<Conversation> {
+        self.chat_of(access, id).await?;
+        let edit = StateEdit { title: Some(title), ..StateEdit::default() };
+        let changed = self.store.change_state(id, StateChange::Edit(edit), self.clock.now()).await?;
+        changed.ok_or(Error::NotFound(Subject::Conversation))
+    }
+
+    /// Removes chats of the caller with all that is in them: all of them or none. Answers under way are
+    /// stopped.
+    ///
+    /// # Errors
+    /// `NotFound(Conversation)` when one is not the caller's.
+    pub async fn remove_chats(&self, access: &Access, ids: Vec<ConversationId>) -> Result<()> {
+        let removed = self.store.remove_chats(access.user.id, ids.clone()).await?;
+        if !removed {
+            return Err(Error::NotFound(Subject::Conversation));
+        }
+        ids.into_iter().for_each(|id| self.runs.stop_conversation(id));
+        Ok(())
+    }
+
+    /// Adds messages to a chat of the caller, in this order and with consecutive numbers: all or none. The
+    /// first draft's key is that of all of them: a retry returns the same messages.
+    ///
+    /// # Errors
+    /// As [`Chat::chat_of`]; `Conflict(IdempotencyKeyReused)`.
+    pub async fn add_messages(
+        &self,
+        access: &Access,
+        id: ConversationId,
+        drafts: Vec<Draft>,
+    ) -> Result<Vec<Appended>> {
+        self.chat_of(access, id).await?;
+        let key = drafts.first().and_then(|draft| draft.key.clone());
+        let mut new: Vec<NewMessage> = drafts
+            .into_iter()
+            .map(|draft| self.new_message(id, Draft { user_id: Some(access.user.id), key: None, ..draft }))
+            .collect();
+        if let Some(key) = key {
+            let fingerprint = fingerprint(&new);
+            for (at, message) in new.iter_mut().enumerate() {
+                // No client's key has a space in it.
+                let key = if at == 0 { key.as_str().to_owned() } else { format!("{} {at}", key.as_str()) };
+                message.idempotency = Some(Idempotency { key, fingerprint });
+            }
+        }
+        self.store.append_all(new).await
+    }
+
+    /// Takes the last exchange off a chat of the caller: what they said since the last answer and, when at
+    /// least two messages are left before that, the last two of those.
+    ///
+    /// # Errors
+    /// As [`Chat::chat_of`]; `NotFound(Message)` when there is none; `Busy` when others keep writing.
+    pub async fn retract(&self, access: &Access, id: ConversationId) -> Result<Retracted> {
+        for _ in 0..TRIES {
+            let chat = self.chat_of(access, id).await?;
+            let retracted = self.last_exchange(&chat).await?;
+            let messages = retracted.trailing.iter().chain(retracted.exchange.iter().flatten());
+            let numbers: Vec<MessageId> = messages.map(|message| message.id).collect();
+            if numbers.is_empty() {
+                return Err(Error::NotFound(Subject::Message));
+            }
+            if self.store.delete_messages(id, numbers, chat.head.seq, self.clock.now()).await? {
+                return Ok(retracted);
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    async fn last_exchange(&self, chat: &Conversation) -> Result<Retracted> {
+        let mut trailing = Vec::new();
+        let mut before = Vec::new();
+        let mut cursor = EventId(INTEGER_MAX);
+        // Newest first, until two messages from before what the user said last are found.
+        while before.len() < 2 {
+            let filter = MessageFilter { before: Some(cursor), limit: PAGE, ..MessageFilter::default() };
+            let page = self.store.messages(chat.id, filter).await?;
+            let Some(first) = page.first() else { break };
+            cursor = first.id;
+            for message in page.into_iter().rev() {
+                if before.is_empty() && message.role == Role::User {
+                    trailing.push(message);
+                } else if before.len() < 2 {
+                    before.push(message);
+                }
+            }
+        }
+        trailing.reverse();
+        before.reverse();
+        Ok(Retracted { trailing, exchange: <[_; 2]>::try_from(before).ok() })
+    }
+
+    /// Adds files to a message of a chat of the caller.
+    ///
+    /// # Errors
+    /// As [`Chat::chat_of`]; `NotFound(Message)`.
+    pub async fn add_files(
+        &self,
+        access: &Access,
+        id: ConversationId,
+        message: MessageId,
+        files: Vec<NewFile>,
+    ) -> Result<Vec<ChatFile>> {
+        self.chat_of(access, id).await?;
+        let added = self.store.add_files(id, message, access.user.id, files, self.clock.now()).await?;
+        added.ok_or(Error::NotFound(Subject::Message))
+    }
+
+    /// A piece of the files of a chat, or of all chats of the caller, and after which the next begins.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn files_page(
+        &self,
+        user: UserId,
+        id: Option<ConversationId>,
+        after: FileId,
+    ) -> Result<(Vec<ChatFile>, Option<FileId>)> {
+        // A file may be as long as an answer.
+        const FILES: usize = 20;
+        let files = match id {
+            Some(id) => self.store.files(id, after, FILES).await?,
+            None => self.store.files_of(user, after, FILES).await?,
+        };
+        let next = files.last().filter(|_| files.len() == FILES).map(|last| last.id);
+        Ok((files, next))
+    }
+
+    /// Shows a chat of the caller to whoever has the link; `None` when it is shown already. Of a password
+    /// only a hash is stored.
+    ///
+    /// # Errors
+    /// As [`Chat::chat_of`].
+    pub async fn share_chat(
+        &self,
+        access: &Access,
+        id: ConversationId,
+        is_shared: bool,
+        is_protected: bool,
+        password: Option<String>,
+    ) -> Result<Option<Share>> {
+        self.chat_of(access, id).await?;
+        let password_hash = match password {
+            Some(password) => Some(self.hash_password(password).await?),
+            None => None,
+        };
+        let at = self.clock.now();
+        let uuid = self.clock.uuid();
+        self.store.add_share(NewShare { uuid, conversation_id: id, is_shared, is_protected, password_hash, at }).await
+    }
+
+    /// The share of a chat of the caller.
+    ///
+    /// # Errors
+    /// As [`Chat::chat_of`].
+    pub async fn share_of(&self, access: &Access, id: ConversationId) -> Result<Option<Share>> {
+        self.chat_of(access, id).await?;
+        self.store.share_of(id).await
+    }
+
+    /// Lets the owners of these addresses, and the caller, open a chat's share; others than they cannot
+    /// from then on. Addresses that nobody has are passed over, so that nobody learns whose are known.
+    ///
+    /// # Errors
+    /// As [`Chat::chat_of`]; `NotFound(Share)`.
+    pub async fn list_in_share(
+        &self,
+        access: &Access,
+        id: ConversationId,
+        share: crate::domain::ShareId,
+        emails: &[Email],
+    ) -> Result<Vec<ShareEntry>> {
+        let found = self.share_of(access, id).await?.filter(|found| found.id == share);
+        let share = found.ok_or(Error::NotFound(Subject::Share))?;
+        let mut users = vec![access.user.id];
+        for email in emails {
+            if let Some((user, _)) = self.store.user_by_email(access.user.platform_id, email).await?
+                && !users.contains(&user.id)
+            {
+                users.push(user.id);
+            }
+        }
+        self.store.add_share_entries(share.id, users, self.clock.now()).await
+    }
+}
+
+/// One fingerprint for a whole batch: a retry has to say all of it again.
+fn fingerprint(new: &[NewMessage]) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    for message in new {
+        for part in [message.role.as_str(), message.text.as_str()] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+    }
+    let mut fingerprint = [0; 16];
+    fingerprint.copy_from_slice(&hash.finalize()[..16]);
+    fingerprint
+}

@@ -1,0 +1,193 @@
+//! The log: writing the events that are no messages, and reading all of them.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use uuid::Uuid;
+
+use super::conversations::{self, listed_at};
+use super::fail::Fail;
+use super::messages::{COLUMNS, MORE, TABLES, from_row};
+use super::rows::{self, StateRow};
+use super::writer::Tx;
+use crate::domain::{
+    Change, Conversation, ConversationId, Event, EventBody, EventId, MessageId, Reach, Reaction, Receipt, Timestamp,
+    UserId,
+};
+use crate::store::{EVENT_BYTES_MAX, Tail};
+
+/// What the row of an event holds beside its place in the log, where the event is about what somebody
+/// said. (A change of the state has a row of its own making: it writes the conversation too.)
+#[derive(Default)]
+pub(super) struct EventRow<'a> {
+    pub kind: &'a str,
+    pub message: Option<MessageId>,
+    pub uuid: Option<Uuid>,
+    pub user: Option<UserId>,
+    pub emoji: Option<&'a str>,
+}
+
+/// Writes an event at the end of a conversation's log, moves its head, and announces it; returns its
+/// number.
+pub(super) fn record(
+    tx: &mut Tx<'_>,
+    conversation: &Conversation,
+    at: Timestamp,
+    row: &EventRow<'_>,
+    body: EventBody,
+) -> Result<EventId, Fail> {
+    let (id, seq) = (tx.next_event_id(), conversation.head.seq + 1);
+    tx.conn
+        .prepare_cached(
+            "insert into events (id, conversation_id, seq, kind, message_id, message_uuid, user_id, emoji, at) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            id.0,
+            conversation.id.0,
+            seq,
+            row.kind,
+            row.message.map(|message| message.0),
+            row.uuid.map(Uuid::into_bytes),
+            row.user.map(|user| user.0),
+            row.emoji,
+            at.0,
+        ])?;
+    tx.conn
+        .prepare_cached(
+            "update heads set seq = ?2, event_id = ?3, last_activity_at = ?4, updated_at = ?4, listed_at = ?5 \
+             where conversation_id = ?1",
+        )?
+        .execute(params![
+            conversation.id.0,
+            seq,
+            id.0,
+            at.0,
+            listed_at(conversation.kind, conversation.state.is_active, at)
+        ])?;
+    tx.announce(Event { id, conversation_id: conversation.id, seq, at, body });
+    Ok(id)
+}
+
+pub(super) fn events(conn: &Connection, id: ConversationId, after: EventId, limit: usize) -> Result<Vec<Event>, Fail> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    // Each half has its own limit, so that neither is read past what the page can hold.
+    ordered_events(
+        conn,
+        "select * from (select id, 1 as added from messages where conversation_id = ?1 and id > ?2 order by id limit ?3) \
+         union all \
+         select * from (select id, 0 from events where conversation_id = ?1 and id > ?2 order by id limit ?3) \
+         order by id limit ?3",
+        params![id.0, after.0, limit],
+        EVENT_BYTES_MAX,
+    )
+}
+
+pub(super) fn tail(conn: &Connection, id: ConversationId, count: usize) -> Result<Option<Tail>, Fail> {
+    let Some(conversation) = conversations::by_id(conn, id)? else { return Ok(None) };
+    // One more than asked for: whether there is one decides where the tail's knowledge begins.
+    let limit = i64::try_from(count.saturating_add(1)).unwrap_or(i64::MAX);
+    let mut events = ordered_events(
+        conn,
+        "select * from ( \
+           select * from (select id, 1 as added from messages where conversation_id = ?1 order by id desc limit ?2) \
+           union all \
+           select * from (select id, 0 from events where conversation_id = ?1 order by id desc limit ?2) \
+           order by id desc limit ?2) order by id",
+        params![id.0, limit],
+        usize::MAX,
+    )?;
+    let complete_after = if events.len() > count { events.remove(0).id } else { EventId::START };
+    Ok(Some(Tail { conversation, events, complete_after }))
+}
+
+/// Reads the events whose ids and tables `which` names, in its order, up to the one with which
+/// they hold `bytes_max`.
+fn ordered_events(
+    conn: &Connection,
+    which: &str,
+    values: impl rusqlite::Params,
+    bytes_max: usize,
+) -> Result<Vec<Event>, Fail> {
+    let mut statement = conn.prepare_cached(which)?;
+    let mut found = statement.query(values)?;
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = found.next()? {
+        let (id, added): (i64, bool) = (row.get(0)?, row.get(1)?);
+        let event = if added { added_event(conn, id)? } else { other_event(conn, id)? };
+        bytes += event.bytes();
+        events.push(event);
+        if bytes >= bytes_max {
+            break;
+        }
+    }
+    Ok(events)
+}
+
+fn added_event(conn: &Connection, id: i64) -> Result<Event, Fail> {
+    let event = conn
+        .prepare_cached(&format!("select {COLUMNS}, m.deleted_at is not null from {TABLES} where m.id = ?1"))?
+        .query_row([id], |row| {
+            let message = from_row(conn, row)?;
+            Ok(Event {
+                id: message.id,
+                conversation_id: message.conversation_id,
+                seq: message.seq,
+                at: message.created_at,
+                body: if row.get(MORE)? { EventBody::MessageGone } else { EventBody::MessageAdded(message) },
+            })
+        })?;
+    Ok(event)
+}
+
+fn other_event(conn: &Connection, id: i64) -> Result<Event, Fail> {
+    let event = conn
+        .prepare_cached(
+            "select id, conversation_id, seq, at, kind, message_id, message_uuid, state, user_id, emoji \
+             from events where id = ?1",
+        )?
+        .query_row([id], |row| {
+            Ok(Event {
+                id: EventId(row.get(0)?),
+                conversation_id: ConversationId(row.get(1)?),
+                seq: row.get(2)?,
+                at: Timestamp(row.get(3)?),
+                body: body(conn, row)?,
+            })
+        })?;
+    Ok(event)
+}
+
+fn body(conn: &Connection, row: &Row<'_>) -> rusqlite::Result<EventBody> {
+    let message = || row.get(5).map(EventId);
+    let user = || row.get(8).map(UserId);
+    let received = |receipt, reach: fn(MessageId) -> Reach| {
+        Ok(EventBody::Received { reader: user()?, receipt, reach: reach(message()?) })
+    };
+    match row.get_ref(4)?.as_str()? {
+        "message_deleted" => Ok(EventBody::MessageDeleted { message_id: message()?, uuid: rows::uuid(row, 6)? }),
+        "message_edited" => edited(conn, message()?),
+        kind @ ("reaction_added" | "reaction_removed") => Ok(EventBody::Reacted {
+            message_id: message()?,
+            reaction: Reaction { user_id: user()?, emoji: row.get(9)?, at: Timestamp(row.get(3)?) },
+            removed: kind == "reaction_removed",
+        }),
+        "delivered" => received(Receipt::Delivered, Reach::One),
+        "delivered_through" => received(Receipt::Delivered, Reach::Through),
+        "read" => received(Receipt::Read, Reach::One),
+        "read_through" => received(Receipt::Read, Reach::Through),
+        _ => Ok(EventBody::StateChanged {
+            change: rows::word(row, 4, Change::parse)?,
+            state: Arc::new(StateRow::read(row, 7)?),
+        }),
+    }
+}
+
+/// An edit as it is told later: with the message as it stands by then.
+fn edited(conn: &Connection, message: MessageId) -> rusqlite::Result<EventBody> {
+    let found = conn
+        .prepare_cached(&format!("select {COLUMNS} from {TABLES} where m.id = ?1 and m.deleted_at is null"))?
+        .query_row([message.0], |row| from_row(conn, row))
+        .optional()?;
+    Ok(found.map_or(EventBody::Void, EventBody::MessageEdited))
+}
