@@ -34,6 +34,10 @@ integer_id!(
     UserId
 );
 integer_id!(
+    /// A tenant's number.
+    PlatformId
+);
+integer_id!(
     /// A bearer token's number: the part before the `|`.
     TokenId
 );

@@ -8,6 +8,7 @@ mod conversation;
 mod event;
 mod ids;
 mod message;
+mod platform;
 mod run;
 mod text;
 mod time;
@@ -17,8 +18,9 @@ pub use conversation::{
     Assignment, Contact, Conversation, ConversationKind, ConversationState, Head, Participant, ParticipantKind,
 };
 pub use event::{Change, Event, EventBody, fold};
-pub use ids::{ConversationId, EventId, INTEGER_MAX, MessageId, RunId, TokenId, UserId};
+pub use ids::{ConversationId, EventId, INTEGER_MAX, MessageId, PlatformId, RunId, TokenId, UserId};
 pub use message::{Message, Role};
+pub use platform::{Membership, MembershipStatus, Platform, PushDevice, PushOs};
 pub use run::{Run, RunOutcome};
 pub use text::{Json, MessageText, TextError, clean, clean_line};
 pub use time::Timestamp;

@@ -203,6 +203,7 @@ fn forbidden(refusal: Refusal) -> Failed {
         | Refusal::NotAssigned
         | Refusal::Assigned
         | Refusal::NotAble
+        | Refusal::UnknownPlatform
         | Refusal::AccountInactive
         | Refusal::AccountUnverified => detail("You do not have permission to perform this action."),
     }

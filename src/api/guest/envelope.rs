@@ -201,7 +201,9 @@ fn forbidden(refusal: Refusal) -> &'static str {
         Refusal::NotStaff => "forbidden-not-staff",
         Refusal::AccountInactive => "forbidden-account-inactive",
         Refusal::AccountUnverified => "forbidden-account-unverified",
-        Refusal::Expired | Refusal::Inactive | Refusal::ListClosed | Refusal::NotAble => "forbidden",
+        Refusal::Expired | Refusal::Inactive | Refusal::ListClosed | Refusal::NotAble | Refusal::UnknownPlatform => {
+            "forbidden"
+        }
     }
 }
 
