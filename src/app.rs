@@ -178,6 +178,10 @@ fn rules(config: &Config) -> Rules {
         code_lifetime: Duration::from_secs(accounts.code_minutes * 60),
         code_tries_max: accounts.code_tries_max,
         hashes_max: accounts.hashes_max,
+        sign_in_free_tries: accounts.sign_in_free_tries,
+        sign_in_wait_max: Duration::from_secs(accounts.sign_in_wait_max_s),
+        sign_in_keys_max: config.limits.keys_max,
+        sign_in_lifetime: Duration::from_secs(accounts.session_hours * 3600),
     }
 }
 

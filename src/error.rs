@@ -68,6 +68,8 @@ pub enum Refusal {
     AccountUnverified,
     /// The token may not do this.
     NotAble,
+    /// No platform has that key.
+    UnknownPlatform,
     /// The conversation takes no more messages: it is past its end.
     Expired,
     /// The conversation takes no more messages: it was switched off.

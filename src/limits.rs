@@ -1,5 +1,7 @@
 //! What is limited and how: one bucket a key, in memory.
 
+mod attempts;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
@@ -14,6 +16,8 @@ use governor::nanos::Nanos;
 use governor::state::StateStore;
 use governor::state::keyed::ShrinkableKeyedStateStore;
 use governor::{Quota, RateLimiter};
+
+pub use attempts::{AccountKey, Attempts};
 
 /// What a request counts against. Keys are hashed names, never the session key itself, so that
 /// nothing here outlives or reveals a capability.

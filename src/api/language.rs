@@ -3,13 +3,13 @@
 
 use crate::domain::Language;
 
-/// The supported language that the header asks for most; `None` when it asks for none of them.
-pub fn negotiate(header: &str) -> Option<Language> {
+/// The language of `spoken` that the header asks for most; `None` when it asks for none of them.
+pub fn negotiate(header: &str, spoken: &[Language]) -> Option<Language> {
     let wishes = header.split(',').filter_map(|wish| {
         let (tag, parameters) = wish.split_once(';').unwrap_or((wish, ""));
         let quality = parameters.trim().strip_prefix("q=").map_or(Some(1.0), |q| q.trim().parse::<f32>().ok())?;
         let language = if tag.trim() == "*" { Language::default() } else { Language::parse(tag)? };
-        (quality > 0.0).then_some((quality, language))
+        (quality > 0.0 && spoken.contains(&language)).then_some((quality, language))
     });
     // Of equal wishes the first one counts.
     wishes.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, language)| language)
@@ -19,6 +19,8 @@ pub fn negotiate(header: &str) -> Option<Language> {
 mod tests {
     use super::*;
 
+    const SPOKEN: [Language; 4] = [Language::En, Language::Vi, Language::Ja, Language::Zh];
+
     #[test]
     fn the_best_supported_wish_wins() {
         for (header, want) in [
@@ -27,10 +29,11 @@ mod tests {
             ("en;q=0.5,ja", Some(Language::Ja)),
             ("zh;q=0, *;q=0.1", Some(Language::En)),
             ("fr", None),
+            ("es, vi;q=0.1", Some(Language::Vi)),
             ("", None),
             (";;;,q=,vi;q=x", None),
         ] {
-            assert_eq!(negotiate(header), want, "{header:?}");
+            assert_eq!(negotiate(header, &SPOKEN), want, "{header:?}");
         }
     }
 }

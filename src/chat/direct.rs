@@ -192,13 +192,7 @@ impl Chat {
 
     /// Marks in steps, so that a conversation that nobody looked into for years does not hold the
     /// writer while it is marked.
-    async fn mark_all(
-        &self,
-        id: ConversationId,
-        reader: UserId,
-        receipt: Receipt,
-        last: MessageId,
-    ) -> Result<usize> {
+    async fn mark_all(&self, id: ConversationId, reader: UserId, receipt: Receipt, last: MessageId) -> Result<usize> {
         let mut marked = 0;
         loop {
             let mark = Mark { reader, receipt, reach: Reach::Through(last), at: self.clock.now() };
@@ -268,8 +262,7 @@ impl Chat {
         limit: usize,
     ) -> Result<Vec<Found>> {
         let is_word = |word: &&str| word.chars().any(char::is_alphanumeric);
-        let words: Vec<_> =
-            words.split_whitespace().filter(is_word).take(WORDS_MAX).map(str::to_owned).collect();
+        let words: Vec<_> = words.split_whitespace().filter(is_word).take(WORDS_MAX).map(str::to_owned).collect();
         if words.is_empty() {
             return Ok(Vec::new());
         }

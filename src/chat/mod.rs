@@ -4,10 +4,18 @@
 //! asks the store for one transaction, and answers in the language of [`crate::domain`].
 
 mod accounts;
+mod codes;
 mod conversations;
+mod credentials;
+mod direct;
 mod listen;
 mod messages;
+mod own;
+mod passwords;
+mod platforms;
 mod runs;
+mod seal;
+mod shares;
 mod staff;
 
 use std::sync::Arc;
@@ -17,19 +25,29 @@ use tokio_util::task::TaskTracker;
 
 use crate::assistant::Provider;
 use crate::clock::Clock;
+use crate::limits::Attempts;
 use crate::mail::Mailer;
 use crate::realtime::Hub;
 use crate::store::SharedStore;
 
-pub use accounts::{NewToken, Registration};
+pub use accounts::{AccountEdit, Registration};
 pub use conversations::{NewSession, SessionEdit};
+pub use credentials::NewToken;
 pub use listen::{Batch, Follower};
 pub use messages::{Draft, Key, MessagePage};
+pub use own::Retracted;
+pub use platforms::DeviceRegistration;
 pub use runs::{Asked, Attached, Ended, Piece, Run};
+pub use shares::Opened;
 
+/// What an assistant is shown, and what it says.
+pub use crate::assistant::{Answer, Line};
 pub use crate::realtime::Channel;
 /// How a caller names, filters and pages what the use-cases return.
-pub use crate::store::{Appended, ConversationFilter, Desk, Locator, MessageFilter, Page};
+pub use crate::store::{
+    Appended, ChatColumn, ChatOrder, ConversationFilter, Desk, Direct, Found, InboxEntry, InboxFilter, InboxPlace,
+    Locator, Member, MessageFilter, NewLetter, Page, StoredToken, UserFilter,
+};
 
 /// The rules that an operator can set.
 #[derive(Clone, Debug)]
@@ -56,6 +74,14 @@ pub struct Rules {
     pub code_tries_max: u32,
     /// Passwords hashed at once: each takes 19 MiB and a core for some tens of milliseconds.
     pub hashes_max: usize,
+    /// Failures to sign in that an account or an address has for free; after them each try waits.
+    pub sign_in_free_tries: u32,
+    /// The longest that such a wait becomes.
+    pub sign_in_wait_max: Duration,
+    /// Accounts, and addresses, whose failures are remembered at once.
+    pub sign_in_keys_max: usize,
+    /// How long a browser stays signed in.
+    pub sign_in_lifetime: Duration,
 }
 
 /// The use-cases with what they stand on. Shared by every door.
@@ -69,6 +95,10 @@ pub struct Chat {
     runs: runs::Registry,
     hashing: Arc<tokio::sync::Semaphore>,
     code_key: [u8; 32],
+    attempts: Arc<Attempts>,
+    attempt_key: [u8; 32],
+    seal: seal::Seal,
+    letters: Arc<tokio::sync::Semaphore>,
 }
 
 /// A shared [`Chat`].
@@ -90,7 +120,27 @@ impl Chat {
         let code_key = store.secret("one-time-codes", clock.secret()).await?;
         let runs = runs::Registry::new(rules.runs_max);
         let hashing = Arc::new(tokio::sync::Semaphore::new(rules.hashes_max.max(1)));
-        Ok(Arc::new(Self { store, hub, clock, provider, mailer, rules, runs, hashing, code_key }))
+        let attempts =
+            Arc::new(Attempts::new(rules.sign_in_free_tries, rules.sign_in_wait_max, rules.sign_in_keys_max));
+        // Nothing of the attempts outlives the process, so neither does their key.
+        let attempt_key = clock.secret();
+        let seal = seal::Seal::new(&store.secret("sessions", clock.secret()).await?);
+        let letters = Arc::new(tokio::sync::Semaphore::new(codes::LETTERS_MAX));
+        Ok(Arc::new(Self {
+            store,
+            hub,
+            clock,
+            provider,
+            mailer,
+            rules,
+            runs,
+            hashing,
+            code_key,
+            attempts,
+            attempt_key,
+            seal,
+            letters,
+        }))
     }
 
     /// The present instant.

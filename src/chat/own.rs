@@ -1,5 +1,4 @@
-//! A user's own chats with the assistant: their list, their messages, their files, and who else may
-//! read them.
+//! A user's own chats with the assistant: their list, their messages, their files.
 
 use std::sync::Arc;
 
@@ -7,13 +6,12 @@ use sha2::{Digest, Sha256};
 
 use super::{Chat, Draft};
 use crate::domain::{
-    Access, ChatFile, Conversation, ConversationId, ConversationKind, ConversationState, Email, EventId, FileId,
-    INTEGER_MAX, Message, MessageId, NewFile, Role, Share, ShareEntry, UserId,
+    Access, ChatFile, Conversation, ConversationId, ConversationKind, ConversationState, EventId, FileId, INTEGER_MAX,
+    Message, MessageId, NewFile, Role, UserId,
 };
-use crate::error::{Error, Refusal, Result, Subject};
+use crate::error::{Error, Result, Subject};
 use crate::store::{
-    Appended, ChatOrder, Idempotency, Locator, MessageFilter, NewConversation, NewMessage, NewShare, StateChange,
-    StateEdit,
+    Appended, ChatOrder, Idempotency, Locator, MessageFilter, NewConversation, NewMessage, StateChange, StateEdit,
 };
 
 /// Lists that are read and sent piece by piece are read in pieces of this many.
@@ -31,17 +29,6 @@ pub struct Retracted {
     pub exchange: Option<[Arc<Message>; 2]>,
 }
 
-/// A share as whoever has its link sees it.
-#[derive(Clone, Debug)]
-pub struct Shared {
-    /// The share.
-    pub share: Share,
-    /// Whether only listed users may open it.
-    pub has_list: bool,
-    /// Whether this caller may; `Err` says why not.
-    pub open: Result<Conversation, Refusal>,
-}
-
 impl Chat {
     /// Makes a chat of the caller.
     ///
@@ -50,8 +37,7 @@ impl Chat {
     pub async fn create_chat(&self, access: &Access, title: String, model: String) -> Result<Conversation> {
         let uuid = self.clock.uuid();
         let state = ConversationState { title: Some(title), model: Some(model), ..ConversationState::open() };
-        let new =
-            NewConversation::new(uuid, ConversationKind::AssistantChat, uuid.to_string(), self.clock.now());
+        let new = NewConversation::new(uuid, ConversationKind::AssistantChat, uuid.to_string(), self.clock.now());
         self.store.create_conversation(NewConversation { user_id: Some(access.user.id), state, ..new }).await
     }
 
@@ -117,12 +103,7 @@ impl Chat {
     ///
     /// # Errors
     /// As [`Chat::chat_of`]; `Conflict(IdempotencyKeyReused)`.
-    pub async fn add_messages(
-        &self,
-        access: &Access,
-        id: ConversationId,
-        drafts: Vec<Draft>,
-    ) -> Result<Vec<Appended>> {
+    pub async fn add_messages(&self, access: &Access, id: ConversationId, drafts: Vec<Draft>) -> Result<Vec<Appended>> {
         self.chat_of(access, id).await?;
         let key = drafts.first().and_then(|draft| draft.key.clone());
         let mut new: Vec<NewMessage> = drafts
@@ -218,63 +199,6 @@ impl Chat {
         };
         let next = files.last().filter(|_| files.len() == FILES).map(|last| last.id);
         Ok((files, next))
-    }
-
-    /// Shows a chat of the caller to whoever has the link; `None` when it is shown already. Of a password
-    /// only a hash is stored.
-    ///
-    /// # Errors
-    /// As [`Chat::chat_of`].
-    pub async fn share_chat(
-        &self,
-        access: &Access,
-        id: ConversationId,
-        is_shared: bool,
-        is_protected: bool,
-        password: Option<String>,
-    ) -> Result<Option<Share>> {
-        self.chat_of(access, id).await?;
-        let password_hash = match password {
-            Some(password) => Some(self.hash_password(password).await?),
-            None => None,
-        };
-        let at = self.clock.now();
-        let uuid = self.clock.uuid();
-        self.store.add_share(NewShare { uuid, conversation_id: id, is_shared, is_protected, password_hash, at }).await
-    }
-
-    /// The share of a chat of the caller.
-    ///
-    /// # Errors
-    /// As [`Chat::chat_of`].
-    pub async fn share_of(&self, access: &Access, id: ConversationId) -> Result<Option<Share>> {
-        self.chat_of(access, id).await?;
-        self.store.share_of(id).await
-    }
-
-    /// Lets the owners of these addresses, and the caller, open a chat's share; others than they cannot
-    /// from then on. Addresses that nobody has are passed over, so that nobody learns whose are known.
-    ///
-    /// # Errors
-    /// As [`Chat::chat_of`]; `NotFound(Share)`.
-    pub async fn list_in_share(
-        &self,
-        access: &Access,
-        id: ConversationId,
-        share: crate::domain::ShareId,
-        emails: &[Email],
-    ) -> Result<Vec<ShareEntry>> {
-        let found = self.share_of(access, id).await?.filter(|found| found.id == share);
-        let share = found.ok_or(Error::NotFound(Subject::Share))?;
-        let mut users = vec![access.user.id];
-        for email in emails {
-            if let Some((user, _)) = self.store.user_by_email(access.user.platform_id, email).await?
-                && !users.contains(&user.id)
-            {
-                users.push(user.id);
-            }
-        }
-        self.store.add_share_entries(share.id, users, self.clock.now()).await
     }
 }
 

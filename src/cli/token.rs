@@ -49,9 +49,9 @@ async fn run_add(add: &Add) -> Result<()> {
     let config = add.common.load(None)?;
     let (email, abilities) = (email(&add.user)?, abilities(&add.abilities)?);
     let chat = app::open_chat(&config, Clock::system()).await?;
-    let user = chat.user_by_email(&email).await?;
+    let user = chat.user_by_email(None, &email).await?;
     let user = user.ok_or_else(|| Error::internal(format!("{} has no account", add.user)))?;
-    let made = chat.make_token(user, add.name.clone(), abilities).await?;
+    let made = chat.make_token(user, add.name.clone(), abilities, None).await?;
     say(&if add.json { json!({"token": made.token}).to_string() } else { made.token });
     Ok(())
 }

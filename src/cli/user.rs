@@ -61,7 +61,7 @@ async fn run_add(add: &Add) -> Result<()> {
     let given = if add.password_stdin { Some(read_password()?) } else { None };
     let password = given.clone().unwrap_or_else(|| clock.secret_word(20));
     let chat = app::open_chat(&config, clock).await?;
-    let added = chat.add_user(email, add.name.clone(), Some(password.clone()), add.staff, abilities).await;
+    let added = chat.add_user(None, email, add.name.clone(), Some(password.clone()), add.staff, abilities).await;
     let user = added.map_err(|error| explain(error, &add.email))?;
     let made = given.is_none().then_some(password);
     if add.json {

@@ -83,7 +83,14 @@ section!(Assistant {
     checkpoint_ms: u64 = 250,
 });
 
-section!(Accounts { code_minutes: u64 = 10, code_tries_max: u32 = 5, hashes_max: usize = 2 });
+section!(Accounts {
+    code_minutes: u64 = 10,
+    code_tries_max: u32 = 5,
+    hashes_max: usize = 2,
+    sign_in_free_tries: u32 = 5,
+    sign_in_wait_max_s: u64 = 900,
+    session_hours: u64 = 168,
+});
 
 section!(Mail { smtp_url: String = String::new(), from: String = String::new() });
 

@@ -34,7 +34,7 @@ integer_id!(
     UserId
 );
 integer_id!(
-    /// A platform's number.
+    /// A tenant's number.
     PlatformId
 );
 integer_id!(

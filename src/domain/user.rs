@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Timestamp, TokenId, UserId};
+use super::{Platform, PlatformId, Timestamp, TokenId, UserId};
 
 /// A language that some door has texts for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -16,27 +16,38 @@ pub enum Language {
     Ja,
     /// Chinese.
     Zh,
+    /// Portuguese, as in Brazil.
+    Pt,
+    /// Spanish.
+    Es,
 }
 
 impl Language {
     /// Every language.
-    pub const ALL: [Self; 4] = [Self::En, Self::Vi, Self::Ja, Self::Zh];
+    pub const ALL: [Self; 6] = [Self::En, Self::Vi, Self::Ja, Self::Zh, Self::Pt, Self::Es];
 
-    /// Its BCP 47 primary tag.
+    /// Its BCP 47 tag.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::En => "en",
             Self::Vi => "vi",
             Self::Ja => "ja",
             Self::Zh => "zh",
+            Self::Pt => "pt-BR",
+            Self::Es => "es",
         }
     }
 
-    /// The language of that tag; the region is ignored (`vi-VN` is `vi`).
+    /// The language of that tag; the region is ignored (`vi-VN` is `vi`, `pt_PT` is `pt-BR`).
     pub fn parse(tag: &str) -> Option<Self> {
-        let primary = tag.trim().split(['-', '_']).next().unwrap_or_default();
-        Self::ALL.into_iter().find(|language| language.as_str().eq_ignore_ascii_case(primary))
+        let primary = primary(tag.trim());
+        Self::ALL.into_iter().find(|language| self::primary(language.as_str()).eq_ignore_ascii_case(primary))
     }
+}
+
+/// A tag's language, without its region.
+fn primary(tag: &str) -> &str {
+    tag.split(['-', '_']).next().unwrap_or_default()
 }
 
 /// An e-mail address, lower-cased, that has the shape of one.
@@ -79,7 +90,10 @@ pub struct User {
     pub id: UserId,
     /// Their public identifier.
     pub uuid: Uuid,
-    /// Where one-time codes go; unique.
+    /// The tenant that they belong to; `None`: to none, like staff of the guest door and who chats
+    /// with the assistant alone.
+    pub platform_id: Option<PlatformId>,
+    /// Where one-time codes go; unique on the platform, or among those of none.
     pub email: Email,
     /// How others see them.
     pub name: String,
@@ -93,12 +107,15 @@ pub struct User {
     pub is_staff: bool,
     /// May sign in.
     pub is_active: bool,
-    /// Has proved the address, or was made by an operator.
+    /// Needs no proof of the address: it was proved, or the account was made by an operator or at a
+    /// door that asks for none.
     pub is_verified: bool,
     /// What a token made by signing in may do.
     pub abilities: Vec<Ability>,
     /// When the account was made.
     pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
 }
 
 /// One thing that a token may do; `*` is everything.
@@ -109,6 +126,13 @@ impl Ability {
     /// Everything.
     pub fn any() -> Self {
         Self("*".to_owned())
+    }
+
+    /// What people may do who made their account themselves: write to each other (`backoffice`) and
+    /// chat with the assistant (`assistant`). `staff` and `chats` open what others wrote, and stay with
+    /// those whom an operator gave them; so does `*`, which would hold both and whatever comes.
+    pub fn of_people() -> Vec<Self> {
+        ["backoffice", "assistant"].map(|name| Self(name.to_owned())).to_vec()
     }
 
     /// An ability is `*` or up to 64 letters, digits and `-_.:`; `None` otherwise.
@@ -141,6 +165,11 @@ impl Access {
         self.abilities.iter().any(|held| held.as_str() == "*" || held.as_str() == ability)
     }
 
+    /// Whether the caller's account is that platform's.
+    pub fn belongs_to(&self, platform: &Platform) -> bool {
+        self.user.platform_id == Some(platform.id)
+    }
+
     /// Whether this is a member of staff acting as one.
     pub fn is_staff(&self) -> bool {
         self.user.is_staff && self.can("staff")
@@ -166,5 +195,9 @@ mod tests {
     fn a_region_does_not_hide_a_language() {
         assert_eq!(Language::parse("vi-VN"), Some(Language::Vi));
         assert_eq!(Language::parse("fr"), None);
+        for tag in ["pt", "pt-BR", "pt_PT", "PT"] {
+            assert_eq!(Language::parse(tag), Some(Language::Pt), "{tag}");
+        }
+        assert!(Language::ALL.into_iter().all(|language| Language::parse(language.as_str()) == Some(language)));
     }
 }

@@ -21,23 +21,27 @@
 //! `tests/it/store_contract.rs` holds a test for each method; a second engine has to pass it
 //! unchanged.
 
+mod accounts;
 mod log;
 pub mod migrate;
 pub mod sqlite;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::domain::{
-    Ability, ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Email, Event, EventId, FileId,
-    Language, Message, MessageId, MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Share,
-    ShareEntry, ShareId, Timestamp, TokenId, User, UserId,
+    ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Message, MessageId,
+    MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Share, ShareEntry, ShareId, Timestamp, User,
+    UserId,
 };
 use crate::error::Result;
 
+pub use accounts::{
+    Accounts, CodeCheck, NewPlatform, NewPushDevice, NewToken, NewUser, PUSH_DEVICES_MAX, StoredToken, UserEdit,
+    UserFilter,
+};
 pub(crate) use log::merged_contact;
 pub use log::{
     Appended, ChatColumn, ChatOrder, ConversationFilter, Desk, Direct, Found, Greeting, Idempotency, InboxEntry,
@@ -70,72 +74,10 @@ pub trait Listener: Send + Sync {
     fn removed(&self, conversation: ConversationId);
 }
 
-/// An account to be made.
-#[derive(Clone, Debug)]
-pub struct NewUser {
-    /// Its public identifier.
-    pub uuid: Uuid,
-    /// Its address, unique.
-    pub email: Email,
-    /// Its name.
-    pub name: String,
-    /// Its telephone number.
-    pub phone: Option<String>,
-    /// The language asked for.
-    pub language: Option<Language>,
-    /// A PHC string, if it can sign in by password.
-    pub password_hash: Option<String>,
-    /// Answers guests.
-    pub is_staff: bool,
-    /// Needs no proof of the address.
-    pub is_verified: bool,
-    /// What a token made by signing in may do.
-    pub abilities: Vec<Ability>,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// A bearer token to be stored. The secret itself is never stored.
-#[derive(Clone, Debug)]
-pub struct NewToken {
-    /// Whose.
-    pub user_id: UserId,
-    /// What it is called.
-    pub name: String,
-    /// SHA-256 of the secret part.
-    pub hash: [u8; 32],
-    /// What it may do.
-    pub abilities: Vec<Ability>,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// A stored bearer token with its owner.
-#[derive(Clone, Debug)]
-pub struct StoredToken {
-    /// Its number.
-    pub id: TokenId,
-    /// Its owner.
-    pub user: User,
-    /// SHA-256 of the secret part.
-    pub hash: [u8; 32],
-    /// What it may do.
-    pub abilities: Vec<Ability>,
-}
-
-/// How the check of a one-time code came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CodeCheck {
-    /// It was right; the account is verified from here on and the code is spent.
-    Verified,
-    /// It was wrong, expired, spent or tried too often.
-    Refused,
-}
-
 /// What every engine does for the use-cases. Methods are grouped by aggregate; see the module's
-/// own text for what holds for all of them.
+/// own text for what holds for all of them, and [`Accounts`] for tenants and users.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: Accounts {
     // --- conversations ---
 
     /// Creates a conversation with its first participants, or returns the one that has the same
@@ -365,44 +307,6 @@ pub trait Store: Send + Sync {
 
     /// The newest run that answers `question`.
     async fn run_for(&self, id: ConversationId, question: MessageId) -> Result<Option<Run>>;
-
-    // --- accounts ---
-
-    /// Makes an account.
-    ///
-    /// # Errors
-    /// `Invalid` (`email`, unique) when the address has one.
-    async fn add_user(&self, new: NewUser) -> Result<User>;
-
-    /// The account of an address, with its password's PHC string.
-    async fn user_by_email(&self, email: &Email) -> Result<Option<(User, Option<String>)>>;
-
-    /// The account of that number.
-    async fn user(&self, id: UserId) -> Result<Option<User>>;
-
-    /// Stores a token and returns its number.
-    async fn add_token(&self, new: NewToken) -> Result<TokenId>;
-
-    /// The token of that number with its owner.
-    async fn token(&self, id: TokenId) -> Result<Option<StoredToken>>;
-
-    /// Revokes one token of that user, or all of them; returns how many.
-    async fn revoke_tokens(&self, user: UserId, only: Option<TokenId>) -> Result<u64>;
-
-    /// Sets the user's one-time code, unless the last one was set less than `pause` ago: then it stays,
-    /// and the answer is `false`. An older code is void, but while it would still be good its wrong
-    /// tries count for the new one too.
-    async fn set_code(
-        &self,
-        user: UserId,
-        hash: [u8; 32],
-        now: Timestamp,
-        pause: Duration,
-        expires_at: Timestamp,
-    ) -> Result<bool>;
-
-    /// Checks a one-time code. A wrong try is counted; after `tries_max` the code is void.
-    async fn check_code(&self, user: UserId, hash: [u8; 32], tries_max: u32, now: Timestamp) -> Result<CodeCheck>;
 
     // --- the store itself ---
 

@@ -204,6 +204,7 @@ fn forbidden(refusal: Refusal) -> Failed {
         | Refusal::NotAssigned
         | Refusal::Assigned
         | Refusal::NotAble
+        | Refusal::UnknownPlatform
         | Refusal::AccountInactive
         | Refusal::AccountUnverified
         | Refusal::NotMember

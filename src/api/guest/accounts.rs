@@ -3,10 +3,10 @@
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 
-use super::Answered;
 use super::context::{Ctx, Input};
 use super::envelope::{Failure, Success};
 use super::wire::{Login, Register, Registered, SignedIn, UserResource, VerifyOtp};
+use super::{Answered, LANGUAGES};
 use crate::chat::Registration;
 use crate::domain::{Email, Language};
 use crate::error::{Error, Rule};
@@ -33,7 +33,7 @@ pub async fn register(ctx: Ctx, input: Input) -> Answered {
 }
 
 fn registration(mut fields: Fields) -> Result<Registration, Failure> {
-    const LANGUAGES: &[&str] = &["en", "vi", "ja", "zh"];
+    const CHOICES: &[&str] = &["en", "vi", "ja", "zh"];
     let name = fields.required_line("name", 255);
     let email = required_email(&mut fields);
     let password = password(&mut fields);
@@ -43,14 +43,14 @@ fn registration(mut fields: Fields) -> Result<Registration, Failure> {
     }
     let phone = fields.optional_line("phone", 20);
     let asked = fields.optional("language_preference", 35);
-    let language = asked.as_deref().and_then(Language::parse);
+    let language = asked.as_deref().and_then(Language::parse).filter(|language| LANGUAGES.contains(language));
     if let (Some(got), None) = (asked, language) {
-        fields.wrong("language_preference", Rule::OneOf { got, choices: LANGUAGES });
+        fields.wrong("language_preference", Rule::OneOf { got, choices: CHOICES });
     }
     fields.finish()?;
     let missing = || Error::field("email", Rule::Required);
     let (email, password) = email.zip(password).ok_or_else(missing)?;
-    Ok(Registration { email, name, password, phone, language })
+    Ok(Registration { platform_id: None, email, name, password, phone, language })
 }
 
 fn required_email(fields: &mut Fields) -> Option<Email> {
@@ -129,10 +129,11 @@ pub async fn login(ctx: Ctx, input: Input) -> Answered {
         let device = fields.optional_line("device_name", 255).unwrap_or_else(|| "default".to_owned());
         fields.finish()?;
         let (email, password) = email.zip(password).ok_or(Failure::BadLogin)?;
-        let made = ctx.chat().sign_in(&email, password, device).await.map_err(|error| match error {
-            Error::Unauthenticated => Failure::BadLogin,
-            other => other.into(),
-        })?;
+        let made =
+            ctx.chat().sign_in(None, &email, password, device, ctx.address()).await.map_err(|error| match error {
+                Error::Unauthenticated => Failure::BadLogin,
+                other => other.into(),
+            })?;
         let answer = SignedIn { user: (&made.user).into(), token: made.token, token_type: "Bearer" };
         Ok(ctx.ok("signed-in", answer))
     })

@@ -12,8 +12,8 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::Guest;
 use super::envelope::Failure;
+use super::{Guest, LANGUAGES};
 use crate::api::idempotency;
 use crate::api::language::negotiate;
 use crate::chat::{Channel, Key, SharedChat};
@@ -164,11 +164,15 @@ impl Ctx {
         if let Some(preferred) = self.preferred.get() {
             return *preferred;
         }
-        if let Some(language) = self.header(header::ACCEPT_LANGUAGE).and_then(negotiate) {
+        if let Some(language) = self.accepted() {
             return language;
         }
         let asked = self.parameter("language").or_else(|| self.parameter("locale"));
         asked.and_then(|tag| Language::parse(&tag)).unwrap_or_default()
+    }
+
+    fn accepted(&self) -> Option<Language> {
+        negotiate(self.header(header::ACCEPT_LANGUAGE)?, &LANGUAGES)
     }
 
     /// The chat that a guest's key opens, counted against its limit. A key that opens nothing is
@@ -219,7 +223,7 @@ impl Ctx {
         };
         match access {
             Ok(access) => {
-                if let Some(language) = access.user.language {
+                if let Some(language) = access.user.language.filter(|language| LANGUAGES.contains(language)) {
                     let _ = self.preferred.set(language);
                 }
                 self.count(self.door.limits.staff.as_ref(), LimitKey::User(access.user.id.0))?;

@@ -207,7 +207,8 @@ fn forbidden(refusal: Refusal) -> &'static str {
         | Refusal::NotAble
         | Refusal::NotMember
         | Refusal::NotTheirs
-        | Refusal::NoPlatform => "forbidden",
+        | Refusal::NoPlatform
+        | Refusal::UnknownPlatform => "forbidden",
     }
 }
 

@@ -70,6 +70,9 @@ impl Second {
 /// The door's shared parts, as handlers get them.
 pub type Guest = Arc<Parts>;
 
+/// The languages that the door can be asked for; what has no texts of its own is said in English.
+const LANGUAGES: [Language; 4] = [Language::En, Language::Vi, Language::Ja, Language::Zh];
+
 /// The door's texts.
 pub fn texts() -> Texts {
     Texts::new(&[

@@ -1,44 +1,46 @@
-//! Users, their tokens and one-time codes.
-
-use std::time::Duration;
+//! Users.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use subtle::ConstantTimeEq;
+use uuid::Uuid;
 
 use super::fail::{Fail, is_unique};
 use super::rows;
 use super::writer::Tx;
-use crate::domain::{Ability, Email, Language, Timestamp, TokenId, User, UserId};
+use crate::domain::{Ability, Email, Language, PlatformId, Timestamp, User, UserId};
 use crate::error::{Error, Rule};
-use crate::store::{CodeCheck, NewToken, NewUser, StoredToken};
+use crate::store::{NewUser, UserEdit, UserFilter};
 
-pub(super) const COLUMNS: &str = "u.id, u.uuid, u.email, u.name, u.phone, u.avatar, u.language, u.is_staff, u.is_active, \
-     u.is_verified, u.abilities, u.created_at";
-/// Where columns that follow them begin.
-pub(super) const MORE: usize = 12;
+/// A user's columns, read by [`from_row`]; the first [`WIDTH`] of a row.
+pub(super) const COLUMNS: &str = "u.id, u.uuid, u.platform_id, u.email, u.name, u.phone, u.avatar, u.language, \
+     u.is_staff, u.is_active, u.is_verified, u.abilities, u.created_at, u.updated_at";
+
+/// How many they are.
+pub(super) const WIDTH: usize = 14;
 
 pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
         id: UserId(row.get(0)?),
         uuid: rows::uuid(row, 1)?,
-        email: rows::word(row, 2, Email::parse)?,
-        name: row.get(3)?,
-        phone: row.get(4)?,
-        avatar: row.get(5)?,
-        language: row.get::<_, Option<String>>(6)?.and_then(|tag| Language::parse(&tag)),
-        is_staff: row.get(7)?,
-        is_active: row.get(8)?,
-        is_verified: row.get(9)?,
-        abilities: abilities(row.get_ref(10)?.as_str()?),
-        created_at: Timestamp(row.get(11)?),
+        platform_id: row.get::<_, Option<i64>>(2)?.map(PlatformId),
+        email: rows::word(row, 3, Email::parse)?,
+        name: row.get(4)?,
+        phone: row.get(5)?,
+        avatar: row.get(6)?,
+        language: row.get::<_, Option<String>>(7)?.and_then(|tag| Language::parse(&tag)),
+        is_staff: row.get(8)?,
+        is_active: row.get(9)?,
+        is_verified: row.get(10)?,
+        abilities: abilities(row.get_ref(11)?.as_str()?),
+        created_at: Timestamp(row.get(12)?),
+        updated_at: Timestamp(row.get(13)?),
     })
 }
 
-fn abilities(list: &str) -> Vec<Ability> {
+pub(super) fn abilities(list: &str) -> Vec<Ability> {
     list.split(' ').filter_map(Ability::parse).collect()
 }
 
-fn joined(abilities: &[Ability]) -> String {
+pub(super) fn joined(abilities: &[Ability]) -> String {
     abilities.iter().map(Ability::as_str).collect::<Vec<_>>().join(" ")
 }
 
@@ -50,12 +52,40 @@ pub(super) fn by_id(conn: &Connection, id: UserId) -> Result<Option<User>, Fail>
     Ok(found)
 }
 
-pub(super) fn by_email(conn: &Connection, email: &Email) -> Result<Option<(User, Option<String>)>, Fail> {
+pub(super) fn by_uuid(conn: &Connection, platform: PlatformId, uuid: Uuid) -> Result<Option<User>, Fail> {
     let found = conn
-        .prepare_cached(&format!("select {COLUMNS}, u.password_hash from users u where u.email = ?1"))?
-        .query_row([email.as_str()], |row| Ok((from_row(row)?, row.get(12)?)))
+        .prepare_cached(&format!("select {COLUMNS} from users u where u.uuid = ?1 and u.platform_id = ?2"))?
+        .query_row(params![uuid.as_bytes(), platform.0], from_row)
         .optional()?;
     Ok(found)
+}
+
+pub(super) fn by_email(
+    conn: &Connection,
+    platform: Option<PlatformId>,
+    email: &Email,
+) -> Result<Option<(User, Option<String>)>, Fail> {
+    let found = conn
+        .prepare_cached(&format!(
+            "select {COLUMNS}, u.password_hash from users u \
+             where u.email = ?1 and (?2 is null or coalesce(u.platform_id, 0) = ?2) \
+             order by u.platform_id is not null, u.id limit 1"
+        ))?
+        .query_row(params![email.as_str(), platform.map(|id| id.0)], |row| Ok((from_row(row)?, row.get(WIDTH)?)))
+        .optional()?;
+    Ok(found)
+}
+
+pub(super) fn list(conn: &Connection, filter: UserFilter) -> Result<Vec<User>, Fail> {
+    // Two statements, because one with "or" would walk all accounts to find a platform's few.
+    let (scope, platform) = match filter.platform_id {
+        Some(platform) => ("u.platform_id = ?1", platform.0),
+        None => ("?1 = 0", 0),
+    };
+    let mut statement = conn
+        .prepare_cached(&format!("select {COLUMNS} from users u where {scope} and u.id > ?2 order by u.id limit ?3"))?;
+    let found = statement.query_map(params![platform, filter.after.0, filter.limit], from_row)?;
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
 /// Active, verified staff who have no active live chat.
@@ -75,7 +105,8 @@ pub(super) fn add(tx: &Tx<'_>, new: &NewUser) -> Result<User, Fail> {
         .conn
         .prepare_cached(
             "insert into users (uuid, email, name, phone, language, password_hash, is_staff, is_active, is_verified, \
-             abilities, created_at, updated_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8, ?9, ?10, ?10)",
+             abilities, created_at, updated_at, platform_id) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8, ?9, ?10, ?10, ?11)",
         )?
         .execute(params![
             new.uuid.as_bytes(),
@@ -88,95 +119,70 @@ pub(super) fn add(tx: &Tx<'_>, new: &NewUser) -> Result<User, Fail> {
             new.is_verified,
             joined(&new.abilities),
             new.at.0,
+            new.platform_id.map(|id| id.0),
         ]);
-    match inserted {
-        Err(error) if is_unique(&error) => return Err(Fail::Refused(Error::field("email", Rule::Unique))),
-        other => other?,
-    };
+    or_taken(inserted)?;
     let id = UserId(tx.conn.last_insert_rowid());
     by_id(tx.conn, id)?.ok_or_else(|| Fail::Refused(Error::internal("a new user is not there")))
 }
 
-pub(super) fn add_token(tx: &Tx<'_>, new: &NewToken) -> Result<TokenId, Fail> {
-    tx.conn
-        .prepare_cached("insert into tokens (user_id, name, hash, abilities, created_at) values (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![new.user_id.0, new.name, new.hash, joined(&new.abilities), new.at.0])?;
-    Ok(TokenId(tx.conn.last_insert_rowid()))
+/// A uuid is never given out twice, so what a unique index refuses is the address.
+fn or_taken(written: rusqlite::Result<usize>) -> Result<usize, Fail> {
+    written.map_err(|error| match error {
+        error if is_unique(&error) => Error::field("email", Rule::Unique).into(),
+        error => error.into(),
+    })
 }
 
-pub(super) fn token(conn: &Connection, id: TokenId) -> Result<Option<StoredToken>, Fail> {
-    let found = conn
-        .prepare_cached(&format!(
-            "select {COLUMNS}, t.id, t.hash, t.abilities from tokens t join users u on u.id = t.user_id where t.id = ?1"
-        ))?
-        .query_row([id.0], |row| {
-            Ok(StoredToken {
-                id: TokenId(row.get(12)?),
-                user: from_row(row)?,
-                hash: row.get(13)?,
-                abilities: abilities(row.get_ref(14)?.as_str()?),
-            })
-        })
-        .optional()?;
-    Ok(found)
-}
-
-pub(super) fn revoke(tx: &Tx<'_>, user: UserId, only: Option<TokenId>) -> Result<u64, Fail> {
-    let gone = tx
-        .conn
-        .prepare_cached("delete from tokens where user_id = ?1 and (?2 is null or id = ?2)")?
-        .execute(params![user.0, only.map(|id| id.0)])?;
-    Ok(gone as u64)
-}
-
-pub(super) fn set_code(
-    tx: &Tx<'_>,
-    user: UserId,
-    hash: [u8; 32],
-    now: Timestamp,
-    pause: Duration,
-    expires_at: Timestamp,
-) -> Result<bool, Fail> {
-    let set = tx
+pub(super) fn edit(tx: &Tx<'_>, id: UserId, edit: &UserEdit, at: Timestamp) -> Result<Option<User>, Fail> {
+    let Some(old) = by_id(tx.conn, id)? else { return Ok(None) };
+    let written = tx
         .conn
         .prepare_cached(
-            "insert into codes (user_id, hash, tries, set_at, expires_at) values (?1, ?2, 0, ?3, ?4) \
-             on conflict (user_id) do update set hash = excluded.hash, set_at = excluded.set_at, \
-             tries = case when expires_at > excluded.set_at then tries else 0 end, expires_at = excluded.expires_at \
-             where set_at <= ?5",
+            "update users set name = ?2, avatar = ?3, phone = ?4, language = ?5, email = ?6, \
+             password_hash = coalesce(?7, password_hash), updated_at = ?8 where id = ?1",
         )?
-        .execute(params![user.0, hash, now.0, expires_at.0, now.minus(pause).0])?;
-    Ok(set == 1)
-}
-
-pub(super) fn check_code(
-    tx: &Tx<'_>,
-    user: UserId,
-    hash: &[u8; 32],
-    tries_max: u32,
-    now: Timestamp,
-) -> Result<CodeCheck, Fail> {
-    let found: Option<([u8; 32], u32, i64)> = tx
-        .conn
-        .prepare_cached("select hash, tries, expires_at from codes where user_id = ?1")?
-        .query_row([user.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    let Some((stored, tries, expires_at)) = found else { return Ok(CodeCheck::Refused) };
-    let valid = tries < tries_max && now.0 < expires_at && bool::from(stored.ct_eq(hash));
-    if !valid {
-        tx.conn.prepare_cached("update codes set tries = tries + 1 where user_id = ?1")?.execute([user.0])?;
-        return Ok(CodeCheck::Refused);
+        .execute(params![
+            id.0,
+            edit.name.as_ref().unwrap_or(&old.name),
+            edit.avatar.as_ref().unwrap_or(&old.avatar),
+            edit.phone.as_ref().unwrap_or(&old.phone),
+            edit.language.unwrap_or(old.language).map(Language::as_str),
+            edit.email.as_ref().unwrap_or(&old.email).as_str(),
+            edit.password_hash,
+            at.0,
+        ]);
+    or_taken(written)?;
+    if edit.password_hash.is_some() {
+        tx.conn
+            .prepare_cached("delete from tokens where user_id = ?1 and id is not ?2")?
+            .execute(params![id.0, edit.keep.map(|token| token.0)])?;
     }
-    tx.conn.prepare_cached("delete from codes where user_id = ?1")?.execute([user.0])?;
-    tx.conn.prepare_cached("update users set is_verified = 1 where id = ?1")?.execute([user.0])?;
-    Ok(CodeCheck::Verified)
+    by_id(tx.conn, id)
 }
 
-pub(super) fn secret(tx: &Tx<'_>, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], Fail> {
+pub(super) fn set_active(tx: &Tx<'_>, id: UserId, is_active: bool, at: Timestamp) -> Result<Option<User>, Fail> {
     tx.conn
-        .prepare_cached("insert or ignore into secrets (name, value) values (?1, ?2)")?
-        .execute(params![name, fresh])?;
-    let kept =
-        tx.conn.prepare_cached("select value from secrets where name = ?1")?.query_row([name], |row| row.get(0))?;
-    Ok(kept)
+        .prepare_cached("update users set is_active = ?2, updated_at = ?3 where id = ?1 and is_active <> ?2")?
+        .execute(params![id.0, is_active, at.0])?;
+    if !is_active {
+        tx.conn.prepare_cached("delete from tokens where user_id = ?1")?.execute([id.0])?;
+    }
+    by_id(tx.conn, id)
+}
+
+/// The address that takes the place of the old one cannot exist (RFC 6761) and is nobody else's.
+pub(super) fn erase(tx: &Tx<'_>, id: UserId, at: Timestamp) -> Result<bool, Fail> {
+    for table in ["tokens", "codes", "push_devices", "user_roles"] {
+        tx.conn.prepare_cached(&format!("delete from {table} where user_id = ?1"))?.execute([id.0])?;
+    }
+    let erased = tx
+        .conn
+        .prepare_cached(
+            "update users set name = 'Deleted user', email = 'deleted-' || id || '@invalid.invalid', phone = null, \
+             avatar = null, language = null, password_hash = null, is_staff = 0, is_active = 0, is_verified = 0, \
+             abilities = '', updated_at = ?2 where id = ?1",
+        )?
+        .execute(params![id.0, at.0])?;
+    Ok(erased == 1)
 }

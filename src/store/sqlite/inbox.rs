@@ -29,9 +29,9 @@ pub(super) fn with_members(conn: &Connection, conversation: Conversation) -> Res
     let members = statement.query_map([conversation.id.0], |row| {
         Ok(Member {
             user: accounts::from_row(row)?,
-            unread: row.get(accounts::MORE)?,
-            last_read_at: row.get::<_, Option<i64>>(accounts::MORE + 1)?.map(Timestamp),
-            joined_at: Timestamp(row.get(accounts::MORE + 2)?),
+            unread: row.get(accounts::WIDTH)?,
+            last_read_at: row.get::<_, Option<i64>>(accounts::WIDTH + 1)?.map(Timestamp),
+            joined_at: Timestamp(row.get(accounts::WIDTH + 2)?),
         })
     })?;
     let members = members.collect::<Result<_, _>>()?;

@@ -1,5 +1,6 @@
 //! The embedded store: one SQLite file, one writing thread, a few reading ones.
 
+mod account_calls;
 mod accounts;
 mod backup;
 mod bare;
@@ -13,11 +14,13 @@ mod log;
 mod messages;
 mod open;
 mod place;
+mod platforms;
 mod probe;
 mod readers;
 mod rows;
 mod runs;
 mod search;
+mod tokens;
 mod verify;
 mod writer;
 
@@ -31,14 +34,13 @@ use uuid::Uuid;
 
 use super::migrate::{self, Migration};
 use super::{
-    Appended, ChatOrder, CodeCheck, ConversationFilter, Desk, Direct, Found, Greeting, InboxEntry, InboxFilter,
-    Listener, Locator, Mark, MessageFilter, NewConversation, NewMessage, NewReaction, NewShare, NewToken, NewUser,
-    Page, StateChange, Store, StoredToken, Tail,
+    Appended, ChatOrder, ConversationFilter, Desk, Direct, Found, Greeting, InboxEntry, InboxFilter, Listener, Locator,
+    Mark, MessageFilter, NewConversation, NewMessage, NewReaction, NewShare, Page, StateChange, Store, Tail,
 };
 use crate::domain::{
-    ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Email, Event, EventId, FileId, Message,
-    MessageId, MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Share, ShareEntry, ShareId,
-    Timestamp, TokenId, User, UserId,
+    ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Message, MessageId,
+    MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Share, ShareEntry, ShareId, Timestamp, User,
+    UserId,
 };
 use crate::error::{Error, Result};
 
@@ -408,48 +410,8 @@ impl Store for SqliteStore {
         self.readers.read(move |conn| runs::newest_for(conn, id, question)).await
     }
 
-    async fn add_user(&self, new: NewUser) -> Result<User> {
-        self.writer.call_guarded(move |tx| accounts::add(tx, &new)).await
-    }
-
-    async fn user_by_email(&self, email: &Email) -> Result<Option<(User, Option<String>)>> {
-        let email = email.clone();
-        self.readers.read(move |conn| accounts::by_email(conn, &email)).await
-    }
-
-    async fn user(&self, id: UserId) -> Result<Option<User>> {
-        self.readers.read(move |conn| accounts::by_id(conn, id)).await
-    }
-
-    async fn add_token(&self, new: NewToken) -> Result<TokenId> {
-        self.writer.call_guarded(move |tx| accounts::add_token(tx, &new)).await
-    }
-
-    async fn token(&self, id: TokenId) -> Result<Option<StoredToken>> {
-        self.readers.read(move |conn| accounts::token(conn, id)).await
-    }
-
-    async fn revoke_tokens(&self, user: UserId, only: Option<TokenId>) -> Result<u64> {
-        self.writer.call_guarded(move |tx| accounts::revoke(tx, user, only)).await
-    }
-
-    async fn set_code(
-        &self,
-        user: UserId,
-        hash: [u8; 32],
-        now: Timestamp,
-        pause: Duration,
-        expires_at: Timestamp,
-    ) -> Result<bool> {
-        self.writer.call_guarded(move |tx| accounts::set_code(tx, user, hash, now, pause, expires_at)).await
-    }
-
-    async fn check_code(&self, user: UserId, hash: [u8; 32], tries_max: u32, now: Timestamp) -> Result<CodeCheck> {
-        self.writer.call_guarded(move |tx| accounts::check_code(tx, user, &hash, tries_max, now)).await
-    }
-
     async fn secret(&self, name: &'static str, fresh: [u8; 32]) -> Result<[u8; 32]> {
-        self.writer.call_guarded(move |tx| accounts::secret(tx, name, fresh)).await
+        self.writer.call_guarded(move |tx| tokens::secret(tx, name, fresh)).await
     }
 
     async fn ping(&self) -> Result<()> {

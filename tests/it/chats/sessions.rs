@@ -129,9 +129,9 @@ async fn an_empty_list_has_one_page() {
 
 async fn token(app: &TestApp, ability: &str) -> String {
     let email = Email::parse(&format!("{ability}@example.test")).unwrap();
-    let user = app.app.chat.add_user(email, ability.to_owned(), None, false, Vec::new()).await.unwrap();
+    let user = app.app.chat.add_user(None, email, ability.to_owned(), None, false, Vec::new()).await.unwrap();
     let abilities = vec![Ability::parse(ability).unwrap()];
-    app.app.chat.make_token(user, "test".to_owned(), abilities).await.unwrap().token
+    app.app.chat.make_token(user, "test".to_owned(), abilities, None).await.unwrap().token
 }
 
 #[tokio::test]

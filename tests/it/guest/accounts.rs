@@ -199,7 +199,7 @@ async fn without_mail_nobody_can_register_in_public() {
 async fn an_account_without_a_password_cannot_be_signed_in_to() {
     let app = TestApp::start().await;
     let email = Email::parse("tokens@example.test").unwrap();
-    app.app.chat.add_user(email, "Tokens".to_owned(), None, true, vec![Ability::any()]).await.unwrap();
+    app.app.chat.add_user(None, email, "Tokens".to_owned(), None, true, vec![Ability::any()]).await.unwrap();
     for password in ["        ", "null-null", PASSWORD] {
         assert_eq!(app.signs_in("tokens@example.test", password).await.0, StatusCode::UNAUTHORIZED);
     }

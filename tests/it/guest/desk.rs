@@ -28,8 +28,8 @@ impl Staff<'_> {
 /// Somebody with an account who is not staff, or has a token that may not act as staff.
 async fn token(app: &TestApp, name: &str, is_staff: bool, ability: &str) -> String {
     let email = Email::parse(&format!("{name}@example.test")).unwrap();
-    let user = app.app.chat.add_user(email, name.to_owned(), None, is_staff, vec![Ability::any()]).await.unwrap();
-    app.app.chat.make_token(user, "test".to_owned(), vec![Ability::parse(ability).unwrap()]).await.unwrap().token
+    let user = app.app.chat.add_user(None, email, name.to_owned(), None, is_staff, vec![Ability::any()]).await.unwrap();
+    app.app.chat.make_token(user, "test".to_owned(), vec![Ability::parse(ability).unwrap()], None).await.unwrap().token
 }
 
 /// Every staff route, for a session.

@@ -1,46 +1,32 @@
-//! Accounts, tokens, one-time codes, and what the installation keeps for itself.
+//! Accounts, tokens, and what the installation keeps for itself.
 
-use std::time::Duration;
-
-use roost::domain::{Ability, Email, Language, Timestamp, TokenId, User, UserId};
+use roost::domain::{Ability, Email, Language, TokenId, User, UserId};
 use roost::error::{Error, FieldError, Rule};
-use roost::store::{CodeCheck, NewToken, NewUser};
+use roost::store::{NewToken, NewUser, UserEdit, UserFilter};
 use uuid::Uuid;
 
 use super::{Bench, benches};
 use crate::support::store::{at, staff};
 
-/// For tests that are not about the pause.
-const NO_PAUSE: Duration = Duration::ZERO;
-const RIGHT: [u8; 32] = [1; 32];
-const WRONG: [u8; 32] = [2; 32];
-
 fn abilities(names: &[&str]) -> Vec<Ability> {
     names.iter().map(|name| Ability::parse(name).unwrap()).collect()
 }
 
-fn token(user: &User, name: &str) -> NewToken {
+pub(super) fn token(user: &User, name: &str) -> NewToken {
     NewToken {
         user_id: user.id,
         name: name.to_owned(),
         hash: [7; 32],
         abilities: abilities(&["chat", "staff"]),
         at: at(1),
+        expires_at: None,
     }
 }
 
 impl Bench {
     /// Somebody who has not proved the address yet.
-    async fn newcomer(&self, name: &str) -> User {
+    pub(super) async fn newcomer(&self, name: &str) -> User {
         self.store.add_user(NewUser { is_verified: false, is_staff: false, ..staff(name) }).await.unwrap()
-    }
-
-    async fn try_code(&self, user: &User, hash: [u8; 32], now: Timestamp) -> CodeCheck {
-        self.store.check_code(user.id, hash, 3, now).await.unwrap()
-    }
-
-    async fn is_verified(&self, user: &User) -> bool {
-        self.store.user(user.id).await.unwrap().unwrap().is_verified
     }
 }
 
@@ -49,6 +35,7 @@ async fn an_account_is_read_back_as_it_was_made() {
     for bench in benches().await {
         let new = NewUser {
             uuid: Uuid::new_v4(),
+            platform_id: None,
             email: Email::parse("Lan.Nguyen@Example.test").unwrap(),
             name: "Lan Nguyễn".to_owned(),
             phone: Some("+84 1".to_owned()),
@@ -63,6 +50,7 @@ async fn an_account_is_read_back_as_it_was_made() {
         let want = User {
             id: user.id,
             uuid: new.uuid,
+            platform_id: None,
             email: new.email,
             name: new.name,
             phone: new.phone,
@@ -73,12 +61,13 @@ async fn an_account_is_read_back_as_it_was_made() {
             is_verified: false,
             abilities: new.abilities,
             created_at: at(3),
+            updated_at: at(3),
         };
         assert_eq!(user, want);
         let bench = bench.reopen().await;
         assert_eq!(bench.store.user(user.id).await.unwrap(), Some(want.clone()));
         let email = Email::parse("LAN.nguyen@example.TEST").unwrap();
-        assert_eq!(bench.store.user_by_email(&email).await.unwrap(), Some((want, new.password_hash)));
+        assert_eq!(bench.store.user_by_email(None, &email).await.unwrap(), Some((want, new.password_hash)));
     }
 }
 
@@ -88,8 +77,8 @@ async fn who_has_no_account_is_not_found() {
         let lan = bench.staff("lan").await;
         assert_eq!(bench.store.user(UserId(lan.id.0 + 1)).await.unwrap(), None);
         let email = Email::parse("minh@example.test").unwrap();
-        assert_eq!(bench.store.user_by_email(&email).await.unwrap(), None);
-        let (_, password) = bench.store.user_by_email(&lan.email).await.unwrap().unwrap();
+        assert_eq!(bench.store.user_by_email(None, &email).await.unwrap(), None);
+        let (_, password) = bench.store.user_by_email(None, &lan.email).await.unwrap().unwrap();
         assert_eq!(password, None, "who has no password cannot sign in by one");
     }
 }
@@ -132,74 +121,135 @@ async fn a_token_is_found_with_its_owner_until_it_is_revoked() {
 }
 
 #[tokio::test]
-async fn the_right_code_verifies_once() {
+async fn a_token_says_when_it_ends_and_is_cleared_away_after() {
     for bench in benches().await {
-        let minh = bench.newcomer("minh").await;
-        assert_eq!(bench.try_code(&minh, RIGHT, at(0)).await, CodeCheck::Refused, "none was set");
-        bench.store.set_code(minh.id, RIGHT, at(0), NO_PAUSE, at(60)).await.unwrap();
-        assert_eq!(bench.try_code(&minh, WRONG, at(1)).await, CodeCheck::Refused);
-        assert!(!bench.is_verified(&minh).await);
-        assert_eq!(bench.try_code(&minh, RIGHT, at(2)).await, CodeCheck::Verified);
-        assert!(bench.is_verified(&minh).await);
-        assert_eq!(bench.try_code(&minh, RIGHT, at(3)).await, CodeCheck::Refused, "it is spent");
+        let (lan, minh) = (bench.staff("lan").await, bench.staff("minh").await);
+        let short = NewToken { expires_at: Some(at(10)), ..token(&lan, "short") };
+        let (short, forever) = (bench.store.add_token(short).await.unwrap(), token(&lan, "forever"));
+        let forever = bench.store.add_token(forever).await.unwrap();
+        let listed = bench.store.tokens(lan.id).await.unwrap();
+        let seen: Vec<_> = listed.iter().map(|t| (t.id, t.name.as_str(), t.created_at, t.expires_at)).collect();
+        assert_eq!(seen, [(short, "short", at(1), Some(at(10))), (forever, "forever", at(1), None)]);
+        assert!(listed.iter().all(|token| token.user == lan && token.hash == [7; 32]));
+        assert!(bench.store.tokens(minh.id).await.unwrap().is_empty());
+
+        bench.store.add_token(NewToken { at: at(11), ..token(&minh, "other") }).await.unwrap();
+        assert!(bench.store.token(short).await.unwrap().is_some(), "only one's own are cleared away");
+        bench.store.add_token(NewToken { at: at(9), ..token(&lan, "early") }).await.unwrap();
+        assert!(bench.store.token(short).await.unwrap().is_some(), "and not too early");
+        bench.store.add_token(NewToken { at: at(10), ..token(&lan, "late") }).await.unwrap();
+        assert!(bench.store.token(short).await.unwrap().is_none());
+        assert!(bench.store.token(forever).await.unwrap().is_some());
     }
 }
 
 #[tokio::test]
-async fn a_code_allows_a_few_tries() {
+async fn one_token_is_revoked_by_its_number() {
     for bench in benches().await {
-        let minh = bench.newcomer("minh").await;
-        bench.store.set_code(minh.id, RIGHT, at(0), NO_PAUSE, at(60)).await.unwrap();
-        for _ in 0..3 {
-            assert_eq!(bench.try_code(&minh, WRONG, at(1)).await, CodeCheck::Refused);
+        let lan = bench.staff("lan").await;
+        let (phone, laptop) = (token(&lan, "phone"), token(&lan, "laptop"));
+        let phone = bench.store.add_token(phone).await.unwrap();
+        let laptop = bench.store.add_token(laptop).await.unwrap();
+        assert!(bench.store.revoke_token(phone).await.unwrap());
+        assert!(!bench.store.revoke_token(phone).await.unwrap());
+        assert!(bench.store.token(laptop).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn an_edit_changes_what_it_names() {
+    for bench in benches().await {
+        let lan = bench.staff("lan").await;
+        let edit =
+            UserEdit { name: Some("Lan Anh".to_owned()), phone: Some(Some("+84 2".to_owned())), ..UserEdit::default() };
+        let edited = bench.store.edit_user(lan.id, edit, at(5)).await.unwrap().unwrap();
+        let want =
+            User { name: "Lan Anh".to_owned(), phone: Some("+84 2".to_owned()), updated_at: at(5), ..lan.clone() };
+        assert_eq!(edited, want);
+        let edit = UserEdit {
+            phone: Some(None),
+            avatar: Some(Some("https://x.test/a.png".to_owned())),
+            language: Some(Some(Language::Pt)),
+            email: Email::parse("anh@example.test"),
+            ..UserEdit::default()
+        };
+        bench.store.edit_user(lan.id, edit, at(6)).await.unwrap();
+        let want = User {
+            phone: None,
+            avatar: Some("https://x.test/a.png".to_owned()),
+            language: Some(Language::Pt),
+            email: Email::parse("anh@example.test").unwrap(),
+            updated_at: at(6),
+            ..want
+        };
+        let bench = bench.reopen().await;
+        assert_eq!(bench.store.user(lan.id).await.unwrap(), Some(want));
+        assert_eq!(bench.store.user_by_email(None, &lan.email).await.unwrap(), None);
+        assert_eq!(bench.store.edit_user(UserId(99), UserEdit::default(), at(7)).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn an_edit_takes_nobodys_address() {
+    for bench in benches().await {
+        let (lan, minh) = (bench.staff("lan").await, bench.staff("minh").await);
+        let edit = UserEdit { name: Some("Minh".to_owned()), email: Some(minh.email), ..UserEdit::default() };
+        let taken = bench.store.edit_user(lan.id, edit, at(5)).await;
+        let Err(Error::Invalid(fields)) = taken else { panic!("{taken:?}") };
+        assert_eq!(fields, [FieldError { field: "email".into(), rule: Rule::Unique }]);
+        assert_eq!(bench.store.user(lan.id).await.unwrap(), Some(lan), "nothing is changed");
+    }
+}
+
+#[tokio::test]
+async fn a_new_password_revokes_every_other_token() {
+    for bench in benches().await {
+        let (lan, minh) = (bench.staff("lan").await, bench.staff("minh").await);
+        let (here, there) = (token(&lan, "here"), token(&lan, "there"));
+        let here = bench.store.add_token(here).await.unwrap();
+        let there = bench.store.add_token(there).await.unwrap();
+        let others = bench.store.add_token(token(&minh, "phone")).await.unwrap();
+        let edit = UserEdit { name: Some("Lan Anh".to_owned()), keep: Some(here), ..UserEdit::default() };
+        bench.store.edit_user(lan.id, edit, at(2)).await.unwrap();
+        assert!(bench.store.token(there).await.unwrap().is_some(), "another name revokes nothing");
+        let edit = UserEdit { password_hash: Some("new".to_owned()), keep: Some(here), ..UserEdit::default() };
+        bench.store.edit_user(lan.id, edit, at(3)).await.unwrap();
+        let (_, password) = bench.store.user_by_email(None, &lan.email).await.unwrap().unwrap();
+        assert_eq!(password.as_deref(), Some("new"));
+        assert!(bench.store.token(there).await.unwrap().is_none());
+        assert!(bench.store.token(here).await.unwrap().is_some() && bench.store.token(others).await.unwrap().is_some());
+        let edit = UserEdit { password_hash: Some("newer".to_owned()), ..UserEdit::default() };
+        bench.store.edit_user(lan.id, edit, at(4)).await.unwrap();
+        assert!(bench.store.token(here).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_is_switched_off_loses_its_tokens() {
+    for bench in benches().await {
+        let lan = bench.staff("lan").await;
+        let phone = bench.store.add_token(token(&lan, "phone")).await.unwrap();
+        assert_eq!(bench.store.set_active(lan.id, true, at(2)).await.unwrap(), Some(lan.clone()), "it was on");
+        assert!(bench.store.token(phone).await.unwrap().is_some());
+        let off = bench.store.set_active(lan.id, false, at(3)).await.unwrap();
+        assert_eq!(off, Some(User { is_active: false, updated_at: at(3), ..lan.clone() }));
+        assert!(bench.store.token(phone).await.unwrap().is_none());
+        let on = bench.store.set_active(lan.id, true, at(4)).await.unwrap().unwrap();
+        assert!(on.is_active && bench.store.tokens(lan.id).await.unwrap().is_empty());
+        assert_eq!(bench.store.set_active(UserId(99), false, at(5)).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn accounts_are_listed_page_by_page() {
+    for bench in benches().await {
+        let mut all = Vec::new();
+        for name in ["lan", "minh", "tam"] {
+            all.push(bench.staff(name).await);
         }
-        assert_eq!(bench.try_code(&minh, RIGHT, at(1)).await, CodeCheck::Refused, "it is void by now");
-        bench.store.set_code(minh.id, RIGHT, at(2), NO_PAUSE, at(62)).await.unwrap();
-        assert_eq!(bench.try_code(&minh, RIGHT, at(3)).await, CodeCheck::Refused, "a new one brings no new tries");
-        bench.store.set_code(minh.id, RIGHT, at(62), NO_PAUSE, at(120)).await.unwrap();
-        assert_eq!(bench.try_code(&minh, RIGHT, at(63)).await, CodeCheck::Verified, "unless the old one is over");
-    }
-}
-
-#[tokio::test]
-async fn codes_are_set_with_a_pause_between() {
-    for bench in benches().await {
-        let minh = bench.newcomer("minh").await;
-        let pause = Duration::from_secs(60);
-        assert!(bench.store.set_code(minh.id, RIGHT, at(0), pause, at(600)).await.unwrap());
-        assert!(!bench.store.set_code(minh.id, WRONG, at(59), pause, at(659)).await.unwrap());
-        assert_eq!(bench.try_code(&minh, RIGHT, at(59)).await, CodeCheck::Verified, "the first one stayed");
-        assert!(bench.store.set_code(minh.id, RIGHT, at(60), pause, at(660)).await.unwrap());
-    }
-}
-
-#[tokio::test]
-async fn a_code_expires_and_a_newer_one_replaces_it() {
-    for bench in benches().await {
-        let (minh, lan) = (bench.newcomer("minh").await, bench.newcomer("lan").await);
-        bench.store.set_code(minh.id, RIGHT, at(0), NO_PAUSE, at(60)).await.unwrap();
-        assert_eq!(bench.try_code(&lan, RIGHT, at(1)).await, CodeCheck::Refused, "it is another's");
-        assert_eq!(bench.try_code(&minh, RIGHT, at(60)).await, CodeCheck::Refused, "too late");
-        let newer = [3; 32];
-        bench.store.set_code(minh.id, newer, at(60), NO_PAUSE, at(120)).await.unwrap();
-        assert_eq!(bench.try_code(&minh, RIGHT, at(61)).await, CodeCheck::Refused);
-        assert_eq!(bench.try_code(&minh, newer, at(61)).await, CodeCheck::Verified);
-    }
-}
-
-/// A guesser may not win tries by asking many times at once.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn tries_are_counted_also_when_they_come_at_once() {
-    for bench in benches().await {
-        let minh = bench.newcomer("minh").await;
-        bench.store.set_code(minh.id, RIGHT, at(0), NO_PAUSE, at(60)).await.unwrap();
-        let mut tries = tokio::task::JoinSet::new();
-        for _ in 0..20 {
-            let (store, user) = (std::sync::Arc::clone(&bench.store), minh.id);
-            tries.spawn(async move { store.check_code(user, WRONG, 3, at(1)).await.unwrap() });
-        }
-        assert!(tries.join_all().await.iter().all(|check| *check == CodeCheck::Refused));
-        assert_eq!(bench.try_code(&minh, RIGHT, at(1)).await, CodeCheck::Refused);
+        let page = |after, limit| bench.store.users(UserFilter { platform_id: None, after, limit });
+        assert_eq!(page(UserId(0), 2).await.unwrap(), all[..2]);
+        assert_eq!(page(all[1].id, 2).await.unwrap(), all[2..]);
     }
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use roost::domain::{
     Contact, Conversation, ConversationId, ConversationState, Event, EventBody, EventId, Json, Message, User, fold,
 };
-use roost::store::{NewConversation, SqliteStore, StateChange, StateEdit, Store};
+use roost::store::{Accounts, NewConversation, SqliteStore, StateChange, StateEdit, Store};
 
 use super::{Place, fast};
 use crate::support::store::{assert_dense, at, everything, from_guest, from_staff, live_chat, staff, with_key};

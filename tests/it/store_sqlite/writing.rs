@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use roost::domain::{Conversation, ConversationId, Event, EventId, UserId};
 use roost::error::Error;
 use roost::store::sqlite::SqliteOptions;
-use roost::store::{Listener, SqliteStore, StateChange, Store};
+use roost::store::{Accounts, Listener, SqliteStore, StateChange, Store};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 

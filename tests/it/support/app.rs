@@ -137,6 +137,7 @@ impl TestApp {
         let email = format!("{}@staff.test", name.to_lowercase());
         let password = "a good password".to_owned();
         let added = self.app.chat.add_user(
+            None,
             Email::parse(&email).expect("an address"),
             name.to_owned(),
             Some(password.clone()),

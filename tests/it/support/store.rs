@@ -69,6 +69,7 @@ pub fn with_key(key: &str, message: NewMessage) -> NewMessage {
 pub fn staff(name: &str) -> NewUser {
     NewUser {
         uuid: Uuid::new_v4(),
+        platform_id: None,
         email: Email::parse(&format!("{name}@example.test")).expect("the name makes an address"),
         name: name.to_owned(),
         phone: None,

@@ -1,0 +1,224 @@
+//! Tries to sign in: after a few failures each next one has to wait longer.
+//!
+//! A limit a minute does not stop who guesses patiently; a wait that doubles does. Failures count
+//! against the account, whether it exists or not, and against the address that they come from.
+//! Limits protect the server and can be switched off; this protects the accounts and cannot.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::network;
+use crate::domain::Timestamp;
+
+/// What somebody tries to get into, as a keyed hash of its name: nothing here reveals an address or
+/// outlives the process.
+pub type AccountKey = [u8; 16];
+
+/// The failures of the last hour, in memory and in a bounded number.
+#[derive(Debug)]
+pub struct Attempts {
+    rule: Rule,
+    accounts: Mutex<Failures<AccountKey>>,
+    addresses: Mutex<Failures<IpAddr>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rule {
+    free: u32,
+    wait_max: Duration,
+    keys_max: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Failed {
+    times: u32,
+    last: Timestamp,
+}
+
+impl Attempts {
+    /// How long a failure is remembered after the last one.
+    pub const MEMORY: Duration = Duration::from_secs(3600);
+
+    /// After `free` failures the next try has to wait a second, after each further one twice as long
+    /// as before, at most `wait_max`. At most about `keys_max` accounts and as many addresses are
+    /// remembered.
+    pub fn new(free: u32, wait_max: Duration, keys_max: usize) -> Self {
+        let rule = Rule { free: free.max(1), wait_max, keys_max: keys_max.max(1) };
+        Self { rule, accounts: Mutex::default(), addresses: Mutex::default() }
+    }
+
+    /// How long a try has to wait; `None`: not at all.
+    pub fn wait(&self, account: AccountKey, from: IpAddr, now: Timestamp) -> Option<Duration> {
+        let account = with(&self.accounts, |failures| failures.wait(&account, &self.rule, now));
+        let address = with(&self.addresses, |failures| failures.wait(&network(from), &self.rule, now));
+        account.max(address)
+    }
+
+    /// Counts a failure.
+    pub fn failed(&self, account: AccountKey, from: IpAddr, now: Timestamp) {
+        with(&self.accounts, |failures| failures.add(account, &self.rule, now));
+        with(&self.addresses, |failures| failures.add(network(from), &self.rule, now));
+    }
+
+    /// Forgets the account's failures. The address's stay: whoever has one account could otherwise
+    /// sign in to it between guesses at others.
+    pub fn succeeded(&self, account: AccountKey) {
+        with(&self.accounts, |failures| failures.by_key.remove(&account));
+    }
+}
+
+fn with<K, T>(failures: &Mutex<Failures<K>>, work: impl FnOnce(&mut Failures<K>) -> T) -> T {
+    work(&mut failures.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+#[derive(Debug)]
+struct Failures<K> {
+    by_key: HashMap<K, Failed>,
+    /// Of those who come when there is no place left.
+    shared: Option<Failed>,
+}
+
+impl<K> Default for Failures<K> {
+    fn default() -> Self {
+        Self { by_key: HashMap::new(), shared: None }
+    }
+}
+
+impl<K: Hash + Eq> Failures<K> {
+    fn wait(&self, key: &K, rule: &Rule, now: Timestamp) -> Option<Duration> {
+        let own = self.by_key.get(key);
+        let failed = own.or_else(|| self.shared.as_ref().filter(|_| self.by_key.len() >= rule.keys_max))?;
+        failed.wait(rule, now)
+    }
+
+    fn add(&mut self, key: K, rule: &Rule, now: Timestamp) {
+        if let Some(failed) = self.by_key.get_mut(&key) {
+            *failed = failed.again(now);
+            return;
+        }
+        if self.by_key.len() >= rule.keys_max {
+            self.make_room(rule, now);
+        }
+        if self.by_key.len() >= rule.keys_max {
+            self.shared = Some(self.shared.map_or_else(|| Failed::once(now), |shared| shared.again(now)));
+        } else {
+            self.by_key.insert(key, Failed::once(now));
+        }
+    }
+
+    /// Lets go of what is forgotten anyhow, then of those who have not used up their free tries: a
+    /// flood of names that failed once each may not push out who really guesses. Only one who has to
+    /// wait stays, and each of them cost its maker several hashed passwords.
+    fn make_room(&mut self, rule: &Rule, now: Timestamp) {
+        self.by_key.retain(|_, failed| !failed.is_forgotten(now));
+        if self.by_key.len() >= rule.keys_max {
+            self.by_key.retain(|_, failed| failed.times >= rule.free);
+        }
+    }
+}
+
+impl Failed {
+    fn once(now: Timestamp) -> Self {
+        Self { times: 1, last: now }
+    }
+
+    fn again(self, now: Timestamp) -> Self {
+        if self.is_forgotten(now) { Self::once(now) } else { Self { times: self.times.saturating_add(1), last: now } }
+    }
+
+    fn is_forgotten(self, now: Timestamp) -> bool {
+        now >= self.last.plus(Attempts::MEMORY)
+    }
+
+    fn wait(self, rule: &Rule, now: Timestamp) -> Option<Duration> {
+        if self.times < rule.free || self.is_forgotten(now) {
+            return None;
+        }
+        let doubled = 2_u64.saturating_pow(self.times - rule.free);
+        let whole = Duration::from_secs(doubled).min(rule.wait_max);
+        // A clock that was set back may not lengthen the wait.
+        let since = u64::try_from(now.0.saturating_sub(self.last.0)).unwrap_or(0);
+        whole.checked_sub(Duration::from_micros(since)).filter(|left| !left.is_zero())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: AccountKey = [1; 16];
+    const B: AccountKey = [2; 16];
+    const HOME: &str = "192.0.2.1";
+    const AWAY: &str = "2001:db8::1";
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp(1_767_323_045_000_000 + seconds * 1_000_000)
+    }
+
+    fn ip(address: &str) -> IpAddr {
+        address.parse().unwrap()
+    }
+
+    fn attempts(keys_max: usize) -> Attempts {
+        Attempts::new(3, Duration::from_secs(10), keys_max)
+    }
+
+    fn seconds(attempts: &Attempts, account: AccountKey, from: &str, now: i64) -> u64 {
+        attempts.wait(account, ip(from), at(now)).map_or(0, |wait| wait.as_secs())
+    }
+
+    #[test]
+    fn waits_grow_after_the_free_tries() {
+        let attempts = attempts(10);
+        for want in [0, 0, 1, 2, 4, 8, 10, 10] {
+            attempts.failed(A, ip(HOME), at(0));
+            assert_eq!(seconds(&attempts, A, HOME, 0), want);
+        }
+        assert_eq!(seconds(&attempts, A, HOME, 4), 6, "a wait passes");
+        assert_eq!(seconds(&attempts, A, HOME, 10), 0);
+        assert_eq!(seconds(&attempts, A, HOME, -100), 10, "a clock set back does not lengthen it");
+        assert_eq!(seconds(&attempts, A, AWAY, 0), 10, "the account waits from everywhere");
+        assert_eq!(seconds(&attempts, B, HOME, 0), 10, "and the address with every account");
+        assert_eq!(seconds(&attempts, B, AWAY, 0), 0);
+    }
+
+    #[test]
+    fn neighbours_in_one_network_count_as_one() {
+        let attempts = attempts(10);
+        (0..3).for_each(|_| attempts.failed(A, ip("2001:db8::2"), at(0)));
+        assert_eq!(seconds(&attempts, B, AWAY, 0), 1);
+    }
+
+    #[test]
+    fn an_hour_or_a_success_forgets() {
+        let attempts = attempts(10);
+        (0..4).for_each(|_| attempts.failed(A, ip(HOME), at(0)));
+        attempts.succeeded(A);
+        assert_eq!((seconds(&attempts, A, AWAY, 0), seconds(&attempts, A, HOME, 0)), (0, 2), "the address does not");
+        attempts.failed(B, ip(HOME), at(3600));
+        assert_eq!(seconds(&attempts, B, HOME, 3600), 0, "it begins anew after an hour");
+    }
+
+    #[test]
+    fn endless_names_push_out_nobody_who_guesses() {
+        let attempts = attempts(4);
+        (0..3).for_each(|_| attempts.failed(A, ip(HOME), at(0)));
+        for name in 10..100 {
+            attempts.failed([name; 16], ip(&format!("198.51.100.{name}")), at(0));
+        }
+        assert!(attempts.accounts.lock().unwrap().by_key.len() <= 4);
+        assert_eq!(seconds(&attempts, A, AWAY, 0), 1);
+    }
+
+    #[test]
+    fn when_all_places_are_taken_by_guessers_newcomers_share_one() {
+        let attempts = attempts(1);
+        (0..3).for_each(|_| attempts.failed(A, ip(HOME), at(0)));
+        (0..3).for_each(|_| attempts.failed(B, ip(AWAY), at(0)));
+        assert_eq!((seconds(&attempts, B, AWAY, 0), seconds(&attempts, [3; 16], "198.51.100.7", 0)), (1, 1));
+        assert_eq!(attempts.accounts.lock().unwrap().by_key.len(), 1);
+    }
+}
