@@ -3,8 +3,10 @@
 //! being listed in [`engines`].
 
 mod accounts;
+mod chats;
 mod codes;
 mod conversations;
+mod letters;
 mod messages;
 mod platforms;
 mod retries;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod copies;
+mod letters;
 mod opening;
 mod properties;
 mod reading;
