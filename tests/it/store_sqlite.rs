@@ -5,6 +5,7 @@ mod copies;
 mod opening;
 mod properties;
 mod reading;
+mod upgrade;
 mod writing;
 
 use std::sync::{Arc, Condvar, Mutex};
