@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use roost::chat::Registration;
 use roost::domain::Ability;
 use roost::error::{Error, Refusal};
 use uuid::Uuid;
 
-use super::{Desk, PASSWORD};
+use super::{Desk, PASSWORD, email};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -40,6 +41,23 @@ async fn who_signs_up_is_in_at_once_and_may_do_what_people_do() {
     let again = desk.person(Some(&other), "lan").await;
     assert_ne!(again.id, lan.id);
     assert_eq!(desk.signs_in(Some(&other), "lan", PASSWORD).await.unwrap().user.id, again.id);
+}
+
+#[tokio::test]
+async fn who_registers_proves_the_address_and_may_do_no_more() {
+    let desk = Desk::new().await;
+    let registration = Registration {
+        platform_id: None,
+        email: email("lan"),
+        name: "Lan".to_owned(),
+        password: PASSWORD.to_owned(),
+        phone: None,
+        language: None,
+    };
+    let lan = desk.chat().register(registration).await.unwrap();
+    assert_eq!(lan.abilities.iter().map(Ability::as_str).collect::<Vec<_>>(), ["backoffice", "assistant"]);
+    let early = desk.signs_in(None, "lan", PASSWORD).await;
+    assert!(matches!(early, Err(Error::Forbidden(Refusal::AccountUnverified))), "{early:?}");
 }
 
 #[tokio::test]

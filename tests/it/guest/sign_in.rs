@@ -56,6 +56,7 @@ async fn an_address_that_guesses_waits_with_every_account() {
         assert_eq!(app.guesses("192.0.2.1", &email, WRONG).await.0, StatusCode::UNAUTHORIZED);
     }
     assert_eq!(app.guesses("192.0.2.1", &mai.email, &mai.password).await, (StatusCode::TOO_MANY_REQUESTS, Some(1)));
+    app.await_figure("sign_in_refusals_total", 1.0).await;
     assert_eq!(app.guesses("192.0.2.2", &mai.email, &mai.password).await.0, StatusCode::OK, "others do not");
     app.clock.advance(Duration::from_secs(1));
     assert_eq!(app.guesses("192.0.2.1", &tam.email, &tam.password).await.0, StatusCode::OK);
