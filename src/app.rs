@@ -181,7 +181,7 @@ fn rules(config: &Config) -> Rules {
         sign_in_free_tries: accounts.sign_in_free_tries,
         sign_in_wait_max: Duration::from_secs(accounts.sign_in_wait_max_s),
         sign_in_keys_max: config.limits.keys_max,
-        sign_in_lifetime: Duration::from_secs(accounts.session_hours * 3600),
+        sign_in_lifetime: Duration::from_secs(accounts.session_hours.saturating_mul(3600)),
     }
 }
 
@@ -283,6 +283,7 @@ fn figures(
             ("heads_conversations", "Conversations in the head table", heads.conversations as f64),
             ("heads_listeners", "Followers and long polls on them", heads.listeners as f64),
             ("runs", "Answers of the assistant under way", chat.runs_under_way() as f64),
+            ("sign_in_refusals_total", "Tries to sign in that were told to wait", chat.sign_ins_refused() as f64),
         ];
         let refusals = [
             ("limit_send_refusals_total", "Guest sends refused by the rate limit", &limits.send),

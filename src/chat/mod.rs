@@ -158,6 +158,11 @@ impl Chat {
         self.runs.len()
     }
 
+    /// Tries to sign in that were told to wait.
+    pub fn sign_ins_refused(&self) -> u64 {
+        self.attempts.refusals()
+    }
+
     /// The tasks that make answers; waited for on the way down.
     pub fn run_tasks(&self) -> &TaskTracker {
         self.runs.tasks()

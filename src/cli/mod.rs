@@ -2,6 +2,7 @@
 
 mod backup;
 mod config;
+mod platform;
 mod restore;
 mod serve;
 mod token;
@@ -34,6 +35,8 @@ enum Command {
     Serve(serve::Options),
     /// Show, check or explain the configuration.
     Config(config::Options),
+    /// Manage platforms, the tenants of this server.
+    Platform(platform::Options),
     /// Manage accounts.
     User(user::Options),
     /// Manage bearer tokens.
@@ -82,6 +85,7 @@ pub fn run() -> ExitCode {
     let done = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(options) => serve::run(&options),
         Command::Config(options) => config::run(&options),
+        Command::Platform(options) => platform::run(&options),
         Command::User(options) => user::run(&options),
         Command::Token(options) => token::run(&options),
         Command::Backup(options) => backup::run(&options),

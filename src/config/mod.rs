@@ -113,6 +113,8 @@ impl Config {
             ("guest.message_chars_max", self.guest.message_chars_max as u64),
             ("chats.message_chars_max", self.chats.message_chars_max as u64),
             ("assistant.runs_max", self.assistant.runs_max as u64),
+            ("accounts.sign_in_free_tries", u64::from(self.accounts.sign_in_free_tries)),
+            ("accounts.session_hours", self.accounts.session_hours),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(format!("{name} must be at least 1"));

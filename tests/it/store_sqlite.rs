@@ -6,6 +6,7 @@ mod letters;
 mod opening;
 mod properties;
 mod reading;
+mod upgrade;
 mod writing;
 
 use std::sync::{Arc, Condvar, Mutex};
