@@ -5,6 +5,7 @@ mod config;
 mod platform;
 mod restore;
 mod serve;
+mod tail;
 mod token;
 mod user;
 
@@ -41,6 +42,8 @@ enum Command {
     User(user::Options),
     /// Manage bearer tokens.
     Token(token::Options),
+    /// Print a conversation's events, one JSON object a line.
+    Tail(tail::Options),
     /// Copy the store into one file while it is in use.
     Backup(backup::Options),
     /// Put a backup in the place of the store.
@@ -88,6 +91,7 @@ pub fn run() -> ExitCode {
         Command::Platform(options) => platform::run(&options),
         Command::User(options) => user::run(&options),
         Command::Token(options) => token::run(&options),
+        Command::Tail(options) => tail::run(&options),
         Command::Backup(options) => backup::run(&options),
         Command::Restore(options) => restore::run(&options),
         Command::Bench(options) => bench::run(options),

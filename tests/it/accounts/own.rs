@@ -44,7 +44,7 @@ async fn an_address_is_changed_to_one_that_is_free() {
     let to = |name: &str| AccountEdit { email: Some(email(name)), ..AccountEdit::default() };
     let taken = desk.chat().edit_account(&access, to("minh")).await;
     let Err(Error::Invalid(fields)) = taken else { panic!("{taken:?}") };
-    assert_eq!(fields, [FieldError { field: "email", rule: Rule::Unique }]);
+    assert_eq!(fields, [FieldError { field: "email".into(), rule: Rule::Unique }]);
     desk.chat().edit_account(&access, to("anh")).await.unwrap();
     assert!(desk.signs_in(None, "lan", PASSWORD).await.is_err());
     desk.signs_in(None, "anh", PASSWORD).await.unwrap();
