@@ -271,3 +271,30 @@ fn a_server_says_where_it_is_and_a_second_one_why_it_is_not() {
     let foreign = complaint(&run(&mut plain(other.path())));
     assert!(foreign.contains("roost.db"), "{foreign}");
 }
+
+#[tokio::test]
+async fn a_conversations_log_is_printed_while_it_grows() {
+    let dir = TempDir::new();
+    let server = Process::start(dir.path(), &[]);
+    let guest = Guest::of(&server).await;
+    guest.says("one").await.unwrap();
+    let tail = |arguments: &[&str]| -> Vec<Value> {
+        let all = [&["tail"], arguments].concat();
+        said(&run(&mut on(dir.path(), &all)))
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("a line is JSON"))
+            .collect()
+    };
+    let lines = tail(&["a-guest-of-this-process"]);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(
+        (&lines[0]["event"], &lines[0]["text"], &lines[0]["seq"]),
+        (&"message_added".into(), &"one".into(), &1.into())
+    );
+    guest.says("two").await.unwrap();
+    let cursor = lines[0]["id"].to_string();
+    let later = tail(&["a-guest-of-this-process", "--after", &cursor]);
+    assert_eq!((later.len(), &later[0]["text"]), (1, &"two".into()));
+    assert_eq!(tail(&["1"]).len(), 2, "by its number, too");
+    assert!(complaint(&run(&mut on(dir.path(), &["tail", "nobody"]))).contains("no conversation"));
+}
