@@ -13,5 +13,6 @@ mod promises;
 mod schema;
 mod store_contract;
 mod store_sqlite;
+mod strangers;
 mod support;
 mod tidy;
