@@ -46,6 +46,8 @@ pub enum Subject {
     Message,
     /// A user.
     User,
+    /// An uploaded file.
+    Attachment,
     /// The page of a list.
     Page,
 }
@@ -129,6 +131,13 @@ pub enum Rule {
     NoNul,
     /// Wrong or no longer valid (a one-time code).
     Valid,
+    /// A file of a type that is not taken; `got` is the type found in its content.
+    FileType {
+        /// What was found.
+        got: &'static str,
+    },
+    /// A file of at most this many bytes.
+    FileBytesMax(u64),
 }
 
 impl Error {

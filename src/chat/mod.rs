@@ -4,6 +4,7 @@
 //! asks the store for one transaction, and answers in the language of [`crate::domain`].
 
 mod accounts;
+mod attachments;
 mod conversations;
 mod listen;
 mod messages;
@@ -18,10 +19,12 @@ use tokio_util::task::TaskTracker;
 use crate::assistant::Provider;
 use crate::clock::Clock;
 use crate::mail::Mailer;
+use crate::objects::Objects;
 use crate::realtime::Hub;
 use crate::store::SharedStore;
 
 pub use accounts::{NewToken, Registration};
+pub use attachments::{AttachmentRules, UploadError};
 pub use conversations::{NewSession, SessionEdit};
 pub use listen::{Batch, Follower};
 pub use messages::{Draft, Key, MessagePage};
@@ -56,6 +59,8 @@ pub struct Rules {
     pub code_tries_max: u32,
     /// Passwords hashed at once: each takes 19 MiB and a core for some tens of milliseconds.
     pub hashes_max: usize,
+    /// Uploaded files.
+    pub attachments: AttachmentRules,
 }
 
 /// The use-cases with what they stand on. Shared by every door.
@@ -69,6 +74,7 @@ pub struct Chat {
     runs: runs::Registry,
     hashing: Arc<tokio::sync::Semaphore>,
     code_key: [u8; 32],
+    shelf: attachments::Shelf,
 }
 
 /// A shared [`Chat`].
@@ -85,12 +91,14 @@ impl Chat {
         clock: Clock,
         provider: Option<Arc<dyn Provider>>,
         mailer: Mailer,
+        objects: Objects,
         rules: Rules,
     ) -> crate::error::Result<SharedChat> {
         let code_key = store.secret("one-time-codes", clock.secret()).await?;
         let runs = runs::Registry::new(rules.runs_max);
         let hashing = Arc::new(tokio::sync::Semaphore::new(rules.hashes_max.max(1)));
-        Ok(Arc::new(Self { store, hub, clock, provider, mailer, rules, runs, hashing, code_key }))
+        let shelf = attachments::Shelf::new(objects, &rules.attachments);
+        Ok(Arc::new(Self { store, hub, clock, provider, mailer, rules, runs, hashing, code_key, shelf }))
     }
 
     /// The present instant.

@@ -21,6 +21,7 @@
 //! `tests/it/store_contract.rs` holds a test for each method; a second engine has to pass it
 //! unchanged.
 
+pub mod attachments;
 pub mod migrate;
 pub mod sqlite;
 
@@ -287,7 +288,7 @@ pub enum CodeCheck {
 /// What every engine does for the use-cases. Methods are grouped by aggregate; see the module's
 /// own text for what holds for all of them.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: attachments::Attachments + Send + Sync {
     // --- conversations ---
 
     /// Creates a conversation with its first participant, or returns the one that has the same

@@ -243,6 +243,8 @@ fn sentence(error: &FieldError, texts: &Texts, language: Language) -> String {
         Rule::Unique => plain("rule-unique"),
         Rule::NoNul => plain("rule-no-nul"),
         Rule::Valid => plain("rule-valid"),
+        Rule::FileType { got } => texts.with(language, "rule-file-type", &[field, ("type", got)]),
+        Rule::FileBytesMax(max) => texts.with(language, "rule-file-bytes-max", &[field, ("count", &max.to_string())]),
     }
 }
 

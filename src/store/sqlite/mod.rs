@@ -1,6 +1,7 @@
 //! The embedded store: one SQLite file, one writing thread, a few reading ones.
 
 mod accounts;
+mod attachments;
 mod backup;
 mod bare;
 mod checkpoint;
