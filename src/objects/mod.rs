@@ -242,3 +242,27 @@ fn io_kind(error: &object_store::Error) -> Option<io::ErrorKind> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_as_what_it_is() {
+        let fail = |kind: io::ErrorKind| object_store::Error::Generic {
+            store: "test",
+            source: Box::new(object_store::Error::Generic { store: "within", source: io::Error::from(kind).into() }),
+        };
+        let folder = Objects { store: Arc::new(LocalFileSystem::new()), part_bytes: 1, is_remote: false };
+        let remote = Objects { is_remote: true, ..folder.clone() };
+        for full in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            assert!(matches!(folder.error(fail(full)), Error::StorageFull));
+            assert!(matches!(remote.error(fail(full)), Error::StorageFull));
+        }
+        assert!(matches!(folder.error(fail(io::ErrorKind::ReadOnlyFilesystem)), Error::StorageReadOnly));
+        assert!(matches!(folder.error(fail(io::ErrorKind::Other)), Error::Internal(_)));
+        for down in [io::ErrorKind::ConnectionRefused, io::ErrorKind::PermissionDenied] {
+            assert!(matches!(remote.error(fail(down)), Error::Upstream(_)));
+        }
+    }
+}

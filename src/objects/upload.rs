@@ -51,7 +51,7 @@ impl<'a> Upload<'a> {
         if self.parts.is_none() {
             let whole = std::mem::take(&mut self.buffer).freeze();
             let store = Arc::clone(&self.objects.store);
-            self.step(store.put(&self.path, whole.into())).await?;
+            step(self.objects, store.put(&self.path, whole.into())).await?;
             return Ok(());
         }
         if !self.buffer.is_empty() {
@@ -59,7 +59,7 @@ impl<'a> Upload<'a> {
         }
         // They stay in place until the end is known, so that a failure is cleaned up.
         let Some(mut parts) = self.parts.take() else { return Ok(()) };
-        let completed = self.step(parts.complete()).await;
+        let completed = step(self.objects, parts.complete()).await;
         if completed.is_err() {
             self.parts = Some(parts);
         }
@@ -70,7 +70,7 @@ impl<'a> Upload<'a> {
     /// better error to report.
     pub async fn abort(&mut self) {
         let Some(mut parts) = self.parts.take() else { return };
-        if let Err(error) = self.step(parts.abort()).await {
+        if let Err(error) = step(self.objects, parts.abort()).await {
             tracing::warn!(error = %error, "the parts of a broken-off upload could not be removed");
         }
     }
@@ -79,19 +79,20 @@ impl<'a> Upload<'a> {
         let part = self.buffer.split().freeze();
         if self.parts.is_none() {
             let store: Arc<dyn ObjectStore> = Arc::clone(&self.objects.store);
-            let begun = self.step(store.put_multipart(&self.path)).await?;
+            let begun = step(self.objects, store.put_multipart(&self.path)).await?;
             self.parts = Some(begun);
         }
         let Some(parts) = &mut self.parts else { return Ok(()) };
         let sent = parts.put_part(part.into());
-        self.step(sent).await
+        step(self.objects, sent).await
     }
+}
 
-    async fn step<T>(&self, step: impl Future<Output = object_store::Result<T>>) -> Result<T> {
-        match tokio::time::timeout(STEP_WAIT, step).await {
-            Ok(done) => done.map_err(|error| self.objects.error(error)),
-            Err(_) => Err(Error::Upstream("the object store did not answer in time".into())),
-        }
+/// One step, which has to end in time.
+async fn step<T>(objects: &Objects, step: impl Future<Output = object_store::Result<T>>) -> Result<T> {
+    match tokio::time::timeout(STEP_WAIT, step).await {
+        Ok(done) => done.map_err(|error| objects.error(error)),
+        Err(_) => Err(Error::Upstream("the object store did not answer in time".into())),
     }
 }
 
