@@ -30,6 +30,8 @@ pub use listen::{Batch, Follower};
 pub use messages::{Draft, Key, MessagePage};
 pub use runs::{Asked, Attached, Ended, Piece, Run};
 
+/// The type of every small picture of an attachment.
+pub use crate::media::THUMBNAIL_TYPE;
 pub use crate::realtime::Channel;
 /// How a caller names, filters and pages what the use-cases return.
 pub use crate::store::{Appended, ConversationFilter, Desk, Locator, MessageFilter, Page};

@@ -226,3 +226,73 @@ impl Stream for Gate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream::{self, TryStreamExt};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: FormLimits = FormLimits { file_bytes_max: 1 << 20, time: Duration::from_secs(20) };
+
+    /// Reads a form that arrives in pieces of that size: the file's name and content, and a field.
+    fn read(body: &[u8], piece: usize) -> Result<(String, Vec<u8>, String), BodyError> {
+        let pieces: Vec<_> = body.chunks(piece).map(Bytes::copy_from_slice).map(Ok::<_, Infallible>).collect();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, "multipart/form-data; boundary=b".parse().unwrap());
+        let reading = async {
+            let mut form = Form::read(&headers, Body::from_stream(stream::iter(pieces)), LIMITS)?;
+            let Some(file) = form.file("file").await? else { return Ok(Default::default()) };
+            let name = file.name.clone();
+            let content: Vec<Bytes> = file.try_collect().await?;
+            form.end().await?;
+            Ok((name, content.concat(), form.text("after").unwrap_or_default().to_owned()))
+        };
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(reading)
+    }
+
+    #[test]
+    fn a_form_is_the_same_however_it_arrives() {
+        let content = b"\r\n--\r\n--x\r\r\n-".repeat(50);
+        let mut body = b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.bin\"\r\n\r\n".to_vec();
+        body.extend_from_slice(&content);
+        body.extend_from_slice(b"\r\n--b\r\nContent-Disposition: form-data; name=\"after\"\r\n\r\nyes\r\n--b--\r\n");
+        for piece in [1, 2, 3, 5, 8, 64, 1000, body.len()] {
+            let (name, read, after) = read(&body, piece).unwrap();
+            assert_eq!((name.as_str(), after.as_str()), ("a.bin", "yes"));
+            assert!(read == content, "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn a_second_file_is_refused() {
+        let part = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nx\r\n";
+        let two = format!("{part}{part}--b--\r\n");
+        assert!(matches!(read(two.as_bytes(), 7), Err(BodyError::Malformed(_))));
+    }
+
+    #[test]
+    fn a_head_without_end_is_cut_off() {
+        let endless = [&b"--b\r\n"[..], &b"X-Y: z\r\n".repeat(100_000)].concat();
+        assert_eq!(read(&endless, 4096), Err(BodyError::TooLarge { max: HEAD_BYTES_MAX }));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic_or_hang(
+            words in prop::collection::vec(
+                prop::sample::select(vec![
+                    "--b", "--", "\r\n", "\r", "\n", "b", ":", "Content-Disposition: form-data; name=\"file\"",
+                    "; filename=\"a\"", "; name=", "\"", "\\", "\0", "é",
+                ]),
+                0..40,
+            ),
+            piece in 1_usize..30,
+        ) {
+            let _ = read(words.concat().as_bytes(), piece);
+        }
+    }
+}

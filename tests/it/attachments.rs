@@ -1,6 +1,7 @@
 //! Uploaded files: their bytes, what may be uploaded, who may read it, and how it is sent.
 
 mod bytes;
+mod chores;
 mod serving;
 mod use_cases;
 

@@ -239,8 +239,12 @@ async fn a_form_that_is_none_is_refused_and_leaves_nothing() {
         let (status, said) = door.sends(body).await;
         assert_eq!(status, want, "{shown:?}: {said}");
     }
-    let request = door.request(Method::POST, "").header("content-type", "application/json").body("{}");
-    assert_eq!(request.send().await.unwrap().status(), 415);
+    for other in
+        ["application/json", "multipart/form-data", "multipart/mixed; boundary=b-o", "multipart/form-data; x=y"]
+    {
+        let request = door.request(Method::POST, "").header("content-type", other).body("{}");
+        assert_eq!(request.send().await.unwrap().status(), 415, "{other}");
+    }
     let emptied = async {
         while !files(&door.app).is_empty() {
             tokio::task::yield_now().await;

@@ -44,7 +44,8 @@ fn a_flag_beats_the_environment_which_beats_the_file() {
     assert_eq!(show(&[], &[("ROOST_CONFIG", file)]), from_file);
     let all = show(&["--config", file, "--data", "/from/the/flag"], &[("ROOST_DATA", "/from/the/environment")]);
     assert_eq!(all["data"], "/from/the/flag".into());
-    let secret = show(&[], &[("ROOST_MAIL_SMTP_URL", "smtp://user:hunter2@mail.test"), ("ROOST_MAIL_FROM", "a@b.test")]);
+    let secret =
+        show(&[], &[("ROOST_MAIL_SMTP_URL", "smtp://user:hunter2@mail.test"), ("ROOST_MAIL_FROM", "a@b.test")]);
     assert!(!secret.to_string().contains("hunter2"), "{secret}");
     let keys = [("ROOST_ATTACHMENTS_S3_ACCESS_KEY", "hidden-id"), ("ROOST_ATTACHMENTS_S3_SECRET_KEY", "hidden-key")];
     let shown = show(&[], &keys);
