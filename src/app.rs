@@ -327,6 +327,7 @@ fn figures(
             ),
             ("heads_conversations", "Conversations in the head table", heads.conversations as f64),
             ("heads_listeners", "Followers and long polls on them", heads.listeners as f64),
+            ("uploads", "Uploads under way", chat.uploads_under_way() as f64),
             ("runs", "Answers of the assistant under way", chat.runs_under_way() as f64),
         ];
         let refusals = [

@@ -86,7 +86,8 @@ impl Shelf {
 }
 
 impl Chat {
-    /// Stores a file as it arrives. `name` is what the client calls it, whatever that is.
+    /// Stores a file as it arrives. `name` is what the client calls it, whatever that is. How long the
+    /// stream may take is up to who makes it.
     ///
     /// # Errors
     /// `Source` with what the stream broke off with. `Chat` with `Invalid` (`file`: not blank, file
@@ -176,6 +177,11 @@ impl Chat {
                 }
             }
         }
+    }
+
+    /// Uploads under way.
+    pub fn uploads_under_way(&self) -> usize {
+        self.shelf.places.len()
     }
 
     fn checked_type(&self, head: &[u8]) -> Result<&'static str> {
@@ -308,12 +314,20 @@ impl Places {
     fn enter(places: &Arc<Self>, user: UserId) -> Option<Place> {
         let mut open = places.open.lock().unwrap_or_else(PoisonError::into_inner);
         let own = open.get(&user).copied().unwrap_or(0);
-        if open.values().sum::<usize>() >= places.max || own >= places.per_user_max {
+        if total(&open) >= places.max || own >= places.per_user_max {
             return None;
         }
         open.insert(user, own + 1);
         Some(Place { places: Arc::clone(places), user })
     }
+
+    fn len(&self) -> usize {
+        total(&self.open.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn total(open: &HashMap<UserId, usize>) -> usize {
+    open.values().sum()
 }
 
 impl Drop for Place {
@@ -354,6 +368,7 @@ mod tests {
         assert!(enter(1).is_none(), "one user has their own bound");
         let _third = enter(2).unwrap();
         assert!(enter(3).is_none(), "and all share one");
+        assert_eq!(places.len(), 3);
         drop(first);
         assert!(enter(3).is_some());
     }

@@ -210,6 +210,7 @@ async fn uploads_at_once_are_bounded_and_who_hangs_up_makes_room() {
     let uploading = tokio::spawn(async move { chat.upload(id, "stuck.txt", bytes).await });
     tokio::time::timeout(PATIENCE, told).await.expect("it reads on").unwrap();
     assert_eq!(files(&app).len(), 1, "it is on its way");
+    app.await_figure("uploads", 1.0).await;
     let busy = upload(&app, &lan, "second.txt", b"second").await;
     assert!(matches!(busy, Err(UploadError::Chat(Error::Busy))), "{busy:?}");
     assert_eq!(uploaded(&app, &minh, "other.txt", b"other").await.size, 5);
@@ -222,6 +223,7 @@ async fn uploads_at_once_are_bounded_and_who_hangs_up_makes_room() {
         }
     };
     tokio::time::timeout(PATIENCE, only_these).await.expect("what was on its way is cleaned up");
+    app.await_figure("uploads", 0.0).await;
 }
 
 #[tokio::test]
