@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests make up identifiers; only the program takes them as inputs")]
 
 mod accounts;
+mod attachments;
 mod bench;
 mod browser;
 mod chats;
@@ -13,6 +14,5 @@ mod promises;
 mod schema;
 mod store_contract;
 mod store_sqlite;
-mod strangers;
 mod support;
 mod tidy;

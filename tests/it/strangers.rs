@@ -48,7 +48,7 @@ async fn nobody_gets_at_what_is_not_theirs() {
     let before = world.everything().await;
     let mut findings = Vec::new();
     for route in table() {
-        for credential in world.credentials(route.guard) {
+        for credential in world.credentials(route.guard).await {
             let (status, body) = world.ask(&route, &credential).await;
             let what = format!("{} as {}: {status} {body}", route.name, credential.name);
             if !expected(&route, &credential, status) {

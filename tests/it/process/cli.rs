@@ -44,8 +44,13 @@ fn a_flag_beats_the_environment_which_beats_the_file() {
     assert_eq!(show(&[], &[("ROOST_CONFIG", file)]), from_file);
     let all = show(&["--config", file, "--data", "/from/the/flag"], &[("ROOST_DATA", "/from/the/environment")]);
     assert_eq!(all["data"], "/from/the/flag".into());
-    let secret = show(&[], &[("ROOST_MAIL_SMTP_URL", "smtp://user:secret@mail.test"), ("ROOST_MAIL_FROM", "a@b.test")]);
-    assert!(!secret.to_string().contains("secret"), "{secret}");
+    let secret =
+        show(&[], &[("ROOST_MAIL_SMTP_URL", "smtp://user:hunter2@mail.test"), ("ROOST_MAIL_FROM", "a@b.test")]);
+    assert!(!secret.to_string().contains("hunter2"), "{secret}");
+    let keys = [("ROOST_ATTACHMENTS_S3_ACCESS_KEY", "hidden-id"), ("ROOST_ATTACHMENTS_S3_SECRET_KEY", "hidden-key")];
+    let shown = show(&[], &keys);
+    assert_eq!(shown["attachments"]["s3_secret_key"], "(set, not shown)".into());
+    assert!(!shown.to_string().contains("hidden"), "{shown}");
 }
 
 #[test]
@@ -71,6 +76,11 @@ fn what_is_misspelt_is_named_with_what_was_meant() {
         ("[log]\nfilter = \"roost=loud\"\n", "log.filter"),
         ("[mail]\nfrom = \"nobody\"\n", "mail.from"),
         ("[mail]\nfrom = \"a@b.test\"\nsmtp_url = \"mail.test\"\n", "mail.smtp_url"),
+        ("[attachments]\nstore = \"s3\"\n", "attachments.s3_bucket"),
+        ("[attachments]\nstore = \"s3\"\ns3_bucket = \"b\"\ns3_endpoint = \"s3.test\"\n", "attachments.s3_endpoint"),
+        ("[attachments]\nstore = \"s3\"\ns3_bucket = \"b\"\ns3_access_key = \"k\"\n", "attachments.s3_secret_key"),
+        ("[attachments]\ntypes = [\"png\"]\n", "attachments.types"),
+        ("[attachments]\nuploads_max = 0\n", "attachments.uploads_max must be at least 1"),
         ("not toml", "roost.toml"),
     ] {
         std::fs::write(&file, text).unwrap();

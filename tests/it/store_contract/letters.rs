@@ -433,3 +433,28 @@ async fn the_log_of_letters_folds_into_what_is_there() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_letter_holds_its_authors_uploads_only() {
+    for bench in benches().await {
+        let pair = bench.pair().await;
+        let (hers, his) = (bench.uploaded(&pair.ana, 1).await, bench.uploaded(&pair.ben, 1).await);
+        let with = |uploads: &[Uuid]| {
+            let mut new = letter(&pair.direct, &pair.ana, &pair.ben, "see this");
+            new.letter.as_mut().unwrap().uploads = uploads.to_vec();
+            new
+        };
+        for wrong in [vec![his.uuid], vec![hers.uuid, his.uuid], vec![Uuid::new_v4()]] {
+            let refused = bench.store.append(with(&wrong)).await;
+            assert!(matches!(&refused, Err(Error::Invalid(fields)) if fields[0].field == "attachments"), "{refused:?}");
+        }
+        assert!(bench.letters(&pair.direct).await.is_empty(), "nothing is stored");
+        assert!(!bench.sees(&pair.ben, &hers).await);
+        let new = with_key("k", with(&[hers.uuid]));
+        let sent = bench.append(new.clone()).await;
+        assert!(bench.sees(&pair.ben, &hers).await && bench.loose(99).await == [his.id]);
+        assert!(bench.store.append(new).await.unwrap().replayed);
+        assert!(bench.store.delete_message(pair.direct.conversation.id, sent.id, at(2)).await.unwrap());
+        assert!(!bench.sees(&pair.ben, &hers).await && bench.sees(&pair.ana, &hers).await);
+    }
+}

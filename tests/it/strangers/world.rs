@@ -114,8 +114,15 @@ impl World {
         SECRETS.iter().map(|secret| (*secret).to_owned()).collect()
     }
 
+    /// A fresh token of somebody: a route may have revoked the last one.
+    async fn token(&self, person: &Person) -> String {
+        let chat = &self.app.app.chat;
+        let made = chat.make_token(person.user.clone(), "fresh".to_owned(), vec![Ability::any()], None);
+        made.await.unwrap().token
+    }
+
     /// Everybody who should not get at what a route shows.
-    pub fn credentials(&self, guard: Guard) -> Vec<Credential> {
+    pub async fn credentials(&self, guard: Guard) -> Vec<Credential> {
         let nobody = Credential { name: "nobody", is_valid: false, headers: Vec::new() };
         let key = |platform: &Platform| ("x-public-key", platform.key.to_string());
         let bearer = |name, is_valid, token: &str, platform: Option<&Platform>| Credential {
@@ -132,25 +139,28 @@ impl World {
             headers: vec![("cookie", format!("neptun-session={cookie}"))],
         };
         let (acme, other) = (Some(&self.platform), Some(&self.other));
+        let (eve, mallory, ned) =
+            (self.token(&self.eve).await, self.token(&self.mallory).await, self.token(&self.ned).await);
+        let neds_cookie = self.app.app.chat.open_session(&self.ned.user).await.unwrap();
         match guard {
-            Guard::Nobody => vec![nobody, bearer("a stranger", false, &self.eve.token, None)],
+            Guard::Nobody => vec![nobody, bearer("a stranger", false, &eve, None)],
             Guard::Bearer => vec![
                 nobody,
                 bearer("an expired token", false, &self.ana.expired, None),
                 bearer("a revoked token", false, &self.ana.revoked, None),
                 bearer("a made-up token", false, "1|AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", None),
-                bearer("somebody who is not staff", true, &self.eve.token, None),
+                bearer("somebody who is not staff", true, &eve, None),
             ],
             Guard::Platform => vec![
                 nobody,
                 Credential { name: "a key alone", is_valid: false, headers: vec![key(&self.platform)] },
                 bearer("an expired token", false, &self.ana.expired, acme),
                 bearer("a revoked token", false, &self.ana.revoked, acme),
-                bearer("a token without a key", false, &self.eve.token, None),
-                bearer("a stranger", true, &self.eve.token, acme),
-                bearer("another tenant's user", true, &self.mallory.token, other),
-                bearer("another tenant's user with this tenant's key", true, &self.mallory.token, acme),
-                bearer("somebody of no platform", true, &self.ned.token, acme),
+                bearer("a token without a key", false, &eve, None),
+                bearer("a stranger", true, &eve, acme),
+                bearer("another tenant's user", true, &mallory, other),
+                bearer("another tenant's user with this tenant's key", true, &mallory, acme),
+                bearer("somebody of no platform", true, &ned, acme),
             ],
             Guard::Cookie => vec![
                 nobody,
@@ -158,7 +168,7 @@ impl World {
                 cookie("a closed session", false, &self.nina.revoked_cookie),
                 cookie("a token as a session", false, &self.nina.token),
                 cookie("a broken session", false, &format!("{}x", self.nina.cookie)),
-                cookie("a stranger", true, &self.ned.cookie),
+                cookie("a stranger", true, &neds_cookie),
             ],
         }
     }

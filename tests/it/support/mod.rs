@@ -6,6 +6,7 @@ pub mod browser;
 pub mod outside;
 pub mod process;
 pub mod raw;
+pub mod s3;
 pub mod smtp;
 pub mod sse;
 pub mod store;
