@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use sections::{
     Accounts, Assistant, AutoBool, Chats, Durability, Guest, Heads, Http, Limits, ListSessions, Log, LogFormat, Mail,
-    Network, ProviderName, Store,
+    Network, Pigeons, ProviderName, Store,
 };
 
 /// The annotated defaults.
@@ -41,6 +41,8 @@ pub struct Config {
     pub guest: Guest,
     /// The chats door.
     pub chats: Chats,
+    /// The Pigeons door.
+    pub pigeons: Pigeons,
     /// Who answers.
     pub assistant: Assistant,
     /// Accounts.
@@ -62,6 +64,7 @@ impl Default for Config {
             limits: Limits::default(),
             guest: Guest::default(),
             chats: Chats::default(),
+            pigeons: Pigeons::default(),
             assistant: Assistant::default(),
             accounts: Accounts::default(),
             mail: Mail::default(),
@@ -72,7 +75,7 @@ impl Default for Config {
 
 /// Names of the sections, which are also the first words of the environment's variables.
 const SECTIONS: &[&str] =
-    &["http", "store", "heads", "limits", "guest", "chats", "assistant", "accounts", "mail", "log"];
+    &["http", "store", "heads", "limits", "guest", "chats", "pigeons", "assistant", "accounts", "mail", "log"];
 
 impl Config {
     /// Reads the configuration.
@@ -112,6 +115,7 @@ impl Config {
             ("heads.events_max", self.heads.events_max as u64),
             ("guest.message_chars_max", self.guest.message_chars_max as u64),
             ("chats.message_chars_max", self.chats.message_chars_max as u64),
+            ("pigeons.message_chars_max", self.pigeons.message_chars_max as u64),
             ("assistant.runs_max", self.assistant.runs_max as u64),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
