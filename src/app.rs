@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tower::ServiceExt;
 
-use crate::api::{chats, document, guest, health};
+use crate::api::{chats, document, guest, health, pigeons};
 use crate::assistant::{Echo, Provider};
 use crate::chat::{AttachmentRules, Chat, Rules, SharedChat};
 use crate::clock::Clock;
@@ -246,6 +248,7 @@ fn limits(config: &crate::config::Limits) -> Limits {
         staff: limit(config.staff_per_minute),
         auth: limit(config.auth_per_minute),
         chats: limit(config.chats_per_minute),
+        pigeons: limit(config.pigeons_per_minute),
     }
 }
 
@@ -276,12 +279,24 @@ fn router(
             chosen => chosen,
         },
     });
-    let (guest_routes, guest_api) = guest::router(Arc::clone(&guest));
+    let pigeons = Arc::new(pigeons::Parts {
+        chat: Arc::clone(chat),
+        web: Arc::clone(web),
+        limits: Arc::clone(limits),
+        message_chars_max: config.pigeons.message_chars_max,
+        texts: pigeons::texts(),
+    });
+    let (guest_routes, guest_shared, guest_api) = guest::router(Arc::clone(&guest));
     let (chats_routes, chats_api) = chats::router(Arc::clone(&chats));
-    let api = document::document(vec![guest_api, chats_api]);
+    let (pigeons_routes, pigeons_api) = pigeons::router(Arc::clone(&pigeons));
+    let api = document::document(vec![guest_api, chats_api, pigeons_api]);
+    let pigeons_shared = pigeons::shared_router(Arc::clone(&pigeons));
+    let shared = guest_shared.layer(axum::middleware::from_fn_with_state(pigeons_shared, by_dialect));
     let doors = guest_routes
+        .merge(shared)
         .merge(chats_routes)
-        .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats }));
+        .merge(pigeons_routes)
+        .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats, pigeons }));
     Router::new()
         .merge(health::router(health))
         .merge(document::router(&api))
@@ -289,11 +304,21 @@ fn router(
         .layer(axum::middleware::from_fn_with_state(Arc::clone(web), frame::frame))
 }
 
+/// Two doors have these paths: who names a platform is answered by the Pigeons door.
+async fn by_dialect(State(pigeons): State<Router>, request: Request, next: Next) -> Response {
+    if !pigeons::names_platform(&request) {
+        return next.run(request).await;
+    }
+    let Ok(answered) = pigeons.oneshot(request).await;
+    answered
+}
+
 /// The doors, to answer for paths under their prefixes that are no routes.
 #[derive(Clone)]
 struct NoRoute {
     guest: guest::Guest,
     chats: chats::Chats,
+    pigeons: pigeons::Pigeons,
 }
 
 async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
@@ -301,6 +326,11 @@ async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     if path == "/api/chats" || path.starts_with("/api/chats/") {
         return chats::not_found(&doors.chats, request).await;
+    }
+    let is_pigeons =
+        |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if is_pigeons("/api/v1/pigeons") || is_pigeons("/broadcasting") {
+        return pigeons::not_found(&doors.pigeons, request).await;
     }
     let (mut parts, _) = request.into_parts();
     if path == "/api/v1" || path.starts_with("/api/v1/") {
@@ -342,6 +372,7 @@ fn figures(
             ("limit_staff_refusals_total", "Staff requests refused by the rate limit", &limits.staff),
             ("limit_auth_refusals_total", "Sign-in requests refused by the rate limit", &limits.auth),
             ("limit_chats_refusals_total", "Requests at the chats door refused by the rate limit", &limits.chats),
+            ("limit_pigeons_refusals_total", "Requests at the Pigeons door refused by the rate limit", &limits.pigeons),
         ];
         let refused = |limit: &Option<Limit>| limit.as_ref().map_or(0.0, |limit| limit.refusals() as f64);
         figures.extend(refusals.map(|(name, help, limit)| (name, help, refused(limit))));

@@ -196,4 +196,6 @@ pub struct Limits {
     pub auth: Option<Limit>,
     /// Requests of the assistant's public doors, by address.
     pub chats: Option<Limit>,
+    /// Requests of users who write to each other, by account.
+    pub pigeons: Option<Limit>,
 }

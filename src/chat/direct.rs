@@ -3,17 +3,18 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::messages::MessagePage;
-use super::{Chat, Draft};
+use super::{Chat, Draft, Key};
 use crate::domain::{
-    Access, ConversationId, ConversationKind, DeviceKind, EventId, Message, MessageId, MessageText, PlatformId, Reach,
-    Receipt, Tag, UserId,
+    Access, ConversationId, ConversationKind, DeviceKind, EventId, INTEGER_MAX, Message, MessageId, MessageText,
+    PlatformId, Reach, Receipt, Tag, UserId,
 };
 use crate::error::{Error, Refusal, Result, Rule, Subject};
 use crate::store::{
-    Appended, Direct, Found, InboxEntry, InboxFilter, InboxPlace, MARKS_MAX, Mark, Member, MessageFilter,
+    Appended, Direct, Found, Idempotency, InboxEntry, InboxFilter, InboxPlace, MARKS_MAX, Mark, Member, MessageFilter,
     NewConversation, NewReaction, StateChange, StateEdit,
 };
 
@@ -33,6 +34,21 @@ impl Direct {
         member.ok_or(Error::Forbidden(Refusal::NotMember))
     }
 
+    /// The number of the other user, if that is who `uuid` names.
+    ///
+    /// # Errors
+    /// `Forbidden(NotMember)` when the caller takes no part; `NotFound(User)` for anybody else.
+    pub fn other(&self, user: UserId, uuid: Uuid) -> Result<UserId> {
+        self.member(user)?;
+        let other = self.members.iter().map(|member| &member.user).find(|other| other.uuid == uuid && other.id != user);
+        other.map(|other| other.id).ok_or(Error::NotFound(Subject::User))
+    }
+
+    /// Where the conversation stands in its users' inboxes.
+    pub fn place(&self) -> InboxPlace {
+        InboxPlace { message_id: self.conversation.head.message_id, conversation_id: self.conversation.id }
+    }
+
     /// The member with that number, who may have left.
     pub fn user(&self, user: UserId) -> Option<&Member> {
         self.members.iter().find(|member| member.user.id == user)
@@ -40,18 +56,27 @@ impl Direct {
 }
 
 impl Chat {
-    /// Opens the caller's conversation with another user of their platform about that, or a new one;
-    /// `true` when it is new. Whoever of the two opens it, there is one of each tag.
+    /// Opens the caller's conversation with another user of their platform about that, or a new one.
+    /// Whoever of the two opens it, there is one of each tag, so that opening it again is harmless; a key
+    /// only tells whether this is a retry, which is `true`.
     ///
     /// # Errors
     /// `Forbidden(NoPlatform)`; `Invalid` (`participant_uuid`) when there is no such user on the platform, or
-    /// it is the caller.
-    pub async fn open_direct(&self, access: &Access, peer: Uuid, tag: Tag) -> Result<(Direct, bool)> {
+    /// it is the caller; `Conflict(IdempotencyKeyReused)`.
+    pub async fn open_direct(&self, access: &Access, peer: Uuid, tag: Tag, key: Option<Key>) -> Result<(Direct, bool)> {
         let platform = platform_of(access)?;
         let peer = self.store.user_by_uuid(platform, peer).await?.filter(|user| user.is_active);
         let peer = peer.filter(|peer| peer.id != access.user.id);
         let peer = peer.ok_or_else(|| Error::field("participant_uuid", Rule::Exists))?;
         let (me, at) = (access.user.id, self.clock.now());
+        let replayed = match key {
+            Some(key) => {
+                let idempotency =
+                    Idempotency { key: key.into(), fingerprint: fingerprint(&pair_key(me, peer.id, &tag)) };
+                self.store.claim_key(me, "conversations", idempotency, at).await?
+            }
+            None => false,
+        };
         let new = NewConversation {
             platform_id: Some(platform),
             user_id: Some(me),
@@ -59,9 +84,9 @@ impl Chat {
             tag: tag.clone(),
             ..NewConversation::new(self.clock.uuid(), ConversationKind::Direct, pair_key(me, peer.id, &tag), at)
         };
-        let (conversation, is_new) = self.store.open_conversation(new).await?;
+        let (conversation, _) = self.store.open_conversation(new).await?;
         let opened = self.store.direct(platform, conversation.uuid).await?;
-        Ok((opened.ok_or(Error::NotFound(Subject::Conversation))?, is_new))
+        Ok((opened.ok_or(Error::NotFound(Subject::Conversation))?, replayed))
     }
 
     /// A conversation that the caller takes part in.
@@ -146,6 +171,34 @@ impl Chat {
         Ok((message, direct))
     }
 
+    /// At most `limit` of a conversation's letters, oldest first: those before one, those after one, or the
+    /// newest; and whether there are more of them beyond, as in [`Chat::messages_at_most`].
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn letters(
+        &self,
+        direct: &Direct,
+        before: Option<MessageId>,
+        after: Option<MessageId>,
+        limit: usize,
+    ) -> Result<(Vec<Arc<Message>>, bool)> {
+        let newest = before.is_none() && after.is_none();
+        let before = before.or_else(|| newest.then_some(EventId(INTEGER_MAX)));
+        let filter = MessageFilter { before, after, ..MessageFilter::default() };
+        self.messages_at_most(direct.conversation.id, filter, limit).await
+    }
+
+    /// How many letters a conversation has, and the place behind which those begin that so many stand
+    /// before, oldest first.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn letters_from(&self, direct: &Direct, offset: u64) -> Result<(u64, EventId)> {
+        let (total, first) = self.store.letter_at(direct.conversation.id, offset).await?;
+        Ok((total, EventId(first.map_or(INTEGER_MAX, |first| first.0 - 1))))
+    }
+
     /// A piece of a conversation's letters, oldest first, and where the next begins.
     ///
     /// # Errors
@@ -155,13 +208,26 @@ impl Chat {
         self.message_page(direct.conversation.id, filter).await
     }
 
-    /// Notes that everything in a conversation has reached the caller.
+    /// A conversation's last visible letter.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn last_letter(&self, direct: &Direct) -> Result<Option<Arc<Message>>> {
+        let filter = MessageFilter { before: Some(EventId(INTEGER_MAX)), limit: 1, ..MessageFilter::default() };
+        Ok(self.store.messages(direct.conversation.id, filter).await?.pop())
+    }
+
+    /// Notes that everything in a conversation has reached the caller. While the store cannot be written
+    /// that is left for the next time: who reads goes on reading.
     ///
     /// # Errors
     /// What the store answers.
     pub async fn deliver(&self, access: &Access, direct: &Direct) -> Result<usize> {
         let last = direct.conversation.head.message_id;
-        self.mark_all(direct.conversation.id, access.user.id, Receipt::Delivered, last).await
+        match self.mark_all(direct.conversation.id, access.user.id, Receipt::Delivered, last).await {
+            Err(Error::Busy | Error::StorageFull | Error::StorageReadOnly) => Ok(0),
+            marked => marked,
+        }
     }
 
     /// Marks a letter as read by its receiver, who is the caller.
@@ -284,6 +350,12 @@ impl Chat {
 /// `Forbidden(NoPlatform)`.
 pub(super) fn platform_of(access: &Access) -> Result<PlatformId> {
     access.user.platform_id.ok_or(Error::Forbidden(Refusal::NoPlatform))
+}
+
+fn fingerprint(what: &str) -> [u8; 16] {
+    let mut fingerprint = [0; 16];
+    fingerprint.copy_from_slice(&Sha256::digest(what)[..16]);
+    fingerprint
 }
 
 /// One key for both users' conversation about something: whoever begins it.

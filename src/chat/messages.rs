@@ -52,6 +52,12 @@ impl Key {
     }
 }
 
+impl From<Key> for String {
+    fn from(key: Key) -> Self {
+        key.0
+    }
+}
+
 /// A message that somebody wants to send.
 #[derive(Clone, Debug)]
 pub struct Draft {

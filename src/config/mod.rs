@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use sections::{
     Accounts, Assistant, Attachments, AutoBool, Chats, Durability, Guest, Heads, Http, Limits, ListSessions, Log,
-    LogFormat, Mail, Network, ObjectStoreName, ProviderName, Store,
+    LogFormat, Mail, Network, ObjectStoreName, Pigeons, ProviderName, Store,
 };
 
 /// The annotated defaults.
@@ -41,6 +41,8 @@ pub struct Config {
     pub guest: Guest,
     /// The chats door.
     pub chats: Chats,
+    /// The Pigeons door.
+    pub pigeons: Pigeons,
     /// Who answers.
     pub assistant: Assistant,
     /// Accounts.
@@ -64,6 +66,7 @@ impl Default for Config {
             limits: Limits::default(),
             guest: Guest::default(),
             chats: Chats::default(),
+            pigeons: Pigeons::default(),
             assistant: Assistant::default(),
             accounts: Accounts::default(),
             mail: Mail::default(),
@@ -74,8 +77,20 @@ impl Default for Config {
 }
 
 /// Names of the sections, which are also the first words of the environment's variables.
-const SECTIONS: &[&str] =
-    &["http", "store", "heads", "limits", "guest", "chats", "assistant", "accounts", "mail", "attachments", "log"];
+const SECTIONS: &[&str] = &[
+    "http",
+    "store",
+    "heads",
+    "limits",
+    "guest",
+    "chats",
+    "pigeons",
+    "assistant",
+    "accounts",
+    "mail",
+    "attachments",
+    "log",
+];
 
 impl Config {
     /// Reads the configuration.
@@ -115,6 +130,7 @@ impl Config {
             ("heads.events_max", self.heads.events_max as u64),
             ("guest.message_chars_max", self.guest.message_chars_max as u64),
             ("chats.message_chars_max", self.chats.message_chars_max as u64),
+            ("pigeons.message_chars_max", self.pigeons.message_chars_max as u64),
             ("assistant.runs_max", self.assistant.runs_max as u64),
             ("accounts.sign_in_free_tries", u64::from(self.accounts.sign_in_free_tries)),
             ("accounts.session_hours", self.accounts.session_hours),

@@ -56,6 +56,7 @@ section!(Limits {
     staff_per_minute: u32 = 60,
     auth_per_minute: u32 = 60,
     chats_per_minute: u32 = 600,
+    pigeons_per_minute: u32 = 600,
     keys_max: usize = 100_000,
 });
 
@@ -72,6 +73,8 @@ section!(Chats {
     session_hours: u64 = 24,
     list_sessions: ListSessions = ListSessions::Auto,
 });
+
+section!(Pigeons { message_chars_max: usize = 5000 });
 
 section!(Assistant {
     provider: ProviderName = ProviderName::Echo,

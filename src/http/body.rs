@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
+use super::forms;
 use crate::config;
 
 /// Why there is no object. Each door words it.
@@ -63,6 +64,22 @@ pub async fn read(body: Body, config: &config::Http) -> Result<Bytes, BodyError>
 /// # Errors
 /// `MediaType`, `Malformed`, `NotAnObject`.
 pub fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Object, BodyError> {
+    parse_with(headers, body, form)
+}
+
+/// As [`parse`]; in a form, `a[b]` is the member `b` of the object `a`, and `a[]` an item of the list `a`.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_nested(headers: &HeaderMap, body: &[u8]) -> Result<Object, BodyError> {
+    parse_with(headers, body, nested_form)
+}
+
+fn parse_with(
+    headers: &HeaderMap,
+    body: &[u8],
+    form: fn(&[u8]) -> Result<Object, BodyError>,
+) -> Result<Object, BodyError> {
     let declared = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("(unreadable)"));
     let essence = declared.map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
     match essence.as_deref() {
@@ -86,10 +103,16 @@ fn object(body: &[u8]) -> Result<Object, BodyError> {
     }
 }
 
+fn pairs(body: &[u8]) -> Result<Vec<(String, String)>, BodyError> {
+    serde_urlencoded::from_bytes(body).map_err(|error| BodyError::Malformed(error.to_string()))
+}
+
+fn nested_form(body: &[u8]) -> Result<Object, BodyError> {
+    Ok(Object { members: forms::nested(pairs(body)?), is_form: true })
+}
+
 fn form(body: &[u8]) -> Result<Object, BodyError> {
-    let pairs: Vec<(String, String)> =
-        serde_urlencoded::from_bytes(body).map_err(|error| BodyError::Malformed(error.to_string()))?;
-    let members = pairs.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+    let members = pairs(body)?.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
     Ok(Object { members, is_form: true })
 }
 

@@ -16,7 +16,8 @@ use tower::{Layer, ServiceExt};
 use tower_http::cors::CorsLayer;
 
 /// Headers that a page may send, beyond those that every page may.
-const ALLOWED: [HeaderName; 9] = [
+const ALLOWED: [HeaderName; 14] = [
+    header::ACCEPT_LANGUAGE,
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     header::IF_NONE_MATCH,
@@ -25,7 +26,11 @@ const ALLOWED: [HeaderName; 9] = [
     HeaderName::from_static("x-api-key"),
     HeaderName::from_static("x-chat-session"),
     HeaderName::from_static("x-correlation-id"),
+    HeaderName::from_static("x-csrf-token"),
+    HeaderName::from_static("x-public-key"),
     HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("x-requested-with"),
+    HeaderName::from_static("x-socket-id"),
 ];
 
 /// Headers that a page may read, beyond those that every page may.
@@ -79,7 +84,8 @@ impl Cors {
 /// Part of the request's frame and no middleware of its own: each one costs every request the
 /// same, whether it has anything to do or not.
 pub async fn answer(cors: &Cors, request: Request, next: Next) -> Response {
-    if !request.uri().path().starts_with("/api/") {
+    let path = request.uri().path();
+    if !path.starts_with("/api/") && !path.starts_with("/broadcasting/") {
         return next.run(request).await;
     }
     let Some(layer) = &cors.layer else { return next.run(request).await };

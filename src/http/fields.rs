@@ -4,7 +4,8 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::body::Object;
 use crate::domain::{Email, Json, MessageText, TextError, Timestamp, clean_line};
@@ -117,12 +118,7 @@ impl Fields {
         let (there, before) = (self.object.members.get(field).cloned(), self.errors.len());
         let taken = take(self);
         if taken.is_none() && self.errors.len() == before {
-            let rule = match there {
-                None => Rule::Required,
-                Some(Value::Null) => Rule::NotNull,
-                Some(_) => Rule::NotBlank,
-            };
-            self.wrong(field, rule);
+            self.wrong(field, absence(there.as_ref()));
         }
         taken.unwrap_or_default()
     }
@@ -208,6 +204,122 @@ impl Fields {
         Some(Json(text))
     }
 
+    /// A field that has to be there: what `take` makes of it; missing, null and blank alike are noted.
+    pub fn needed<T>(
+        &mut self,
+        field: &'static str,
+        take: impl FnOnce(&mut Self, &'static str) -> Option<T>,
+    ) -> Option<T> {
+        let (there, before) = (self.object.members.get(field).cloned(), self.errors.len());
+        let taken = take(self, field);
+        if taken.is_none() && self.errors.len() == before {
+            self.wrong(field, absence(there.as_ref()));
+        }
+        taken
+    }
+
+    /// A UUID.
+    pub fn uuid(&mut self, field: &'static str) -> Option<Uuid> {
+        const CHARS_MAX: usize = 64;
+        let raw = self.optional(field, CHARS_MAX)?;
+        let uuid = Uuid::try_parse(&raw).ok();
+        if uuid.is_none() {
+            self.wrong(field, Rule::Uuid);
+        }
+        uuid
+    }
+
+    /// A whole number, or the digits of one.
+    pub fn integer(&mut self, field: &'static str) -> Option<i64> {
+        let number = match self.value(field)? {
+            Value::Number(number) => number.as_i64(),
+            Value::String(digits) if digits.trim().is_empty() => return None,
+            Value::String(digits) => digits.trim().parse().ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            self.wrong(field, Rule::Integer);
+        }
+        number
+    }
+
+    /// One of these words.
+    pub fn choice(&mut self, field: &'static str, choices: &'static [&'static str]) -> Option<&'static str> {
+        const CHARS_MAX: usize = 255;
+        let got = self.optional(field, CHARS_MAX)?;
+        let choice = choices.iter().find(|choice| **choice == got);
+        if choice.is_none() {
+            self.wrong(field, Rule::OneOf { got, choices });
+        }
+        choice.copied()
+    }
+
+    /// A list of at most `count_max` items, of at most `bytes_max` bytes as JSON. In a form it may be the
+    /// text of one.
+    pub fn list(&mut self, field: &'static str, count_max: usize, bytes_max: usize) -> Option<Vec<Value>> {
+        let rule = match self.json_value(field)? {
+            Value::Array(items) if items.len() > count_max => Rule::CountMax(count_max),
+            Value::Array(items) => {
+                let bytes: usize = items.iter().map(|item| item.to_string().len() + 1).sum();
+                if bytes <= bytes_max {
+                    return Some(items);
+                }
+                Rule::BytesMax(bytes_max)
+            }
+            _ => Rule::Array,
+        };
+        self.wrong(field, rule);
+        None
+    }
+
+    /// An object that passes through, of at most `bytes_max` bytes as JSON. In a form it may be the text
+    /// of one. An empty list counts as an empty object: some languages have one literal for both.
+    pub fn map(&mut self, field: &'static str, bytes_max: usize) -> Option<Json> {
+        let rule = match self.json_value(field)? {
+            Value::Array(items) if items.is_empty() => return Some(Json::empty_object()),
+            Value::Object(members) => {
+                let text = Value::Object(members).to_string();
+                if text.len() <= bytes_max {
+                    return Some(Json(text));
+                }
+                Rule::BytesMax(bytes_max)
+            }
+            _ => Rule::Object,
+        };
+        self.wrong(field, rule);
+        None
+    }
+
+    /// Reads the object that a field holds. What is wrong inside is told under both names with a dot
+    /// between them; one that is missing is read as an empty one.
+    pub fn inside<T>(&mut self, field: &'static str, read: impl FnOnce(&mut Self) -> T) -> T {
+        let members = match self.json_value(field) {
+            Some(Value::Object(members)) => members,
+            None => Map::new(),
+            Some(_) => {
+                self.wrong(field, Rule::Object);
+                Map::new()
+            }
+        };
+        let mut inner = Self::from(Object { members, is_form: self.object.is_form });
+        let read = read(&mut inner);
+        let errors = inner.errors.into_iter();
+        self.errors
+            .extend(errors.map(|error| FieldError { field: format!("{field}.{}", error.field).into(), ..error }));
+        read
+    }
+
+    /// A value as it is, or, in a form, what its text is as JSON.
+    fn json_value(&mut self, field: &str) -> Option<Value> {
+        match self.value(field)? {
+            Value::String(text) if self.object.is_form && text.trim().is_empty() => None,
+            Value::String(text) if self.object.is_form => {
+                Some(serde_json::from_str(&text).unwrap_or(Value::String(text)))
+            }
+            value => Some(value),
+        }
+    }
+
     /// Looks whether anything was wrong so far.
     ///
     /// # Errors
@@ -222,6 +334,15 @@ impl Fields {
     /// `Invalid` with everything that was wrong.
     pub fn finish(self) -> Result<()> {
         if self.errors.is_empty() { Ok(()) } else { Err(Error::Invalid(self.errors)) }
+    }
+}
+
+/// Which rule a field breaks of which nothing could be taken.
+fn absence(there: Option<&Value>) -> Rule {
+    match there {
+        None => Rule::Required,
+        Some(Value::Null) => Rule::NotNull,
+        Some(_) => Rule::NotBlank,
     }
 }
 

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::limits::Decision;
 
@@ -11,6 +13,16 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let sent = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = sent.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The name and password of `Authorization: Basic …` (RFC 7617, in UTF-8).
+pub fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let sent = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, coded) = sent.split_once(' ')?;
+    let coded = scheme.eq_ignore_ascii_case("basic").then(|| coded.trim())?;
+    let pair = String::from_utf8(STANDARD.decode(coded).ok()?).ok()?;
+    let (name, password) = pair.split_once(':')?;
+    Some((name.to_owned(), password.to_owned()))
 }
 
 /// `Retry-After`: whole seconds, at least one, because a client that is told 0 comes back at once.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use super::Idempotency;
 use crate::domain::{
     Ability, Email, Json, Language, Membership, MembershipStatus, Platform, PlatformId, PushDevice, PushOs, Timestamp,
     TokenId, User, UserId,
@@ -14,6 +15,9 @@ use crate::error::Result;
 
 /// Devices that one user is reached on at the most: the one registered longest ago makes room.
 pub const PUSH_DEVICES_MAX: usize = 32;
+
+/// Idempotency keys of one user and scope that are remembered at the most: the oldest makes room.
+pub const KEYS_MAX: usize = 1000;
 
 /// A tenant to be made.
 #[derive(Clone)]
@@ -236,6 +240,19 @@ pub trait Accounts: Send + Sync {
 
     /// A user's devices, in the order of being registered.
     async fn push_devices(&self, user: UserId) -> Result<Vec<PushDevice>>;
+
+    /// Remembers that a user sent that key with that scope; `true` when they had before, with the same
+    /// fingerprint. Of more than [`KEYS_MAX`] the oldest goes.
+    ///
+    /// # Errors
+    /// `Conflict(IdempotencyKeyReused)` when it had another fingerprint.
+    async fn claim_key(
+        &self,
+        user: UserId,
+        scope: &'static str,
+        idempotency: Idempotency,
+        at: Timestamp,
+    ) -> Result<bool>;
 
     // --- tokens and codes ---
 

@@ -40,8 +40,8 @@ use crate::domain::{
 use crate::error::Result;
 
 pub use accounts::{
-    Accounts, CodeCheck, NewPlatform, NewPushDevice, NewToken, NewUser, PUSH_DEVICES_MAX, StoredToken, UserEdit,
-    UserFilter,
+    Accounts, CodeCheck, KEYS_MAX, NewPlatform, NewPushDevice, NewToken, NewUser, PUSH_DEVICES_MAX, StoredToken,
+    UserEdit, UserFilter,
 };
 pub(crate) use log::merged_contact;
 pub use log::{
@@ -222,6 +222,10 @@ pub trait Store: Accounts + attachments::Attachments + Send + Sync {
 
     /// A visible letter of a direct conversation of that platform, with the conversation.
     async fn letter(&self, platform: PlatformId, message: MessageId) -> Result<Option<(Arc<Message>, Direct)>>;
+
+    /// How many visible letters a conversation has, and the one before which that many of them stand,
+    /// oldest first; `None` when there are no more than that. Costs by the distance from the nearer end.
+    async fn letter_at(&self, id: ConversationId, offset: u64) -> Result<(u64, Option<MessageId>)>;
 
     /// Notes a receipt on those visible letters to the reader that have not got it yet, and appends one event
     /// unless there are none; how many there were. A read letter counts as delivered, too. At most

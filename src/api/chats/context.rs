@@ -22,6 +22,7 @@ use crate::http::body::{self, BodyError, Object};
 use crate::http::fields::Fields;
 use crate::http::frame::{Peer, Scope};
 use crate::http::headers;
+use crate::http::links;
 use crate::http::streams::Place;
 use crate::limits::LimitKey;
 
@@ -89,17 +90,9 @@ impl Ctx {
     /// The address of this request, with these parameters of the query instead (or, where there is
     /// no value, without them). Whole where the request says which host it was sent to.
     pub fn link(&self, changes: &[(&str, Option<String>)]) -> String {
-        let pairs: Vec<(String, String)> =
-            serde_urlencoded::from_str(self.uri.query().unwrap_or_default()).unwrap_or_default();
-        let kept = pairs.into_iter().filter(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
-        let new = changes.iter().filter_map(|(name, value)| Some(((*name).to_owned(), value.clone()?)));
-        let mut pairs: Vec<_> = kept.chain(new).collect();
-        pairs.sort();
-        let query = serde_urlencoded::to_string(pairs).unwrap_or_default();
         let peer = self.peer.unwrap_or(self.address);
         let origin = address::origin(peer, &self.uri, &self.headers, &self.door.web.config.trusted_proxies);
-        let mark = if query.is_empty() { "" } else { "?" };
-        format!("{}{}{mark}{query}", origin.unwrap_or_default(), self.uri.path())
+        links::changed(origin, &self.uri, changes)
     }
 
     /// The request's idempotency key, if it has one.

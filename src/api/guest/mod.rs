@@ -81,8 +81,8 @@ pub fn texts() -> Texts {
     ])
 }
 
-/// The door's routes and their description.
-pub fn router(parts: Guest) -> (Router, OpenApi) {
+/// The door's routes, those whose paths another door has too, and the description of both.
+pub fn router(parts: Guest) -> (Router, Router, OpenApi) {
     let (router, mut api) = OpenApiRouter::new()
         .routes(routes!(sessions::open))
         .routes(routes!(sessions::history))
@@ -100,16 +100,18 @@ pub fn router(parts: Guest) -> (Router, OpenApi) {
         .routes(routes!(admin::messages))
         .routes(routes!(chatbot::ask))
         .routes(routes!(chatbot::history))
-        .routes(routes!(accounts::register))
         .routes(routes!(accounts::verify))
         .routes(routes!(accounts::login))
         .routes(routes!(accounts::me))
-        .routes(routes!(accounts::logout))
         .routes(routes!(accounts::logout_all))
         .split_for_parts();
+    let (shared, shared_api) =
+        OpenApiRouter::new().routes(routes!(accounts::register)).routes(routes!(accounts::logout)).split_for_parts();
+    api.merge(shared_api);
     document::add_errors::<envelope::Failed>(&mut api, &Door { name: "guest", bearer: true });
+    let shared = shared.method_not_allowed_fallback(not_allowed).with_state(Arc::clone(&parts));
     let router = router.method_not_allowed_fallback(not_allowed).with_state(parts);
-    (router, api)
+    (router, shared, api)
 }
 
 /// What a handler answers with.

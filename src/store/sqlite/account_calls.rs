@@ -5,13 +5,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{SqliteStore, accounts, platforms, tokens};
+use super::{SqliteStore, accounts, keys, platforms, tokens};
 use crate::domain::{
     Email, Membership, MembershipStatus, Platform, PlatformId, PushDevice, Timestamp, TokenId, User, UserId,
 };
 use crate::error::Result;
 use crate::store::{
-    Accounts, CodeCheck, NewPlatform, NewPushDevice, NewToken, NewUser, StoredToken, UserEdit, UserFilter,
+    Accounts, CodeCheck, Idempotency, NewPlatform, NewPushDevice, NewToken, NewUser, StoredToken, UserEdit, UserFilter,
 };
 
 #[async_trait]
@@ -90,6 +90,16 @@ impl Accounts for SqliteStore {
     async fn remove_push_device(&self, user: UserId, token: &str) -> Result<bool> {
         let token = token.to_owned();
         self.writer.call_guarded(move |tx| platforms::remove_device(tx, user, &token)).await
+    }
+
+    async fn claim_key(
+        &self,
+        user: UserId,
+        scope: &'static str,
+        idempotency: Idempotency,
+        at: Timestamp,
+    ) -> Result<bool> {
+        self.writer.call_guarded(move |tx| keys::claim(tx, user, scope, &idempotency, at)).await
     }
 
     async fn push_devices(&self, user: UserId) -> Result<Vec<PushDevice>> {

@@ -304,6 +304,24 @@ pub(super) fn search(
     Ok(found)
 }
 
+pub(super) fn at(conn: &Connection, id: ConversationId, offset: u64) -> Result<(u64, Option<MessageId>), Fail> {
+    let total: u64 = conn
+        .prepare_cached("select coalesce(sum(total), 0) from device_counts where conversation_id = ?1")?
+        .query_row([id.0], |row| row.get(0))?;
+    if offset >= total {
+        return Ok((total, None));
+    }
+    let back = total - 1 - offset;
+    let (order, skip) = if offset <= back { ("asc", offset) } else { ("desc", back) };
+    let sql = format!(
+        "select id from messages where conversation_id = ?1 and deleted_at is null \
+         order by id {order} limit 1 offset ?2"
+    );
+    let skip = i64::try_from(skip).unwrap_or(i64::MAX);
+    let found = conn.prepare_cached(&sql)?.query_row(params![id.0, skip], |row| row.get(0).map(EventId)).optional()?;
+    Ok((total, found))
+}
+
 pub(super) fn devices(conn: &Connection, user: UserId) -> Result<Vec<(DeviceKind, u64)>, Fail> {
     let mut statement = conn.prepare_cached(
         "select d.device_kind, sum(d.total) as total from participants p \

@@ -10,6 +10,7 @@ mod conversations;
 mod fail;
 mod files;
 mod inbox;
+mod keys;
 mod letters;
 mod log;
 mod messages;
@@ -333,6 +334,10 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<Found>> {
         self.readers.read(move |conn| letters::search(conn, user, &words, before, limit)).await
+    }
+
+    async fn letter_at(&self, id: ConversationId, offset: u64) -> Result<(u64, Option<MessageId>)> {
+        self.readers.read(move |conn| letters::at(conn, id, offset)).await
     }
 
     async fn letter_devices(&self, user: UserId) -> Result<Vec<(DeviceKind, u64)>> {

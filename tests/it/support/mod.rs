@@ -4,6 +4,7 @@
 pub mod app;
 pub mod browser;
 pub mod outside;
+pub mod pigeon;
 pub mod process;
 pub mod raw;
 pub mod s3;

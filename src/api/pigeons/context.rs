@@ -1,0 +1,263 @@
+//! What the Pigeons door's handlers know of their request: scope, language, limits, caller.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts as RequestParts;
+use axum::http::{HeaderMap, Uri, header};
+use axum::response::Response;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::envelope::Failure;
+use super::{LANGUAGES, Pigeons};
+use crate::api::idempotency;
+use crate::api::language::negotiate;
+use crate::chat::{Key, SharedChat};
+use crate::domain::{Access, Language, Platform};
+use crate::error::{Error, Refusal, Result};
+use crate::http::fields::Fields;
+use crate::http::frame::{Peer, Scope};
+use crate::http::{address, body, headers, links};
+use crate::limits::{Decision, Limit, LimitKey};
+
+/// The header with the platform's key; the query parameter is for who cannot send headers.
+const PUBLIC_KEY: &str = "x-public-key";
+const PUBLIC_KEY_PARAMETER: &str = "pbk";
+
+/// What a token has to be able to do here.
+const ABILITY: &str = "backoffice";
+
+/// Whether a request names a platform, and so speaks this dialect.
+pub fn names_platform(request: &Request) -> bool {
+    sent_key(request.headers(), request.uri()).is_some()
+}
+
+fn sent_key(headers: &HeaderMap, uri: &Uri) -> Option<String> {
+    let header = headers.get(PUBLIC_KEY).map(|value| value.to_str().unwrap_or("(unreadable)").to_owned());
+    header.or_else(|| {
+        let mut pairs = form_urlencoded::parse(uri.query()?.as_bytes());
+        pairs.find(|(name, _)| name == PUBLIC_KEY_PARAMETER).map(|(_, value)| value.into_owned())
+    })
+}
+
+/// A request at the Pigeons door.
+pub struct Ctx {
+    door: Pigeons,
+    address: IpAddr,
+    peer: IpAddr,
+    headers: HeaderMap,
+    uri: Uri,
+    /// What the limit's headers will say.
+    decision: OnceLock<Decision>,
+}
+
+/// Who calls, and on which platform.
+pub struct Caller {
+    /// Who, with which token.
+    pub access: Access,
+    /// The platform that the request names, which is theirs.
+    pub platform: Platform,
+}
+
+impl FromRequestParts<Pigeons> for Ctx {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut RequestParts, door: &Pigeons) -> Result<Self, Infallible> {
+        let unknown = IpAddr::from([0, 0, 0, 0]);
+        let address = parts.extensions.get::<Scope>().map_or(unknown, |scope| scope.address);
+        Ok(Self {
+            door: Arc::clone(door),
+            address,
+            peer: parts.extensions.get::<Peer>().map_or(address, |peer| peer.0),
+            headers: parts.headers.clone(),
+            uri: parts.uri.clone(),
+            decision: OnceLock::new(),
+        })
+    }
+}
+
+impl Ctx {
+    /// Runs a handler's work and makes its answer of it, with the limit's headers.
+    pub async fn run(&self, work: impl Future<Output = Result<Response, Failure>>) -> Response {
+        let mut response = work.await.unwrap_or_else(|failure| self.failure(&failure));
+        if let Some(decision) = self.decision.get() {
+            headers::add_limit(response.headers_mut(), decision);
+        }
+        response
+    }
+
+    /// The use-cases.
+    pub fn chat(&self) -> &SharedChat {
+        &self.door.chat
+    }
+
+    /// The door's parts.
+    pub fn door(&self) -> &Pigeons {
+        &self.door
+    }
+
+    /// The client's address.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// What `Accept-Language` asks for most, else English.
+    pub fn language(&self) -> Language {
+        let asked = self.headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        asked.and_then(|header| negotiate(header, &LANGUAGES)).unwrap_or_default()
+    }
+
+    /// A text in the request's language.
+    pub fn text<'t>(&'t self, id: &'t str) -> &'t str {
+        self.door.texts.get(self.language(), id)
+    }
+
+    /// The query's fields.
+    pub fn query(&self) -> Fields {
+        Fields::of_query(self.uri.query())
+    }
+
+    /// The server's scheme and host as the client sees them.
+    pub fn origin(&self) -> Option<String> {
+        address::origin(self.peer, &self.uri, &self.headers, &self.door.web.config.trusted_proxies)
+    }
+
+    /// The address of this request, with these parameters of the query instead, or without them.
+    pub fn link(&self, changes: &[(&str, Option<String>)]) -> String {
+        links::changed(self.origin(), &self.uri, changes)
+    }
+
+    /// The address of this request without its query.
+    pub fn path(&self) -> String {
+        format!("{}{}", self.origin().unwrap_or_default(), self.uri.path())
+    }
+
+    /// The name and password of HTTP Basic.
+    pub fn basic(&self) -> Option<(String, String)> {
+        headers::basic(&self.headers)
+    }
+
+    /// The request's idempotency key, if it has one.
+    ///
+    /// # Errors
+    /// `Invalid` when it is not 1 to 255 visible ASCII characters.
+    pub fn idempotency_key(&self) -> Result<Option<Key>> {
+        idempotency::key(&self.headers)
+    }
+
+    /// The platform that the request names; who names none is refused like who has no credential.
+    pub async fn platform(&self) -> Result<Platform> {
+        let sent = sent_key(&self.headers, &self.uri).filter(|sent| !sent.trim().is_empty());
+        let sent = sent.ok_or(Error::Unauthenticated)?;
+        let key = Uuid::try_parse(sent.trim()).map_err(|_| Error::Forbidden(Refusal::UnknownPlatform))?;
+        self.door.chat.platform(key).await
+    }
+
+    /// The caller, who has to be signed in, on their own platform, with a token for this door.
+    pub async fn caller(&self) -> Result<Caller, Failure> {
+        let caller = self.member().await?;
+        if caller.access.can(ABILITY) { Ok(caller) } else { Err(Error::Forbidden(Refusal::NotAble).into()) }
+    }
+
+    /// As [`Ctx::caller`], whatever the token is for.
+    pub async fn member(&self) -> Result<Caller, Failure> {
+        let access = self.access().await?;
+        let platform = self.platform().await?;
+        if access.belongs_to(&platform) {
+            Ok(Caller { access, platform })
+        } else {
+            Err(Error::Forbidden(Refusal::NoPlatform).into())
+        }
+    }
+
+    /// The caller at the one route where the platform's key may be left out; it is their own then.
+    pub async fn subscriber(&self) -> Result<Caller, Failure> {
+        if sent_key(&self.headers, &self.uri).is_some() {
+            return self.caller().await;
+        }
+        let access = self.access().await?;
+        let platform = match access.user.platform_id {
+            Some(id) => self.door.chat.platform_numbered(id).await?,
+            None => None,
+        };
+        let platform = platform.filter(|_| access.can(ABILITY)).ok_or(Error::Forbidden(Refusal::NoPlatform))?;
+        Ok(Caller { access, platform })
+    }
+
+    /// Who has that token; counted against the account, or against the address when it is nobody.
+    async fn access(&self) -> Result<Access, Failure> {
+        let access = match headers::bearer(&self.headers) {
+            Some(bearer) => self.door.chat.authenticate(bearer).await,
+            None => Err(Error::Unauthenticated),
+        };
+        match access {
+            Ok(access) => {
+                self.count(self.door.limits.pigeons.as_ref(), LimitKey::User(access.user.id.0))?;
+                Ok(access)
+            }
+            Err(error) => {
+                self.count_address()?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Counts the request against its address.
+    pub fn count_address(&self) -> Result<(), Failure> {
+        self.count(self.door.limits.address.as_ref(), LimitKey::Address(self.address))
+    }
+
+    /// Counts the request against its address, as one at the doors of the accounts.
+    pub fn count_auth(&self) -> Result<(), Failure> {
+        self.count(self.door.limits.auth.as_ref(), LimitKey::Address(self.address))
+    }
+
+    fn count(&self, limit: Option<&Limit>, key: LimitKey) -> Result<(), Failure> {
+        let Some(limit) = limit else { return Ok(()) };
+        let decision = limit.check(key);
+        let _ = self.decision.set(decision);
+        decision.retry_after.map_or(Ok(()), |after| Err(Error::TooMany(after).into()))
+    }
+}
+
+/// The pieces of the path. What cannot be decoded is empty, and so names nothing.
+pub struct Segment<T = String>(pub T);
+
+impl<T: DeserializeOwned + Default + Send> FromRequestParts<Pigeons> for Segment<T> {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut RequestParts, door: &Pigeons) -> Result<Self, Infallible> {
+        let segment = Path::<T>::from_request_parts(parts, door).await;
+        Ok(Self(segment.map_or_else(|_| T::default(), |Path(segment)| segment)))
+    }
+}
+
+/// A body that nothing was read of yet: the caller and the limits come first, so that who is over a
+/// limit costs no memory and waits for nothing.
+pub struct Input {
+    door: Pigeons,
+    headers: HeaderMap,
+    body: Body,
+}
+
+impl FromRequest<Pigeons> for Input {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, door: &Pigeons) -> Result<Self, Infallible> {
+        let (parts, body) = request.into_parts();
+        Ok(Self { door: Arc::clone(door), headers: parts.headers, body })
+    }
+}
+
+impl Input {
+    /// The body's fields, read now.
+    pub async fn fields(self) -> Result<Fields, Failure> {
+        let bytes = body::read(self.body, &self.door.web.config).await?;
+        Ok(body::parse_nested(&self.headers, &bytes)?.into())
+    }
+}

@@ -1,0 +1,65 @@
+# What the Pigeons door says, in English. Texts that the seed or existing clients compare stay as they are; the
+# validation texts are those of Laravel.
+
+conversation-created = Conversation created successfully
+conversation-updated = Conversation updated successfully
+conversation-read = Conversation marked as read
+message-sent = Message sent successfully
+message-updated = Message updated successfully
+message-deleted = Message deleted successfully
+message-read = Message marked as read
+reaction-added = Reaction added successfully
+reaction-removed = Reaction removed successfully
+device-registered = Device token registrado
+device-removed = Device token removido
+user-updated = User updated successfully
+role-updated = Role updated successfully
+signed-in = Login successful
+registered = Registration successful
+signed-out = Logged out successfully
+kept-alive = Token is valid
+role-backoffice = Back office
+
+invalid = The given data was invalid.
+unauthenticated = Unauthenticated.
+unauthorized = Unauthorized
+conversation-not-found = Conversation not found
+message-not-found = Message not found
+user-not-found = User not found
+not-found = Not found
+endpoint-not-found = The route could not be found.
+method-not-allowed = The method is not supported for this route.
+conflict-idempotency = This Idempotency-Key was used with another body. Use a new key for a new request.
+too-many = Too Many Attempts.
+too-large = The request body is too large.
+too-slow = The request body took too long.
+media-type = Send JSON, with Content-Type: application/json, or a form.
+body-malformed = The body is not valid JSON: { $reason }
+body-not-an-object = The body must be a JSON object.
+body-broken = The body did not arrive whole.
+busy = The server is busy. Try again in a moment.
+storage-full = The server's storage is full. Nothing was stored; reading still works.
+storage-read-only = The server cannot store anything at the moment. Nothing was stored; reading still works.
+upstream = A service that this needs is not available.
+internal = Server Error
+
+rule-required = The { $field } field is required.
+rule-string = The { $field } field must be a string.
+rule-integer = The { $field } field must be an integer.
+rule-boolean = The { $field } field must be true or false.
+rule-chars-max = The { $field } field must not be greater than { $count } characters.
+rule-chars-min = The { $field } field must be at least { $count } characters.
+rule-bytes-max = The { $field } field must not be greater than { $count } bytes.
+rule-file-type = The { $field } field must be a file of an allowed type, which { $type } is not.
+rule-count-max = The { $field } field must not have more than { $count } items.
+rule-count-min = The { $field } field must have at least { $count } items.
+rule-array = The { $field } field must be an array.
+rule-uuid = The { $field } field must be a valid UUID.
+rule-positive = The { $field } field must be greater than 0.
+rule-email = The { $field } field must be a valid email address.
+rule-date-time = The { $field } field must be a valid date.
+rule-selected = The selected { $field } is invalid.
+rule-confirmed = The { $field } field confirmation does not match.
+rule-unique = The { $field } has already been taken.
+rule-format = The { $field } field format is invalid.
+rule-idempotency-key = The Idempotency-Key header must be 1 to 255 visible ASCII characters.
