@@ -12,7 +12,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use table::{Guard, Route, Stranger, table};
-use world::{Credential, World};
+use world::{Credential, World, Worth};
 
 /// Every operation of the document: method and path.
 fn operations(document: &Value) -> Vec<(Method, String)> {
@@ -68,11 +68,11 @@ async fn nobody_gets_at_what_is_not_theirs() {
 
 /// Whether a route may answer this credential like that.
 fn expected(route: &Route, credential: &Credential, status: StatusCode) -> bool {
-    if !credential.is_valid {
-        return match route.guard {
-            Guard::Nobody => !status.is_server_error(),
-            _ => status == StatusCode::UNAUTHORIZED,
-        };
+    match (route.guard, credential.worth) {
+        (Guard::Nobody, _) => return !status.is_server_error(),
+        (_, Worth::Nothing) => return status == StatusCode::UNAUTHORIZED,
+        (_, Worth::Elsewhere) => return matches!(status.as_u16(), 401 | 403),
+        (_, Worth::Good) => {}
     }
     match route.stranger {
         Stranger::Refused => matches!(status.as_u16(), 401 | 403 | 404),

@@ -132,8 +132,43 @@ fn chats() -> Vec<Route> {
 
 /// Users of a platform.
 fn pigeons() -> Vec<Route> {
-    Vec::new()
+    use Guard::{Nobody, Platform};
+    use Stranger::{Open, Own, Refused};
+    const CONVERSATIONS: &str = r#"{"participant_uuid":"{ben}"}"#;
+    const LETTER: &str = r#"{"conversation_uuid":"{conversation}","receiver_uuid":"{ben}","context_text":"evil",
+        "context_type":"text","device":{"type":"web","os":"Linux"}}"#;
+    const SOCKET: &str = r#"{"socket_id":"1.1","channel_name":"private-conversation.{conversation}"}"#;
+    vec![
+        route("POST /api/v1/auth", Nobody, Open).body("{}"),
+        route("GET /api/v1/auth/keep-alive", Platform, Own),
+        route("GET /api/v1/me/profile", Platform, Own),
+        route("GET /api/v1/pigeons/health", Nobody, Open),
+        route("GET /api/v1/pigeons/chat/conversations", Platform, Own).shows(),
+        route("POST /api/v1/pigeons/chat/conversations", Platform, Open).body(CONVERSATIONS),
+        route("PATCH /api/v1/pigeons/chat/conversations/{conversation}", Platform, Refused)
+            .body(r#"{"is_archived":true}"#),
+        route("GET /api/v1/pigeons/chat/conversations/{conversation}/messages", Platform, Refused).shows(),
+        route("POST /api/v1/pigeons/chat/conversations/{conversation}/read", Platform, Refused).body("{}"),
+        route("POST /api/v1/pigeons/chat/messages", Platform, Refused).body(LETTER),
+        route("PATCH /api/v1/pigeons/chat/messages/{message}", Platform, Refused).body(r#"{"context_text":"evil"}"#),
+        route("DELETE /api/v1/pigeons/chat/messages/{message}", Platform, Refused),
+        route("PATCH /api/v1/pigeons/chat/messages/{message}/read", Platform, Refused),
+        route("POST /api/v1/pigeons/chat/messages/{message}/reactions", Platform, Refused).body(r#"{"emoji":"👎"}"#),
+        route("DELETE /api/v1/pigeons/chat/messages/{message}/reactions/{emoji}", Platform, Refused),
+        route("GET /api/v1/pigeons/chat/search", Platform, Own).query("?q=secret").shows(),
+        route("GET /api/v1/pigeons/chat/stats/devices", Platform, Own),
+        route("POST /api/v1/pigeons/chat/devices", Platform, Own)
+            .body(r#"{"token":"a-device","platform":"web","device":{"type":"web"}}"#),
+        route("DELETE /api/v1/pigeons/chat/devices/{token}", Platform, Own).with(&[("token", "device")]),
+        route("PUT /api/v1/pigeons/users/{user}", Platform, Refused).with(ANA).body(r#"{"name":"Evil"}"#),
+        route("PUT /api/v1/pigeons/users/{user}/roles/{role}", Platform, Refused)
+            .with(ANA)
+            .body(r#"{"status":"approved"}"#),
+        route("POST /broadcasting/auth", Platform, Refused).body(SOCKET),
+    ]
 }
+
+const ANA: &[(&str, &str)] = &[("user", "ana")];
 
 /// Signed-in users.
 fn neptun() -> Vec<Route> {
