@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 
-use crate::api::{chats, document, guest, health};
+use crate::api::{chats, document, guest, health, neptun};
 use crate::assistant::{Echo, Provider};
 use crate::chat::{Chat, Rules, SharedChat};
 use crate::clock::Clock;
@@ -197,6 +197,7 @@ fn limits(config: &crate::config::Limits) -> Limits {
         staff: limit(config.staff_per_minute),
         auth: limit(config.auth_per_minute),
         chats: limit(config.chats_per_minute),
+        neptun: limit(config.neptun_per_minute),
     }
 }
 
@@ -227,12 +228,15 @@ fn router(
             chosen => chosen,
         },
     });
+    let neptun = neptun_door(config, chat, web, limits);
     let (guest_routes, guest_api) = guest::router(Arc::clone(&guest));
     let (chats_routes, chats_api) = chats::router(Arc::clone(&chats));
-    let api = document::document(vec![guest_api, chats_api]);
+    let (neptun_routes, neptun_api) = neptun::router(&neptun);
+    let api = document::document(vec![guest_api, chats_api, neptun_api]);
     let doors = guest_routes
         .merge(chats_routes)
-        .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats }));
+        .merge(neptun_routes)
+        .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats, neptun }));
     Router::new()
         .merge(health::router(health))
         .merge(document::router(&api))
@@ -245,6 +249,21 @@ fn router(
 struct NoRoute {
     guest: guest::Guest,
     chats: chats::Chats,
+    neptun: neptun::Neptun,
+}
+
+fn neptun_door(config: &Config, chat: &SharedChat, web: &SharedWeb, limits: &Arc<Limits>) -> neptun::Neptun {
+    Arc::new(neptun::Parts {
+        chat: Arc::clone(chat),
+        web: Arc::clone(web),
+        limits: Arc::clone(limits),
+        models: config.neptun.models.as_slice().into(),
+        message_chars_max: config.neptun.message_chars_max,
+        batch_max: config.neptun.batch_max,
+        body_bytes_max: config.neptun.body_bytes_max,
+        sign_in_lifetime: Duration::from_secs(config.accounts.session_hours * 3600),
+        began: std::time::Instant::now(),
+    })
 }
 
 async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
@@ -252,6 +271,9 @@ async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     if path == "/api/chats" || path.starts_with("/api/chats/") {
         return chats::not_found(&doors.chats, request).await;
+    }
+    if neptun::is_under_prefix(&path) {
+        return neptun::not_found(&doors.neptun, request).await;
     }
     let (mut parts, _) = request.into_parts();
     if path == "/api/v1" || path.starts_with("/api/v1/") {
@@ -290,6 +312,7 @@ fn figures(
             ("limit_address_refusals_total", "Requests refused by the limit of their address", &limits.address),
             ("limit_staff_refusals_total", "Staff requests refused by the rate limit", &limits.staff),
             ("limit_auth_refusals_total", "Sign-in requests refused by the rate limit", &limits.auth),
+            ("limit_neptun_refusals_total", "Requests at the Neptun door refused by the rate limit", &limits.neptun),
             ("limit_chats_refusals_total", "Requests at the chats door refused by the rate limit", &limits.chats),
         ];
         let refused = |limit: &Option<Limit>| limit.as_ref().map_or(0.0, |limit| limit.refusals() as f64);

@@ -196,4 +196,6 @@ pub struct Limits {
     pub auth: Option<Limit>,
     /// Requests of the assistant's public doors, by address.
     pub chats: Option<Limit>,
+    /// A user's own chats, by account; without a session by address.
+    pub neptun: Option<Limit>,
 }

@@ -7,3 +7,4 @@ pub mod guest;
 pub mod health;
 pub mod idempotency;
 pub mod language;
+pub mod neptun;

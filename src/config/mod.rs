@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use sections::{
     Accounts, Assistant, AutoBool, Chats, Durability, Guest, Heads, Http, Limits, ListSessions, Log, LogFormat, Mail,
-    Network, ProviderName, Store,
+    Neptun, Network, ProviderName, Store,
 };
 
 /// The annotated defaults.
@@ -41,6 +41,8 @@ pub struct Config {
     pub guest: Guest,
     /// The chats door.
     pub chats: Chats,
+    /// The Neptun door.
+    pub neptun: Neptun,
     /// Who answers.
     pub assistant: Assistant,
     /// Accounts.
@@ -62,6 +64,7 @@ impl Default for Config {
             limits: Limits::default(),
             guest: Guest::default(),
             chats: Chats::default(),
+            neptun: Neptun::default(),
             assistant: Assistant::default(),
             accounts: Accounts::default(),
             mail: Mail::default(),
@@ -72,7 +75,7 @@ impl Default for Config {
 
 /// Names of the sections, which are also the first words of the environment's variables.
 const SECTIONS: &[&str] =
-    &["http", "store", "heads", "limits", "guest", "chats", "assistant", "accounts", "mail", "log"];
+    &["http", "store", "heads", "limits", "guest", "chats", "neptun", "assistant", "accounts", "mail", "log"];
 
 impl Config {
     /// Reads the configuration.
@@ -112,6 +115,9 @@ impl Config {
             ("heads.events_max", self.heads.events_max as u64),
             ("guest.message_chars_max", self.guest.message_chars_max as u64),
             ("chats.message_chars_max", self.chats.message_chars_max as u64),
+            ("neptun.message_chars_max", self.neptun.message_chars_max as u64),
+            ("neptun.batch_max", self.neptun.batch_max as u64),
+            ("neptun.models", self.neptun.models.len() as u64),
             ("assistant.runs_max", self.assistant.runs_max as u64),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
@@ -124,6 +130,9 @@ impl Config {
             return Err(format!(
                 "http.cors_origins: {wrong:?} is neither \"*\" nor an origin like https://example.com"
             ));
+        }
+        if let Some(wrong) = self.neptun.models.iter().find(|name| !is_model(name)) {
+            return Err(format!("neptun.models: {wrong:?} is no name like publisher/model"));
         }
         if !self.mail.smtp_url.is_empty() && self.mail.from.is_empty() {
             return Err("mail.from must say who letters come from when mail.smtp_url is set".to_owned());
@@ -153,6 +162,14 @@ fn is_origin(origin: &str) -> bool {
     let Some((scheme, host)) = origin.split_once("://") else { return origin == "*" };
     let is_host = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:[]".contains(&byte);
     matches!(scheme, "http" | "https") && !host.is_empty() && host.bytes().all(is_host)
+}
+
+/// Whether that is a publisher and a model of theirs, as they stand in a path.
+fn is_model(name: &str) -> bool {
+    let is_word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+    };
+    name.split_once('/').is_some_and(|(publisher, model)| is_word(publisher) && is_word(model))
 }
 
 /// What the environment's variables begin with.

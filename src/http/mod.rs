@@ -5,12 +5,14 @@ pub mod address;
 pub mod body;
 pub mod cors;
 pub mod fields;
+pub mod forms;
 pub mod frame;
 pub mod headers;
 pub mod json;
 pub mod server;
 pub mod sse;
 pub mod streams;
+pub mod values;
 
 use std::sync::Arc;
 

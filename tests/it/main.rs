@@ -7,6 +7,7 @@ mod chats;
 mod cors;
 mod guest;
 mod hostile;
+mod neptun;
 mod process;
 mod promises;
 mod schema;
