@@ -9,6 +9,7 @@ mod chats;
 mod cors;
 mod guest;
 mod hostile;
+mod neptun;
 mod pigeons;
 mod process;
 mod promises;

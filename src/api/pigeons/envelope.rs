@@ -237,10 +237,10 @@ fn sentence(error: &FieldError, texts: &Texts, language: Language) -> String {
         Rule::Positive => plain("rule-positive"),
         Rule::Email => plain("rule-email"),
         Rule::DateTime => plain("rule-date-time"),
-        Rule::OneOf { .. } | Rule::Exists => plain("rule-selected"),
+        Rule::OneOf { .. } | Rule::Choice { .. } | Rule::Exists => plain("rule-selected"),
         Rule::Confirmed => plain("rule-confirmed"),
         Rule::Unique => plain("rule-unique"),
-        Rule::NoNul | Rule::Valid => plain("rule-format"),
+        Rule::NoNul | Rule::Valid | Rule::Type { .. } | Rule::Mixed => plain("rule-format"),
     }
 }
 
