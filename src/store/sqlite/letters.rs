@@ -27,8 +27,8 @@ pub(super) fn from_row(
     message: MessageId,
 ) -> rusqlite::Result<Option<Letter>> {
     let Some(receiver) = row.get::<_, Option<i64>>(first)? else { return Ok(None) };
-    let mut statement =
-        conn.prepare_cached("select user_id, emoji, at from reactions where message_id = ?1 order by id")?;
+    let mut statement = conn
+        .prepare_cached("select user_id, emoji, at from reactions where message_id = ?1 order by at, user_id, emoji")?;
     let reactions = statement.query_map([message.0], |row| {
         Ok(Reaction { user_id: UserId(row.get(0)?), emoji: row.get(1)?, at: Timestamp(row.get(2)?) })
     })?;
@@ -279,8 +279,9 @@ pub(super) fn search(
     before: Option<MessageId>,
     limit: usize,
 ) -> Result<Vec<Found>, Fail> {
-    // Each word as a phrase of its own, so that nothing in it is read as the query language.
-    let words = words.iter().map(|word| format!("text : \"{}\" *", word.replace('"', "\"\"")));
+    // Each word as a phrase of its own, so that nothing in it is read as the query language. A NUL would
+    // end the query in its middle.
+    let words = words.iter().map(|word| format!("text : \"{}\" *", word.replace('"', "\"\"").replace('\0', " ")));
     let query =
         std::iter::once(format!("readers : \"{}\"", reader(user))).chain(words).collect::<Vec<_>>().join(" AND ");
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
