@@ -108,6 +108,7 @@ impl World {
         let nina = person(&app, None, "nina", false).await;
         let mut names = letters(&app, &platform, &ana, &ben).await;
         names.extend(own_chats(&app, &nina).await);
+        names.push(("ned", ned.user.id.to_string()));
         let ned_cookie = chat.open_session(&ned.user).await.unwrap();
         let ned = Person { cookie: ned_cookie, ..ned };
         let (guest, session, more) = anonymous(&app).await;
@@ -308,6 +309,8 @@ async fn own_chats(app: &TestApp, nina: &Person) -> Vec<(&'static str, String)> 
         ("chat_message", sent.message.id.to_string()),
         ("share", share.id.to_string()),
         ("link", share.uuid.to_string()),
+        ("publisher", "google".to_owned()),
+        ("model", "gemma-2-27b-it".to_owned()),
         ("nina_email", nina.user.email.as_str().to_owned()),
     ]
 }
