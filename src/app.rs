@@ -13,14 +13,16 @@ use tower::ServiceExt;
 
 use crate::api::{chats, document, guest, health, pigeons};
 use crate::assistant::{Echo, Provider};
-use crate::chat::{Chat, Rules, SharedChat};
+use crate::chat::{AttachmentRules, Chat, Rules, SharedChat};
 use crate::clock::Clock;
-use crate::config::{Config, Durability, ListSessions, ProviderName};
+use crate::config::{Config, Durability, ListSessions, ObjectStoreName, ProviderName};
 use crate::domain::{ConversationId, Event};
 use crate::error::{Error, Result};
+use crate::http::multipart::FormLimits;
 use crate::http::{SharedWeb, Web, frame};
 use crate::limits::{Limit, Limits};
 use crate::mail::{self, Mailer};
+use crate::objects::{self, Bucket, Objects};
 use crate::realtime::Hub;
 use crate::store::sqlite::{DataDir, SqliteOptions, WriterStats};
 use crate::store::{Listener, SqliteStore};
@@ -63,7 +65,10 @@ impl App {
         let web = Web::new(config.http.clone(), clock.clone());
         let limits = Arc::new(limits(&config.limits));
         let provider = provider(config);
-        let chat = Chat::new(store.clone(), Arc::clone(&hub), clock, provider, mailer(config)?, rules(config)).await?;
+        let objects = objects(config)?;
+        let mailer = mailer(config)?;
+        let chat = Chat::new(store.clone(), Arc::clone(&hub), clock, provider, mailer, objects, rules(config)).await?;
+        clear_remnants(config);
         let interrupted = chat.close_interrupted_runs().await?;
         if interrupted > 0 {
             tracing::info!(interrupted, "answers that the last stop cut off were closed; their text is kept");
@@ -114,7 +119,7 @@ pub async fn open_chat(config: &Config, clock: Clock) -> Result<SharedChat> {
     let held = if is_behind { Some(dir.lock().map_err(must_upgrade)?) } else { None };
     let (hub, store) = open_store(config, &clock)?;
     drop(held);
-    Chat::new(store, hub, clock, None, Mailer::Off, rules(config)).await
+    Chat::new(store, hub, clock, None, Mailer::Off, objects(config)?, rules(config)).await
 }
 
 fn must_upgrade(error: Error) -> Error {
@@ -154,6 +159,35 @@ fn mailer(config: &Config) -> Result<Mailer> {
     Ok(if config.is_development() { Mailer::Log } else { Mailer::Off })
 }
 
+/// The folder of uploaded files, when they lie in one.
+fn objects_folder(config: &Config) -> Option<std::path::PathBuf> {
+    (config.attachments.store == ObjectStoreName::Folder).then(|| config.data.join("objects"))
+}
+
+fn objects(config: &Config) -> Result<Objects> {
+    if let Some(folder) = objects_folder(config) {
+        return Objects::folder(&folder, config.store.durability == Durability::Full);
+    }
+    let options = config.attachments.clone();
+    Objects::s3(&Bucket {
+        name: options.s3_bucket,
+        endpoint: options.s3_endpoint,
+        region: options.s3_region,
+        access_key: options.s3_access_key,
+        secret_key: options.s3_secret_key,
+    })
+}
+
+/// Removes what a crash left of uploads. That it cannot is no reason not to serve.
+fn clear_remnants(config: &Config) {
+    let Some(folder) = objects_folder(config) else { return };
+    match objects::clear_remnants(&folder) {
+        Ok(0) => {}
+        Ok(cleared) => tracing::info!(cleared, "uploads that the last stop cut off were removed"),
+        Err(error) => tracing::warn!(error = %error, "what cut-off uploads left could not be removed"),
+    }
+}
+
 /// Checks those options that only the parts they are for can read.
 ///
 /// # Errors
@@ -162,6 +196,9 @@ pub fn check(config: &Config) -> Result<()> {
     telemetry::filter(&config.log).map_err(Error::internal)?;
     if !config.mail.from.is_empty() {
         mail::sender(&config.mail.from)?;
+    }
+    if config.attachments.store == ObjectStoreName::S3 {
+        objects(config)?;
     }
     mailer(config).map(|_| ())
 }
@@ -183,7 +220,20 @@ fn rules(config: &Config) -> Rules {
         sign_in_free_tries: accounts.sign_in_free_tries,
         sign_in_wait_max: Duration::from_secs(accounts.sign_in_wait_max_s),
         sign_in_keys_max: config.limits.keys_max,
-        sign_in_lifetime: Duration::from_secs(accounts.session_hours * 3600),
+        sign_in_lifetime: Duration::from_secs(accounts.session_hours.saturating_mul(3600)),
+        attachments: attachment_rules(&config.attachments),
+    }
+}
+
+fn attachment_rules(options: &crate::config::Attachments) -> AttachmentRules {
+    AttachmentRules {
+        bytes_max: options.bytes_max,
+        types: options.types.clone(),
+        uploads_max: options.uploads_max,
+        uploads_per_user_max: options.uploads_per_user_max,
+        keep_loose: Duration::from_secs(options.keep_loose_hours.saturating_mul(3600)),
+        thumbnail_px: options.thumbnail_px,
+        image_pixels_max: options.image_pixels_max,
     }
 }
 
@@ -235,6 +285,10 @@ fn router(
         web: Arc::clone(web),
         limits: Arc::clone(limits),
         message_chars_max: config.pigeons.message_chars_max,
+        uploads: FormLimits {
+            file_bytes_max: config.attachments.bytes_max,
+            time: Duration::from_secs(config.attachments.upload_timeout_s),
+        },
         texts: pigeons::texts(),
     });
     let (guest_routes, guest_shared, guest_api) = guest::router(Arc::clone(&guest));
@@ -312,7 +366,9 @@ fn figures(
             ),
             ("heads_conversations", "Conversations in the head table", heads.conversations as f64),
             ("heads_listeners", "Followers and long polls on them", heads.listeners as f64),
+            ("uploads", "Uploads under way", chat.uploads_under_way() as f64),
             ("runs", "Answers of the assistant under way", chat.runs_under_way() as f64),
+            ("sign_in_refusals_total", "Tries to sign in that were told to wait", chat.sign_ins_refused() as f64),
         ];
         let refusals = [
             ("limit_send_refusals_total", "Guest sends refused by the rate limit", &limits.send),

@@ -49,6 +49,8 @@ pub enum Subject {
     User,
     /// A share.
     Share,
+    /// An uploaded file.
+    Attachment,
     /// The page of a list.
     Page,
 }
@@ -155,6 +157,13 @@ pub enum Rule {
     NoNul,
     /// Wrong or no longer valid (a one-time code).
     Valid,
+    /// A file of a type that is not taken; `got` is the type found in its content.
+    FileType {
+        /// What was found.
+        got: &'static str,
+    },
+    /// A file of at most this many bytes.
+    FileBytesMax(u64),
 }
 
 impl Error {

@@ -23,6 +23,8 @@ pub mod store;
 pub mod assistant;
 pub mod limits;
 pub mod mail;
+pub mod media;
+pub mod objects;
 pub mod realtime;
 pub mod telemetry;
 pub mod texts;

@@ -6,14 +6,19 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::chat::SharedChat;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::http::server;
 use crate::store::sqlite::DataDir;
+
+/// How often the house is kept.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Serves until a signal, then drains.
 ///
@@ -30,14 +35,38 @@ pub async fn run(config: Config) -> Result<()> {
     let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
     let serving = server::serve(listener, app.router.clone(), Arc::clone(&app.web), stop.clone(), abandon.clone());
     let mut serving = tokio::spawn(serving);
+    let chores = tokio::spawn(keep_house(Arc::clone(&app.chat), stop.clone()));
     tokio::select! {
         () = signals.next() => {}
         // It ends on `stop` only; living on without it would be living on deaf.
         _ = &mut serving => return Err(Error::internal("the server stopped accepting connections")),
     }
     drain(&app, &config, &mut signals, stop, abandon, serving).await;
+    // It ends at once on `stop`; the store cannot be closed while it holds it.
+    let _ = chores.await;
     close(app).await;
     Ok(())
+}
+
+/// What is done now and then beside requests, until `stop`: uploads that no message holds are
+/// removed. Cut off in its middle, it goes on where it was the next time.
+async fn keep_house(chat: SharedChat, stop: CancellationToken) {
+    let mut rounds = tokio::time::interval(HOUR);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let round = async {
+        loop {
+            rounds.tick().await;
+            match chat.collect_loose().await {
+                Ok(0) => {}
+                Ok(removed) => tracing::info!(removed, "uploads that no message held were removed"),
+                Err(error) => tracing::warn!(error = %error, "uploads that no message holds could not be removed"),
+            }
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = round => {}
+    }
 }
 
 /// What asks the server to end: `SIGTERM`, and `SIGINT` (Ctrl-C).

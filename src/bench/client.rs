@@ -17,6 +17,15 @@ pub fn get(host: &str, path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: {host}\r\naccept: application/json\r\n\r\n").into_bytes()
 }
 
+/// The bytes of a GET by a user of a platform.
+pub fn get_as(host: &str, path: &str, token: &str, key: &str) -> Vec<u8> {
+    format!(
+        "GET {path} HTTP/1.1\r\nhost: {host}\r\naccept: application/json\r\nauthorization: Bearer {token}\r\n\
+         x-public-key: {key}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
 /// The bytes of a POST with a JSON body.
 pub fn post(host: &str, path: &str, json: &str) -> Vec<u8> {
     format!(

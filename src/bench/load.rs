@@ -56,8 +56,8 @@ impl Expect {
 pub struct Script {
     /// The requests' bytes.
     pub requests: Vec<Vec<u8>>,
-    /// What must come back.
-    pub expect: Expect,
+    /// What must come back: to all of them, or to each one's own.
+    pub expect: Vec<Expect>,
 }
 
 /// What one stretch of load did.
@@ -111,10 +111,11 @@ async fn repeat(
 ) -> Result<()> {
     let mut sent = Instant::now();
     while sent < end {
-        let request = &script.requests[dice.below(script.requests.len())];
+        let at = dice.below(script.requests.len());
+        let request = &script.requests[at];
         let answer = client.call(request).await.map_err(Error::internal)?;
         let answered = Instant::now();
-        script.expect.check(&answer)?;
+        script.expect[at % script.expect.len()].check(&answer)?;
         let micros = u64::try_from((answered - sent).as_micros()).unwrap_or(u64::MAX);
         latencies.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros.max(1));
         sent = Instant::now();

@@ -8,6 +8,7 @@
 //! A run that met one wrong answer has no figures.
 
 mod client;
+mod inbox;
 mod load;
 mod machine;
 mod preload;
@@ -47,7 +48,7 @@ pub struct Options {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
 
-    /// Messages that are stored before it starts [default: 1000000 for send and page, else none;
+    /// Messages that are stored before it starts [default: 1000000 for send, page and inbox, else none;
     /// with --url only page stores any, through the server, by default 10000]
     #[arg(long)]
     pub preload: Option<u32>,
@@ -82,6 +83,8 @@ pub enum Profile {
     Poll20,
     /// 50 messages out of the middle of one long conversation
     Page,
+    /// First pages of a user's 10,000 conversations, and of their longest
+    Inbox,
     /// From the start with an empty data folder to the first answer
     Start,
     /// All of them, one after another
@@ -89,7 +92,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    const EACH: [Self; 5] = [Self::Send, Self::PollEmpty, Self::Poll20, Self::Page, Self::Start];
+    const EACH: [Self; 6] = [Self::Send, Self::PollEmpty, Self::Poll20, Self::Page, Self::Inbox, Self::Start];
 
     fn name(self) -> &'static str {
         match self {
@@ -97,6 +100,7 @@ impl Profile {
             Self::PollEmpty => "poll-empty",
             Self::Poll20 => "poll-20",
             Self::Page => "page",
+            Self::Inbox => "inbox",
             Self::Start => "start",
             Self::All => "all",
         }
@@ -104,12 +108,20 @@ impl Profile {
 }
 
 impl Options {
+    /// Clients of that profile. What a first page costs is measured with few: many more than there are
+    /// processors would measure how long they wait for each other.
+    fn clients(&self, profile: Profile) -> usize {
+        const FEW: u32 = 8;
+        let clients = if profile == Profile::Inbox { self.clients.min(FEW) } else { self.clients };
+        clients as usize
+    }
+
     /// Messages to store before that profile.
     fn preload(&self, profile: Profile) -> usize {
         let default = match (profile, &self.url) {
             (Profile::Page, Some(_)) => 10_000,
             (_, Some(_)) => return 0,
-            (Profile::Send | Profile::Page, None) => 1_000_000,
+            (Profile::Send | Profile::Page | Profile::Inbox, None) => 1_000_000,
             (_, None) => 0,
         };
         self.preload.map_or(default, |rows| rows as usize)
@@ -187,7 +199,8 @@ async fn measure(options: &Options) -> Result<()> {
         let wanted = options.profile == Profile::All || options.profile == profile;
         let entry = match profile {
             _ if !wanted => Entry::NotRun,
-            Profile::Start if options.url.is_some() => Entry::NotRun,
+            // A server that runs already knows nobody whose inbox could be filled.
+            Profile::Start | Profile::Inbox if options.url.is_some() => Entry::NotRun,
             Profile::Start => profiles::start(options, &folder.0).await.map_or_else(Entry::Failed, Entry::Start),
             _ => profiles::http(profile, options, &folder.0, &clock)
                 .await

@@ -8,7 +8,7 @@ use super::client::{Client, get};
 use super::load::{Dice, Latencies, Leg, Script, drive, latencies};
 use super::preload::{self, Preloaded};
 use super::server::{Memory, Process, Server};
-use super::{Options, Profile, machine, scripts};
+use super::{Options, Profile, inbox, machine, scripts};
 use crate::clock::Clock;
 use crate::domain::{ConversationId, ConversationKind};
 use crate::error::{Error, Result};
@@ -100,10 +100,17 @@ impl HttpFigures {
 /// The first thing that goes wrong.
 pub async fn http(profile: Profile, options: &Options, folder: &Path, clock: &Clock) -> Result<HttpFigures> {
     let data = folder.join(profile.name());
-    let (sessions, clients) = (options.sessions as usize, options.clients as usize);
+    let (sessions, clients) = (options.sessions as usize, options.clients(profile));
     let rows = options.preload(profile);
+    let mut inbox = None;
     let (server, mut preloaded, mut bare) = match &options.url {
         Some(url) => (Server::running(url, options.pid)?, Preloaded::default(), None),
+        None if profile == Profile::Inbox => {
+            say(&format!("inbox: storing {} conversations and {rows} messages", inbox::CONVERSATIONS));
+            let filled = inbox.insert(inbox::fill(&data, clock, rows).await?);
+            let preloaded = Preloaded { rate: filled.rate, ..Preloaded::default() };
+            (Server::spawn(&data, options.config.as_deref())?, preloaded, None)
+        }
         None => {
             let preloaded = fill(profile, &data, clock, sessions, rows)?;
             let bare = if profile == Profile::Send { Some(Bare::beside(&data, clock, sessions)?) } else { None };
@@ -115,6 +122,10 @@ pub async fn http(profile: Profile, options: &Options, folder: &Path, clock: &Cl
         Profile::Send => scripts::send(&server, clock, sessions, clients).await?,
         Profile::PollEmpty => scripts::poll(&server, clock, sessions, clients, (1, 0)).await?,
         Profile::Poll20 => scripts::poll(&server, clock, sessions, clients, (40, 20)).await?,
+        Profile::Inbox => {
+            let inbox = inbox.ok_or_else(|| Error::internal("the profile inbox starts its own server"))?;
+            inbox::pages(&server, &inbox)
+        }
         Profile::Page | Profile::Start | Profile::All => {
             if options.url.is_some() {
                 preloaded = scripts::converse(&server, clock, rows, clients).await?;
@@ -126,7 +137,7 @@ pub async fn http(profile: Profile, options: &Options, folder: &Path, clock: &Cl
         return Err(Error::internal("nothing to send: --preload is too small for this profile"));
     }
     say(&format!("{}: measuring", profile.name()));
-    let mut figures = rounds(options, &server, script, bare.as_mut()).await?;
+    let mut figures = rounds(options, clients, &server, script, bare.as_mut()).await?;
     figures.preload = (rows, preloaded.rate);
     figures.memory = server.process.map(Process::memory).transpose()?;
     server.stop()?;
@@ -134,9 +145,15 @@ pub async fn http(profile: Profile, options: &Options, folder: &Path, clock: &Cl
     Ok(figures)
 }
 
-async fn rounds(options: &Options, server: &Server, script: Script, bare: Option<&mut Bare>) -> Result<HttpFigures> {
+async fn rounds(
+    options: &Options,
+    clients: usize,
+    server: &Server,
+    script: Script,
+    bare: Option<&mut Bare>,
+) -> Result<HttpFigures> {
     let (own, livez) = (Arc::new(script), Arc::new(scripts::livez(server)));
-    let (clients, span) = (options.clients as usize, Duration::from_secs(options.seconds.into()));
+    let span = Duration::from_secs(options.seconds.into());
     let mut figures = HttpFigures {
         own: Track::new(server.process),
         livez: Track::new(server.process),

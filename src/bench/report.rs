@@ -159,7 +159,7 @@ fn judged(profile: Profile, entry: &Entry, fsync: &Latencies) -> Vec<Vec<String>
                 ]
             }
             Profile::Poll20 => vec![ratio(name, "/livez", &figures.own, &figures.livez, 0.4)],
-            Profile::Page | Profile::Start | Profile::All => {
+            Profile::Page | Profile::Inbox | Profile::Start | Profile::All => {
                 let p99 = p99(&figures.own);
                 vec![line(name, &format!("p99 {p99:.1} ms"), "", "<= 5 ms", met(p99 <= 5.0))]
             }

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 
 /// The empty handler beside which the others stand.
 pub fn livez(server: &Server) -> Script {
-    Script { requests: vec![get(&server.host, "/livez")], expect: Expect { status: 200, needle: b"", times: 0 } }
+    Script { requests: vec![get(&server.host, "/livez")], expect: vec![Expect { status: 200, needle: b"", times: 0 }] }
 }
 
 /// Guests who send.
@@ -21,7 +21,7 @@ pub fn livez(server: &Server) -> Script {
 pub async fn send(server: &Server, clock: &Clock, sessions: usize, clients: usize) -> Result<Script> {
     let keys = open_sessions(server, clock, sessions, clients).await?;
     let requests = keys.iter().map(|key| send_request(server, key)).collect();
-    Ok(Script { requests, expect: Expect { status: 200, needle: br#""success":true"#, times: 1 } })
+    Ok(Script { requests, expect: vec![Expect { status: 200, needle: br#""success":true"#, times: 1 }] })
 }
 
 /// Guests who poll for what came after their last message but `new`, having `stored` messages.
@@ -45,7 +45,7 @@ pub async fn poll(
         let cursor = ids[ids.len() - 1 - new];
         requests.push(get(&server.host, &format!("/api/v1/chat/guest/{key}/messages?last_message_id={cursor}")));
     }
-    Ok(Script { requests, expect: Expect { status: 200, needle: br#""chat_session_id":"#, times: new } })
+    Ok(Script { requests, expect: vec![Expect { status: 200, needle: br#""chat_session_id":"#, times: new }] })
 }
 
 /// Readers of pages out of the middle of one conversation.
@@ -54,7 +54,7 @@ pub fn page(server: &Server, conversation: &Preloaded) -> Script {
     let key = &conversation.key;
     let path = |before: &Uuid| format!("/api/chats/messages/?session_id={key}&limit={PAGE}&before={before}");
     let requests = conversation.middle.iter().map(|before| get(&server.host, &path(before))).collect();
-    Script { requests, expect: Expect { status: 200, needle: br#""role":"#, times: PAGE } }
+    Script { requests, expect: vec![Expect { status: 200, needle: br#""role":"#, times: PAGE }] }
 }
 
 /// A conversation of `rows` messages, stored through the server.

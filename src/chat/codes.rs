@@ -29,9 +29,10 @@ impl Chat {
     /// # Errors
     /// `Invalid` when the code is not right, or there is no such account: which of the two is not
     /// said.
-    pub async fn verify(&self, email: &Email, code: &str) -> Result<User> {
+    pub async fn verify(&self, platform: Option<&Platform>, email: &Email, code: &str) -> Result<User> {
         let wrong = || Error::field("otp", Rule::Valid);
-        let (user, _) = self.store.user_by_email(None, email).await?.ok_or_else(wrong)?;
+        let (user, _) =
+            self.store.user_by_email(platform.map(|platform| platform.id), email).await?.ok_or_else(wrong)?;
         let hash = self.code_hash(user.id, code);
         let now = self.clock.now();
         match self.store.check_code(user.id, hash, self.rules.code_tries_max, now).await? {

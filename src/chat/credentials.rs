@@ -206,3 +206,14 @@ impl Kind {
         hash.chain_update(secret).finalize().into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sessions_secret_is_no_bearers() {
+        assert_ne!(Kind::Session.hash("secret"), Kind::Bearer.hash("secret"));
+        assert_eq!(Kind::Bearer.hash("secret"), <[u8; 32]>::from(Sha256::digest("secret")), "as it always was");
+    }
+}

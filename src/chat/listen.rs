@@ -10,9 +10,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::Chat;
-use crate::domain::{Conversation, Event, EventId};
+use crate::domain::{Conversation, ConversationId, ConversationKind, Event, EventId};
 use crate::error::{Error, Result, Subject};
 use crate::realtime::{Channel, Since};
+use crate::store::Locator;
 
 /// How many events a follower takes from the store at once.
 const PAGE: usize = 256;
@@ -59,6 +60,34 @@ impl Chat {
     /// Follows an assistant session from after `cursor`.
     pub fn follow_session(self: &Arc<Self>, session: &Conversation, cursor: EventId) -> Follower {
         self.follow(&self.hub.enter(session.id), cursor)
+    }
+}
+
+impl Chat {
+    /// A conversation of any kind by its number, its identifier or its key, as an operator names it.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn conversation_named(&self, name: &str) -> Result<Option<Conversation>> {
+        for kind in ConversationKind::ALL {
+            if let Ok(number) = name.parse().map(ConversationId)
+                && let Some(found) = self.store.conversation(kind, Locator::Id(number)).await?
+            {
+                return Ok(Some(found));
+            }
+            if let Some(found) = self.store.conversation(kind, Locator::Name(name)).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A page of a conversation's events after a cursor, as an operator reads them; empty at the end.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn log_page(&self, id: ConversationId, after: EventId) -> Result<Vec<Event>> {
+        self.store.events(id, after, PAGE).await
     }
 }
 

@@ -4,6 +4,7 @@
 //! asks the store for one transaction, and answers in the language of [`crate::domain`].
 
 mod accounts;
+mod attachments;
 mod codes;
 mod conversations;
 mod credentials;
@@ -28,10 +29,12 @@ use crate::assistant::Provider;
 use crate::clock::Clock;
 use crate::limits::Attempts;
 use crate::mail::Mailer;
+use crate::objects::Objects;
 use crate::realtime::Hub;
 use crate::store::SharedStore;
 
 pub use accounts::{AccountEdit, Registration};
+pub use attachments::{AttachmentRules, UploadError};
 pub use conversations::{NewSession, SessionEdit};
 pub use credentials::NewToken;
 pub use follow::{BACKOFFICE, Topic};
@@ -44,6 +47,8 @@ pub use shares::Opened;
 
 /// What an assistant is shown, and what it says.
 pub use crate::assistant::{Answer, Line};
+/// The type of every small picture of an attachment.
+pub use crate::media::THUMBNAIL_TYPE;
 pub use crate::realtime::Channel;
 /// How a caller names, filters and pages what the use-cases return.
 pub use crate::store::{
@@ -84,6 +89,8 @@ pub struct Rules {
     pub sign_in_keys_max: usize,
     /// How long a browser stays signed in.
     pub sign_in_lifetime: Duration,
+    /// Uploaded files.
+    pub attachments: AttachmentRules,
 }
 
 /// The use-cases with what they stand on. Shared by every door.
@@ -101,6 +108,7 @@ pub struct Chat {
     attempt_key: [u8; 32],
     seal: seal::Seal,
     letters: Arc<tokio::sync::Semaphore>,
+    shelf: attachments::Shelf,
 }
 
 /// A shared [`Chat`].
@@ -117,11 +125,13 @@ impl Chat {
         clock: Clock,
         provider: Option<Arc<dyn Provider>>,
         mailer: Mailer,
+        objects: Objects,
         rules: Rules,
     ) -> crate::error::Result<SharedChat> {
         let code_key = store.secret("one-time-codes", clock.secret()).await?;
         let runs = runs::Registry::new(rules.runs_max);
         let hashing = Arc::new(tokio::sync::Semaphore::new(rules.hashes_max.max(1)));
+        let shelf = attachments::Shelf::new(objects, &rules.attachments);
         let attempts =
             Arc::new(Attempts::new(rules.sign_in_free_tries, rules.sign_in_wait_max, rules.sign_in_keys_max));
         // Nothing of the attempts outlives the process, so neither does their key.
@@ -142,6 +152,7 @@ impl Chat {
             attempt_key,
             seal,
             letters,
+            shelf,
         }))
     }
 
@@ -158,6 +169,11 @@ impl Chat {
     /// Answers under way.
     pub fn runs_under_way(&self) -> usize {
         self.runs.len()
+    }
+
+    /// Tries to sign in that were told to wait.
+    pub fn sign_ins_refused(&self) -> u64 {
+        self.attempts.refusals()
     }
 
     /// The tasks that make answers; waited for on the way down.

@@ -2,8 +2,10 @@
 
 mod backup;
 mod config;
+mod platform;
 mod restore;
 mod serve;
+mod tail;
 mod token;
 mod user;
 
@@ -34,10 +36,14 @@ enum Command {
     Serve(serve::Options),
     /// Show, check or explain the configuration.
     Config(config::Options),
+    /// Manage platforms, the tenants of this server.
+    Platform(platform::Options),
     /// Manage accounts.
     User(user::Options),
     /// Manage bearer tokens.
     Token(token::Options),
+    /// Print a conversation's events, one JSON object a line.
+    Tail(tail::Options),
     /// Copy the store into one file while it is in use.
     Backup(backup::Options),
     /// Put a backup in the place of the store.
@@ -82,8 +88,10 @@ pub fn run() -> ExitCode {
     let done = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(options) => serve::run(&options),
         Command::Config(options) => config::run(&options),
+        Command::Platform(options) => platform::run(&options),
         Command::User(options) => user::run(&options),
         Command::Token(options) => token::run(&options),
+        Command::Tail(options) => tail::run(&options),
         Command::Backup(options) => backup::run(&options),
         Command::Restore(options) => restore::run(&options),
         Command::Bench(options) => bench::run(options),

@@ -3,12 +3,13 @@
 use std::io::Read;
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Common, block_on, say};
+use super::{Common, block_on, platform, say};
 use crate::app;
+use crate::chat::{SharedChat, UserFilter};
 use crate::clock::Clock;
-use crate::domain::{Ability, Email};
+use crate::domain::{Ability, Email, Platform, PlatformId, User, UserId};
 use crate::error::{Error, FieldError, Result, Rule};
 
 #[derive(Args, Debug)]
@@ -21,15 +22,24 @@ pub(super) struct Options {
 enum Action {
     /// Make an account that can sign in at once.
     Add(Add),
+    /// Show the accounts.
+    List(List),
+    /// Switch an account off: its tokens end and nobody signs in to it.
+    Disable(Switch),
+    /// Switch an account on again.
+    Enable(Switch),
 }
 
 #[derive(Args, Debug)]
 struct Add {
     #[command(flatten)]
     common: Common,
-    /// The address, unique.
+    /// The address, unique on its platform.
     #[arg(long)]
     email: String,
+    /// The public key of the platform it belongs to; to none unless given.
+    #[arg(long, value_name = "KEY")]
+    platform: Option<String>,
     /// How others see them.
     #[arg(long)]
     name: String,
@@ -47,9 +57,43 @@ struct Add {
     json: bool,
 }
 
+#[derive(Args, Debug)]
+struct List {
+    #[command(flatten)]
+    common: Common,
+    /// Only the accounts of the platform with that public key.
+    #[arg(long, value_name = "KEY")]
+    platform: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct Switch {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    whose: Whose,
+}
+
+/// An account, as arguments name it.
+#[derive(Args, Debug)]
+pub(super) struct Whose {
+    /// The user's address.
+    #[arg(long, value_name = "E")]
+    user: String,
+    /// The public key of the user's platform.
+    #[arg(long, value_name = "KEY")]
+    platform: Option<String>,
+}
+
 pub(super) fn run(options: &Options) -> Result<()> {
     match &options.action {
         Action::Add(add) => block_on(run_add(add)),
+        Action::List(list) => block_on(run_list(list)),
+        Action::Disable(switch) => block_on(run_switch(switch, false)),
+        Action::Enable(switch) => block_on(run_switch(switch, true)),
     }
 }
 
@@ -61,7 +105,9 @@ async fn run_add(add: &Add) -> Result<()> {
     let given = if add.password_stdin { Some(read_password()?) } else { None };
     let password = given.clone().unwrap_or_else(|| clock.secret_word(20));
     let chat = app::open_chat(&config, clock).await?;
-    let added = chat.add_user(None, email, add.name.clone(), Some(password.clone()), add.staff, abilities).await;
+    let platform = platform::named(&chat, add.platform.as_deref()).await?;
+    let added =
+        chat.add_user(platform.as_ref(), email, add.name.clone(), Some(password.clone()), add.staff, abilities).await;
     let user = added.map_err(|error| explain(error, &add.email))?;
     let made = given.is_none().then_some(password);
     if add.json {
@@ -77,6 +123,75 @@ async fn run_add(add: &Add) -> Result<()> {
         say(&format!("password: {password} (shown this once)"));
     }
     Ok(())
+}
+
+/// Accounts that are read at once.
+const PAGE: usize = 500;
+
+async fn run_list(list: &List) -> Result<()> {
+    let chat = app::open_chat(&list.common.load(None)?, Clock::system()).await?;
+    let platforms = match platform::named(&chat, list.platform.as_deref()).await? {
+        Some(platform) => vec![platform],
+        None => chat.platforms().await?,
+    };
+    let key_of = |id: PlatformId| platforms.iter().find(|platform| platform.id == id).map(|platform| platform.key);
+    let platform_id = platforms.first().filter(|_| list.platform.is_some()).map(|platform| platform.id);
+    let (mut rows, mut after) = (Vec::new(), UserId(0));
+    loop {
+        let page = chat.users(UserFilter { platform_id, after, limit: PAGE }).await?;
+        let Some(last) = page.last() else { break };
+        after = last.id;
+        for user in &page {
+            let key = user.platform_id.and_then(key_of);
+            if list.json {
+                rows.push(json!({
+                    "id": user.id.0, "uuid": user.uuid, "email": user.email.as_str(), "name": user.name,
+                    "platform": key, "is_staff": user.is_staff, "is_active": user.is_active,
+                    "is_verified": user.is_verified, "created_at": user.created_at.with_seconds(),
+                }));
+            } else {
+                say(&line(user, key));
+            }
+        }
+    }
+    if list.json {
+        say(&Value::Array(rows).to_string());
+    }
+    Ok(())
+}
+
+fn line(user: &User, key: Option<uuid::Uuid>) -> String {
+    let mut line = format!("{}  {} <{}>", user.id, user.name, user.email.as_str());
+    for (is_so, what) in [(user.is_staff, ", staff"), (!user.is_active, ", off"), (!user.is_verified, ", unverified")] {
+        line.push_str(if is_so { what } else { "" });
+    }
+    if let Some(key) = key {
+        line.push_str(&format!(", platform {key}"));
+    }
+    line
+}
+
+async fn run_switch(switch: &Switch, is_active: bool) -> Result<()> {
+    let chat = app::open_chat(&switch.common.load(None)?, Clock::system()).await?;
+    let user = switch.whose.find(&chat).await?;
+    let user = chat.set_active(user.id, is_active).await?;
+    say(&format!("user {} <{}> is {}", user.id, user.email.as_str(), if is_active { "on" } else { "off" }));
+    Ok(())
+}
+
+impl Whose {
+    /// The account, which without `--platform` has to be one of no platform: what is meant for one
+    /// tenant's user must not fall on another's with the same address.
+    pub async fn find(&self, chat: &SharedChat) -> Result<User> {
+        let email = email(&self.user)?;
+        let platform = platform::named(chat, self.platform.as_deref()).await?;
+        let found = chat.user_by_email(platform.as_ref(), &email).await?;
+        let user = found.ok_or_else(|| Error::internal(format!("{} has no account", self.user)))?;
+        if user.platform_id == platform.as_ref().map(|platform: &Platform| platform.id) {
+            return Ok(user);
+        }
+        Err(Error::internal(format!("{} has an account on a platform only: say which with --platform", self.user)))
+    }
 }
 
 /// The address of an argument.

@@ -14,8 +14,8 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 pub use sections::{
-    Accounts, Assistant, AutoBool, Chats, Durability, Guest, Heads, Http, Limits, ListSessions, Log, LogFormat, Mail,
-    Network, Pigeons, ProviderName, Store,
+    Accounts, Assistant, Attachments, AutoBool, Chats, Durability, Guest, Heads, Http, Limits, ListSessions, Log,
+    LogFormat, Mail, Network, ObjectStoreName, Pigeons, ProviderName, Store,
 };
 
 /// The annotated defaults.
@@ -49,6 +49,8 @@ pub struct Config {
     pub accounts: Accounts,
     /// Letters.
     pub mail: Mail,
+    /// Uploaded files.
+    pub attachments: Attachments,
     /// Logs.
     pub log: Log,
 }
@@ -68,14 +70,27 @@ impl Default for Config {
             assistant: Assistant::default(),
             accounts: Accounts::default(),
             mail: Mail::default(),
+            attachments: Attachments::default(),
             log: Log::default(),
         }
     }
 }
 
 /// Names of the sections, which are also the first words of the environment's variables.
-const SECTIONS: &[&str] =
-    &["http", "store", "heads", "limits", "guest", "chats", "pigeons", "assistant", "accounts", "mail", "log"];
+const SECTIONS: &[&str] = &[
+    "http",
+    "store",
+    "heads",
+    "limits",
+    "guest",
+    "chats",
+    "pigeons",
+    "assistant",
+    "accounts",
+    "mail",
+    "attachments",
+    "log",
+];
 
 impl Config {
     /// Reads the configuration.
@@ -117,6 +132,13 @@ impl Config {
             ("chats.message_chars_max", self.chats.message_chars_max as u64),
             ("pigeons.message_chars_max", self.pigeons.message_chars_max as u64),
             ("assistant.runs_max", self.assistant.runs_max as u64),
+            ("accounts.sign_in_free_tries", u64::from(self.accounts.sign_in_free_tries)),
+            ("accounts.session_hours", self.accounts.session_hours),
+            ("attachments.bytes_max", self.attachments.bytes_max),
+            ("attachments.uploads_max", self.attachments.uploads_max as u64),
+            ("attachments.uploads_per_user_max", self.attachments.uploads_per_user_max as u64),
+            ("attachments.upload_timeout_s", self.attachments.upload_timeout_s),
+            ("attachments.thumbnail_px", u64::from(self.attachments.thumbnail_px)),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(format!("{name} must be at least 1"));
@@ -132,7 +154,7 @@ impl Config {
         if !self.mail.smtp_url.is_empty() && self.mail.from.is_empty() {
             return Err("mail.from must say who letters come from when mail.smtp_url is set".to_owned());
         }
-        Ok(())
+        self.attachments.check()
     }
 
     /// Whether only this machine can connect, as far as the configuration tells: what is convenient
@@ -146,10 +168,45 @@ impl Config {
     pub fn show(&self) -> String {
         let mut shown = self.clone();
         if !shown.mail.smtp_url.is_empty() {
-            shown.mail.smtp_url = "(set, not shown)".to_owned();
+            shown.mail.smtp_url = NOT_SHOWN.to_owned();
         }
+        let keys = [&mut shown.attachments.s3_access_key, &mut shown.attachments.s3_secret_key];
+        keys.into_iter().filter(|key| !key.is_empty()).for_each(|key| NOT_SHOWN.clone_into(key));
         toml::to_string(&shown).unwrap_or_else(|error| format!("# {error}\n"))
     }
+}
+
+/// What stands in the place of a secret.
+const NOT_SHOWN: &str = "(set, not shown)";
+
+impl Attachments {
+    fn check(&self) -> Result<(), String> {
+        if let Some(wrong) = self.types.iter().find(|allowed| !is_media_type(allowed)) {
+            return Err(format!("attachments.types: {wrong:?} is neither a type like \"image/png\" nor \"image/*\""));
+        }
+        if self.store == ObjectStoreName::Folder {
+            return Ok(());
+        }
+        if self.s3_bucket.is_empty() || self.s3_region.is_empty() {
+            return Err("attachments.store = \"s3\" needs attachments.s3_bucket and attachments.s3_region".to_owned());
+        }
+        let endpoint = self.s3_endpoint.trim_end_matches('/');
+        if !endpoint.is_empty() && (endpoint == "*" || !is_origin(endpoint)) {
+            return Err("attachments.s3_endpoint must be an address like https://s3.example.com".to_owned());
+        }
+        if self.s3_access_key.is_empty() != self.s3_secret_key.is_empty() {
+            return Err("attachments.s3_access_key and attachments.s3_secret_key are set together".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Whether that is a media type, or a family of them.
+fn is_media_type(allowed: &str) -> bool {
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-+._".contains(&b))
+    };
+    allowed.split_once('/').is_some_and(|(family, rest)| is_name(family) && (rest == "*" || is_name(rest)))
 }
 
 /// Whether a browser could send that as `Origin`: a scheme and a host, perhaps a port, nothing more.

@@ -97,6 +97,50 @@ section!(Accounts {
 
 section!(Mail { smtp_url: String = String::new(), from: String = String::new() });
 
+section!(Attachments {
+    store: ObjectStoreName = ObjectStoreName::Folder,
+    s3_bucket: String = String::new(),
+    s3_endpoint: String = String::new(),
+    s3_region: String = "us-east-1".to_owned(),
+    s3_access_key: String = String::new(),
+    s3_secret_key: String = String::new(),
+    bytes_max: u64 = 25 << 20,
+    types: Vec<String> = ATTACHMENT_TYPES.map(str::to_owned).to_vec(),
+    uploads_max: usize = 8,
+    uploads_per_user_max: usize = 2,
+    upload_timeout_s: u64 = 300,
+    keep_loose_hours: u64 = 24,
+    thumbnail_px: u32 = 320,
+    image_pixels_max: u64 = 25_000_000,
+});
+
+/// What people send each other and no browser runs.
+const ATTACHMENT_TYPES: [&str; 23] = [
+    "image/png",
+    "image/jpeg",
+    "image/webp",
+    "image/gif",
+    "video/mp4",
+    "video/webm",
+    "video/quicktime",
+    "audio/mpeg",
+    "audio/mp4",
+    "audio/ogg",
+    "audio/wav",
+    "text/plain",
+    "application/pdf",
+    "application/rtf",
+    "application/zip",
+    "application/x-ole-storage",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    "application/vnd.oasis.opendocument.text",
+    "application/vnd.oasis.opendocument.spreadsheet",
+    "application/vnd.oasis.opendocument.presentation",
+    "application/epub+zip",
+];
+
 section!(Log { format: LogFormat = LogFormat::Pretty, filter: String = "info".to_owned() });
 
 macro_rules! words {
@@ -111,6 +155,7 @@ macro_rules! words {
 words!(Durability { Full, Relaxed });
 words!(ListSessions { Auto, Public, Key, Closed });
 words!(ProviderName { Echo, None });
+words!(ObjectStoreName { Folder, S3 });
 words!(LogFormat { Pretty, Json });
 
 /// `"auto"`, `true` or `false`.

@@ -42,6 +42,10 @@ integer_id!(
     TokenId
 );
 integer_id!(
+    /// An uploaded file's number.
+    AttachmentId
+);
+integer_id!(
     /// The number of one answer of an assistant.
     RunId
 );

@@ -4,6 +4,7 @@
 //! checked by calling a function. Wire names and status codes belong to the dialects in
 //! [`crate::api`]; columns belong to [`crate::store`].
 
+mod attachment;
 mod conversation;
 mod event;
 mod files;
@@ -16,12 +17,15 @@ mod text;
 mod time;
 mod user;
 
+pub use attachment::{Attachment, FILE_NAME_CHARS_MAX, file_name};
 pub use conversation::{
     Assignment, Contact, Conversation, ConversationKind, ConversationState, Head, Participant, ParticipantKind, Tag,
 };
 pub use event::{Change, Event, EventBody, fold};
 pub use files::{ChatFile, NewFile, Share, ShareEntry, code_blocks};
-pub use ids::{ConversationId, EventId, FileId, INTEGER_MAX, MessageId, PlatformId, RunId, ShareId, TokenId, UserId};
+pub use ids::{
+    AttachmentId, ConversationId, EventId, FileId, INTEGER_MAX, MessageId, PlatformId, RunId, ShareId, TokenId, UserId,
+};
 pub use letter::{Device, DeviceKind, Letter, LetterKind, Reach, Reaction, Receipt};
 pub use message::{Message, Role};
 pub use platform::{Membership, MembershipStatus, Platform, PushDevice, PushOs};

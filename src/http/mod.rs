@@ -4,12 +4,14 @@
 pub mod address;
 pub mod body;
 pub mod cors;
+pub mod download;
 pub mod fields;
 pub mod forms;
 pub mod frame;
 pub mod headers;
 pub mod json;
 pub mod links;
+pub mod multipart;
 pub mod server;
 pub mod sse;
 pub mod streams;

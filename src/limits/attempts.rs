@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub struct Attempts {
     rule: Rule,
     accounts: Mutex<Failures<AccountKey>>,
     addresses: Mutex<Failures<IpAddr>>,
+    refusals: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,14 +49,21 @@ impl Attempts {
     /// remembered.
     pub fn new(free: u32, wait_max: Duration, keys_max: usize) -> Self {
         let rule = Rule { free: free.max(1), wait_max, keys_max: keys_max.max(1) };
-        Self { rule, accounts: Mutex::default(), addresses: Mutex::default() }
+        Self { rule, accounts: Mutex::default(), addresses: Mutex::default(), refusals: AtomicU64::new(0) }
     }
 
-    /// How long a try has to wait; `None`: not at all.
+    /// How long a try has to wait before it may be made; `None`: not at all.
     pub fn wait(&self, account: AccountKey, from: IpAddr, now: Timestamp) -> Option<Duration> {
         let account = with(&self.accounts, |failures| failures.wait(&account, &self.rule, now));
         let address = with(&self.addresses, |failures| failures.wait(&network(from), &self.rule, now));
-        account.max(address)
+        let wait = account.max(address);
+        self.refusals.fetch_add(u64::from(wait.is_some()), Ordering::Relaxed);
+        wait
+    }
+
+    /// How many tries were told to wait so far.
+    pub fn refusals(&self) -> u64 {
+        self.refusals.load(Ordering::Relaxed)
     }
 
     /// Counts a failure.

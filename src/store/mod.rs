@@ -22,6 +22,7 @@
 //! unchanged.
 
 mod accounts;
+pub mod attachments;
 mod log;
 pub mod migrate;
 pub mod sqlite;
@@ -77,7 +78,7 @@ pub trait Listener: Send + Sync {
 /// What every engine does for the use-cases. Methods are grouped by aggregate; see the module's
 /// own text for what holds for all of them, and [`Accounts`] for tenants and users.
 #[async_trait]
-pub trait Store: Accounts {
+pub trait Store: Accounts + attachments::Attachments + Send + Sync {
     // --- conversations ---
 
     /// Creates a conversation with its first participants, or returns the one that has the same

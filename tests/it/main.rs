@@ -1,6 +1,8 @@
 //! The one integration binary: one link instead of many, and every suite can use the same support.
 #![allow(clippy::disallowed_methods, reason = "tests make up identifiers; only the program takes them as inputs")]
 
+mod accounts;
+mod attachments;
 mod bench;
 mod browser;
 mod chats;

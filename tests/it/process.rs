@@ -1,6 +1,7 @@
 //! The real binary, from the command line to the last line of its log.
 
 mod cli;
+mod cli_accounts;
 mod disk;
 mod drain;
 mod logs;

@@ -2,9 +2,11 @@
 
 mod audit;
 mod copies;
+mod letters;
 mod opening;
 mod properties;
 mod reading;
+mod upgrade;
 mod writing;
 
 use std::sync::{Arc, Condvar, Mutex};

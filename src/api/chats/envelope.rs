@@ -166,7 +166,7 @@ fn shape_of(failed: &Error) -> (StatusCode, Failed) {
         Error::NotFound(Subject::Page) => (S::NOT_FOUND, detail("Invalid page.")),
         Error::NotFound(Subject::Message) => (S::NOT_FOUND, detail("No ChatMessage matches the given query.")),
         Error::NotFound(Subject::Conversation) => (S::NOT_FOUND, error("Session not found")),
-        Error::NotFound(Subject::User | Subject::Share) => (S::NOT_FOUND, detail("Not found.")),
+        Error::NotFound(Subject::User | Subject::Share | Subject::Attachment) => (S::NOT_FOUND, detail("Not found.")),
         Error::Unauthenticated => (S::UNAUTHORIZED, detail("Invalid token.")),
         Error::Forbidden(refusal) => (S::FORBIDDEN, forbidden(*refusal)),
         Error::Conflict(Conflict::IdempotencyKeyReused) => {
@@ -281,6 +281,8 @@ fn sentence(wrong: &FieldError) -> String {
         Rule::CharsMin(min) => return format!("Ensure this field has at least {min} characters."),
         Rule::BytesMax(max) => return format!("Ensure this field has no more than {max} bytes of JSON."),
         Rule::OneOf { got, .. } => return format!("\"{got}\" is not a valid choice."),
+        Rule::FileType { got } => return format!("Files of the type {got} are not allowed."),
+        Rule::FileBytesMax(max) => return format!("Ensure this file has no more than {max} bytes."),
         Rule::Unique => return format!("Session with this {} already exists.", wrong.field.replace('_', " ")),
     };
     fixed.to_owned()

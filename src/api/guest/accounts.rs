@@ -104,7 +104,7 @@ pub async fn verify(ctx: Ctx, input: Input) -> Answered {
         let code = fields.required("otp", 16);
         fields.finish()?;
         let email = email.ok_or_else(|| Error::field("email", Rule::Required))?;
-        let user = ctx.chat().verify(&email, &code).await?;
+        let user = ctx.chat().verify(None, &email, &code).await?;
         Ok(ctx.ok("verified", Registered { user: (&user).into() }))
     })
     .await

@@ -256,6 +256,8 @@ fn sentence(error: &FieldError, texts: &Texts, language: Language) -> String {
         Rule::Positive => plain("rule-positive"),
         Rule::CountMax(count) => counted("rule-count-max", *count),
         Rule::CountMin(count) => counted("rule-count-min", *count),
+        Rule::FileType { got } => texts.with(language, "rule-file-type", &[field, ("type", got)]),
+        Rule::FileBytesMax(max) => texts.with(language, "rule-file-bytes-max", &[field, ("count", &max.to_string())]),
     }
 }
 

@@ -173,6 +173,7 @@ fn shape_of(error: &Error) -> (StatusCode, &'static str) {
         Error::NotFound(Subject::Conversation) => (S::NOT_FOUND, "conversation-not-found"),
         Error::NotFound(Subject::Message) => (S::NOT_FOUND, "message-not-found"),
         Error::NotFound(Subject::User) => (S::NOT_FOUND, "user-not-found"),
+        Error::NotFound(Subject::Attachment) => (S::NOT_FOUND, "attachment-not-found"),
         Error::NotFound(_) => (S::NOT_FOUND, "not-found"),
         Error::Unauthenticated => (S::UNAUTHORIZED, "unauthenticated"),
         Error::Forbidden(_) => (S::FORBIDDEN, "unauthorized"),
@@ -239,6 +240,8 @@ fn sentence(error: &FieldError, texts: &Texts, language: Language) -> String {
         Rule::Confirmed => plain("rule-confirmed"),
         Rule::Unique => plain("rule-unique"),
         Rule::NoNul | Rule::Valid => plain("rule-format"),
+        Rule::FileType { got } => texts.with(language, "rule-file-type", &[field, ("type", got)]),
+        Rule::FileBytesMax(max) => texts.with(language, "rule-bytes-max", &[field, ("count", &max.to_string())]),
     }
 }
 

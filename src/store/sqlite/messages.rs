@@ -6,6 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use uuid::Uuid;
 
+use super::attachments;
 use super::conversations::{self, Name, listed_at};
 use super::fail::Fail;
 use super::files;
@@ -88,7 +89,17 @@ pub(super) fn append(tx: &mut Tx<'_>, new: &NewMessage) -> Result<Appended, Fail
         conversations::set_state(tx, closed, open, Change::Reopened, at)?;
         number = next_number(tx, new.conversation_id)?.ok_or_else(gone)?;
     }
-    Ok(Appended { message: insert_message(tx, new, &number)?, replayed: false })
+    // Looked at before anything is written, and held by the message once its row is there.
+    let uploads = new.letter.as_ref().map(|letter| &letter.uploads).filter(|uploads| !uploads.is_empty());
+    let claim = match (uploads, new.user_id) {
+        (Some(uploads), Some(author)) => Some(attachments::claim(tx.conn, uploads, author)?),
+        _ => None,
+    };
+    let message = insert_message(tx, new, &number)?;
+    if let Some(claim) = claim {
+        attachments::hold(tx, &claim, message.id, message.conversation_id)?;
+    }
+    Ok(Appended { message, replayed: false })
 }
 
 /// The message that the author sent with the same key, if any.

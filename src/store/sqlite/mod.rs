@@ -2,6 +2,7 @@
 
 mod account_calls;
 mod accounts;
+mod attachments;
 mod backup;
 mod bare;
 mod checkpoint;
@@ -253,10 +254,6 @@ impl Store for SqliteStore {
     }
 
     async fn append(&self, new: NewMessage) -> Result<Appended> {
-        // An upload that is not the author's is noticed only once the message is there.
-        if new.letter.as_ref().is_some_and(|letter| !letter.uploads.is_empty()) {
-            return self.writer.call_guarded(move |tx| messages::append(tx, &new)).await;
-        }
         self.writer.call(move |tx| messages::append(tx, &new)).await
     }
 

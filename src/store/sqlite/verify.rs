@@ -26,6 +26,9 @@ pub struct Audit {
     pub stale_heads: u64,
     /// Ids past the sequence that gives them out.
     pub past_sequence: u64,
+    /// Counts of letters (unread by somebody, or by kind of device) that are not what counting the
+    /// letters gives.
+    pub miscounted: u64,
 }
 
 impl Audit {
@@ -34,13 +37,14 @@ impl Audit {
         self.damage.is_empty() && self.faults().iter().all(|(count, _)| *count == 0)
     }
 
-    fn faults(&self) -> [(u64, &'static str); 5] {
+    fn faults(&self) -> [(u64, &'static str); 6] {
         [
             (self.orphans, "rows without their parent"),
             (self.not_dense, "conversations with a hole in their numbers"),
             (self.out_of_order, "conversations out of order"),
             (self.stale_heads, "conversations whose head is not the end of their log"),
             (self.past_sequence, "ids past the sequence"),
+            (self.miscounted, "counts of letters that are wrong"),
         ]
     }
 }
@@ -114,5 +118,24 @@ pub fn audit(conn: &Connection) -> rusqlite::Result<Audit> {
             "select (select count(*) from messages where id > s.value) + (select count(*) from events where id > s.value) \
              from sequences s where s.name = 'event'",
         )?,
+        miscounted: miscounted(conn)?,
     })
+}
+
+/// A store from before there were letters has none that could be counted wrongly.
+fn miscounted(conn: &Connection) -> rusqlite::Result<u64> {
+    let has_letters = "select exists (select 1 from sqlite_master where name = 'letters')";
+    if !conn.query_row(has_letters, [], |row| row.get::<_, bool>(0))? {
+        return Ok(0);
+    }
+    conn.query_row(
+        "select (select count(*) from participants p where p.kind = 'user' and p.unread <> ( \
+                    select count(*) from letters l where l.conversation_id = p.conversation_id \
+                    and l.receiver_id = p.user_id and l.read_at is null and l.is_gone = 0)) \
+               + (select count(*) from device_counts d where d.total <> ( \
+                    select count(*) from messages m join letters l on l.message_id = m.id \
+                    where m.conversation_id = d.conversation_id and l.device_kind = d.device_kind and l.is_gone = 0))",
+        [],
+        |row| row.get(0),
+    )
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
-use roost::domain::{Ability, Email};
+use roost::chat::AccountEdit;
+use roost::domain::{Ability, Email, Language};
 use serde_json::{Value, json};
 
 use crate::support::app::{TestApp, answer};
@@ -181,6 +182,33 @@ async fn a_users_own_language_comes_before_the_browsers() {
     let token = signed["data"]["token"].as_str().unwrap();
     let me = app.request(Method::GET, "/api/v1/auth/me").bearer_auth(token).header("accept-language", "en");
     assert_eq!(answer(me).await.1["message"], "Đã lấy thông tin tài khoản");
+}
+
+/// Other doors speak languages that this one does not: nobody gets them here.
+#[tokio::test]
+async fn a_language_of_another_door_changes_nothing() {
+    let app = TestApp::start().await;
+    for language in ["es", "pt-BR", "pt"] {
+        let body = json!({"name": "Mai", "email": "mai@example.test", "password": PASSWORD,
+            "password_confirmation": PASSWORD, "language_preference": language});
+        let (status, refused) = app.post("/api/v1/auth/register", body).await;
+        assert_eq!(
+            (status, refused["error"]["details"]["language_preference"].is_array()),
+            (StatusCode::BAD_REQUEST, true)
+        );
+    }
+    let mai = app.staff("Mai").await;
+    let me = async |accepts: &str| {
+        let me = app.request(Method::GET, "/api/v1/auth/me").bearer_auth(&mai.token).header("accept-language", accepts);
+        answer(me).await.1["message"].as_str().unwrap().to_owned()
+    };
+    let (english, vietnamese) = (me("en").await, me("vi").await);
+    assert_ne!(english, vietnamese);
+    assert_eq!((me("es").await, me("es, vi;q=0.1").await), (english, vietnamese.clone()));
+    let access = app.app.chat.authenticate(&mai.token).await.unwrap();
+    let edit = AccountEdit { language: Some(Some(Language::Es)), ..AccountEdit::default() };
+    app.app.chat.edit_account(&access, edit).await.unwrap();
+    assert_eq!(me("vi").await, vietnamese, "nor does one's own choice elsewhere");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod journey;
 mod limits;
 mod polling;
 mod sessions;
+mod sign_in;
 mod streams;
 mod traces;
 mod validation;

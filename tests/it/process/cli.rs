@@ -44,8 +44,13 @@ fn a_flag_beats_the_environment_which_beats_the_file() {
     assert_eq!(show(&[], &[("ROOST_CONFIG", file)]), from_file);
     let all = show(&["--config", file, "--data", "/from/the/flag"], &[("ROOST_DATA", "/from/the/environment")]);
     assert_eq!(all["data"], "/from/the/flag".into());
-    let secret = show(&[], &[("ROOST_MAIL_SMTP_URL", "smtp://user:secret@mail.test"), ("ROOST_MAIL_FROM", "a@b.test")]);
-    assert!(!secret.to_string().contains("secret"), "{secret}");
+    let secret =
+        show(&[], &[("ROOST_MAIL_SMTP_URL", "smtp://user:hunter2@mail.test"), ("ROOST_MAIL_FROM", "a@b.test")]);
+    assert!(!secret.to_string().contains("hunter2"), "{secret}");
+    let keys = [("ROOST_ATTACHMENTS_S3_ACCESS_KEY", "hidden-id"), ("ROOST_ATTACHMENTS_S3_SECRET_KEY", "hidden-key")];
+    let shown = show(&[], &keys);
+    assert_eq!(shown["attachments"]["s3_secret_key"], "(set, not shown)".into());
+    assert!(!shown.to_string().contains("hidden"), "{shown}");
 }
 
 #[test]
@@ -71,6 +76,11 @@ fn what_is_misspelt_is_named_with_what_was_meant() {
         ("[log]\nfilter = \"roost=loud\"\n", "log.filter"),
         ("[mail]\nfrom = \"nobody\"\n", "mail.from"),
         ("[mail]\nfrom = \"a@b.test\"\nsmtp_url = \"mail.test\"\n", "mail.smtp_url"),
+        ("[attachments]\nstore = \"s3\"\n", "attachments.s3_bucket"),
+        ("[attachments]\nstore = \"s3\"\ns3_bucket = \"b\"\ns3_endpoint = \"s3.test\"\n", "attachments.s3_endpoint"),
+        ("[attachments]\nstore = \"s3\"\ns3_bucket = \"b\"\ns3_access_key = \"k\"\n", "attachments.s3_secret_key"),
+        ("[attachments]\ntypes = [\"png\"]\n", "attachments.types"),
+        ("[attachments]\nuploads_max = 0\n", "attachments.uploads_max must be at least 1"),
         ("not toml", "roost.toml"),
     ] {
         std::fs::write(&file, text).unwrap();
@@ -270,4 +280,31 @@ fn a_server_says_where_it_is_and_a_second_one_why_it_is_not() {
     std::fs::write(other.path().join("roost.db"), "this is no database, though it is long enough".repeat(100)).unwrap();
     let foreign = complaint(&run(&mut plain(other.path())));
     assert!(foreign.contains("roost.db"), "{foreign}");
+}
+
+#[tokio::test]
+async fn a_conversations_log_is_printed_while_it_grows() {
+    let dir = TempDir::new();
+    let server = Process::start(dir.path(), &[]);
+    let guest = Guest::of(&server).await;
+    guest.says("one").await.unwrap();
+    let tail = |arguments: &[&str]| -> Vec<Value> {
+        let all = [&["tail"], arguments].concat();
+        said(&run(&mut on(dir.path(), &all)))
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("a line is JSON"))
+            .collect()
+    };
+    let lines = tail(&["a-guest-of-this-process"]);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(
+        (&lines[0]["event"], &lines[0]["text"], &lines[0]["seq"]),
+        (&"message_added".into(), &"one".into(), &1.into())
+    );
+    guest.says("two").await.unwrap();
+    let cursor = lines[0]["id"].to_string();
+    let later = tail(&["a-guest-of-this-process", "--after", &cursor]);
+    assert_eq!((later.len(), &later[0]["text"]), (1, &"two".into()));
+    assert_eq!(tail(&["1"]).len(), 2, "by its number, too");
+    assert!(complaint(&run(&mut on(dir.path(), &["tail", "nobody"]))).contains("no conversation"));
 }

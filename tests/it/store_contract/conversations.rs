@@ -46,7 +46,7 @@ fn assert_key_is_taken<T: std::fmt::Debug>(result: Result<T, Error>) {
 }
 
 impl Bench {
-    async fn change(&self, chat: &Conversation, change: StateChange) -> Conversation {
+    pub(super) async fn change(&self, chat: &Conversation, change: StateChange) -> Conversation {
         self.store.change_state(chat.id, change, at(1)).await.unwrap().expect("the conversation is there")
     }
 

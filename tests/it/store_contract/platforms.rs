@@ -20,11 +20,11 @@ fn platform(name: &str) -> NewPlatform {
 }
 
 impl Bench {
-    async fn platform(&self, name: &str) -> Platform {
+    pub(super) async fn platform(&self, name: &str) -> Platform {
         self.store.add_platform(platform(name)).await.unwrap()
     }
 
-    async fn user_of(&self, platform: &Platform, name: &str) -> User {
+    pub(super) async fn user_of(&self, platform: &Platform, name: &str) -> User {
         let new = NewUser { platform_id: Some(platform.id), is_staff: false, ..staff(name) };
         self.store.add_user(new).await.unwrap()
     }

@@ -128,3 +128,16 @@ fn redefine_index(conn: &Connection, sql: &str) {
     conn.pragma_update(None, "writable_schema", true).unwrap();
     conn.execute("update sqlite_master set sql = ?1 where name = 'messages_of'", [sql]).unwrap();
 }
+
+/// Lists show these counts instead of counting: a wrong one would stay wrong.
+#[tokio::test]
+async fn a_wrong_count_is_found() {
+    for sql in [
+        "insert into participants (conversation_id, kind, user_id, joined_at, unread) values (1, 'user', 5, 0, 1)",
+        "insert into device_counts (conversation_id, device_kind, total) values (1, 'web', 2)",
+    ] {
+        let found = audit_after(sql).await;
+        assert_eq!((found.miscounted, counts(&found)), (1, (0, 0, 0, 0)), "{sql}: {found}");
+        assert!(found.to_string().contains("1 counts of letters that are wrong"), "{found}");
+    }
+}

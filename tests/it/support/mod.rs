@@ -7,6 +7,7 @@ pub mod outside;
 pub mod pigeon;
 pub mod process;
 pub mod raw;
+pub mod s3;
 pub mod smtp;
 pub mod sse;
 pub mod store;

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use roost::domain::{
-    Conversation, ConversationId, ConversationKind, Email, Event, EventId, Message, MessageText, Role, Timestamp,
-    UserId,
+    Conversation, ConversationId, ConversationKind, Device, DeviceKind, Email, Event, EventId, Json, LetterKind,
+    Message, MessageText, Role, Timestamp, User, UserId,
 };
-use roost::store::{Idempotency, Listener, MessageFilter, NewConversation, NewMessage, NewUser};
+use roost::store::{Direct, Idempotency, Listener, MessageFilter, NewConversation, NewLetter, NewMessage, NewUser};
 use uuid::Uuid;
 
 /// An instant, in seconds after an arbitrary beginning. A store takes the time from its callers, so
@@ -44,6 +44,19 @@ pub fn from_guest(chat: ConversationId, text: &str) -> NewMessage {
         idempotency: None,
         at: at(0),
     }
+}
+
+/// A letter from one user to the other, written in a browser.
+pub fn letter(direct: &Direct, from: &User, to: &User, text: &str) -> NewMessage {
+    let device = Device { kind: DeviceKind::Web, details: Json(r#"{"type":"web","os":"Linux"}"#.to_owned()) };
+    let letter = NewLetter {
+        receiver_id: to.id,
+        kind: LetterKind::Text,
+        attachments: Json("[]".to_owned()),
+        uploads: Vec::new(),
+        device,
+    };
+    NewMessage { user_id: Some(from.id), letter: Some(letter), ..from_guest(direct.conversation.id, text) }
 }
 
 /// A message of a member of staff.

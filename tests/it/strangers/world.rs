@@ -1,0 +1,315 @@
+//! Somebody at every door who has something to lose, and everybody who should not get at it.
+
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use roost::chat::{Draft, InboxFilter, NewLetter};
+use roost::domain::{
+    Ability, Access, Device, DeviceKind, Email, FileId, Json, LetterKind, MessageText, NewFile, Platform, Role, Tag,
+    User,
+};
+use roost::store::{Accounts, Locator, MessageFilter, Store};
+use serde_json::{Value, json};
+
+use super::table::{Guard, Route};
+use crate::support::app::TestApp;
+
+/// What no stranger may ever be told.
+const SECRETS: [&str; 5] = ["ana-to-ben-secret", "nina-secret", "guest-secret", "visitor-secret", "file-secret"];
+
+/// How a request says who it comes from.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    pub name: &'static str,
+    /// Whether it is a good one, of somebody else.
+    pub is_valid: bool,
+    headers: Vec<(&'static str, String)>,
+}
+
+/// The world of the test.
+pub struct World {
+    app: TestApp,
+    platform: Platform,
+    other: Platform,
+    ana: Person,
+    eve: Person,
+    mallory: Person,
+    nina: Person,
+    ned: Person,
+    guest: String,
+    session: String,
+    /// What stands for names in braces, in paths and bodies.
+    names: Vec<(&'static str, String)>,
+}
+
+/// A user with a token and a session of every age.
+struct Person {
+    user: User,
+    token: String,
+    expired: String,
+    revoked: String,
+    cookie: String,
+    expired_cookie: String,
+    revoked_cookie: String,
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+async fn person(app: &TestApp, platform: Option<&Platform>, name: &str, is_staff: bool) -> Person {
+    let chat = &app.app.chat;
+    let email = Email::parse(&format!("{name}@example.test")).unwrap();
+    let user = chat.add_user(platform, email, name.to_owned(), None, is_staff, vec![Ability::any()]).await.unwrap();
+    let token = async |lifetime| {
+        chat.make_token(user.clone(), "test".to_owned(), vec![Ability::any()], lifetime).await.unwrap().token
+    };
+    let (expired, revoked) = (token(Some(DAY)).await, token(None).await);
+    let expired_cookie = chat.open_session(&user).await.unwrap();
+    let access = chat.authenticate(&revoked).await.unwrap();
+    chat.sign_out(&access, false).await.unwrap();
+    app.clock.advance(DAY * 8);
+    let (token, cookie) = (token(None).await, chat.open_session(&user).await.unwrap());
+    let revoked_cookie = chat.open_session(&user).await.unwrap();
+    assert!(chat.close_session(&revoked_cookie).await.unwrap());
+    Person { user, token, expired, revoked, cookie, expired_cookie, revoked_cookie }
+}
+
+impl Person {
+    async fn access(&self, app: &TestApp) -> Access {
+        app.app.chat.authenticate(&self.token).await.unwrap()
+    }
+}
+
+fn draft(text: &str, letter: Option<NewLetter>) -> Draft {
+    let text = MessageText::verbatim(text.to_owned());
+    Draft { role: Role::User, user_id: None, text, metadata: None, letter, key: None }
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let app = TestApp::with(|config| config.accounts.sign_in_free_tries = 10_000).await;
+        let chat = &app.app.chat;
+        let (platform, other) = (chat.add_platform("Acme").await.unwrap(), chat.add_platform("Other").await.unwrap());
+        // The later a person comes, the older the others' sessions are: who has to stay signed in comes last.
+        let mallory = person(&app, Some(&other), "mallory", false).await;
+        let ben = person(&app, Some(&platform), "ben", false).await;
+        let ana = person(&app, Some(&platform), "ana", false).await;
+        let eve = person(&app, Some(&platform), "eve", false).await;
+        let ned = person(&app, None, "ned", false).await;
+        let nina = person(&app, None, "nina", false).await;
+        let mut names = letters(&app, &platform, &ana, &ben).await;
+        names.extend(own_chats(&app, &nina).await);
+        let ned_cookie = chat.open_session(&ned.user).await.unwrap();
+        let ned = Person { cookie: ned_cookie, ..ned };
+        let (guest, session, more) = anonymous(&app).await;
+        names.extend(more);
+        Self { app, platform, other, ana, eve, mallory, nina, ned, guest, session, names }
+    }
+
+    /// What the server says of itself.
+    pub async fn document(&self) -> Value {
+        self.app.get("/openapi.json").await.1
+    }
+
+    pub fn secrets(&self) -> Vec<String> {
+        SECRETS.iter().map(|secret| (*secret).to_owned()).collect()
+    }
+
+    /// A fresh token of somebody: a route may have revoked the last one.
+    async fn token(&self, person: &Person) -> String {
+        let chat = &self.app.app.chat;
+        let made = chat.make_token(person.user.clone(), "fresh".to_owned(), vec![Ability::any()], None);
+        made.await.unwrap().token
+    }
+
+    /// Everybody who should not get at what a route shows.
+    pub async fn credentials(&self, guard: Guard) -> Vec<Credential> {
+        let nobody = Credential { name: "nobody", is_valid: false, headers: Vec::new() };
+        let key = |platform: &Platform| ("x-public-key", platform.key.to_string());
+        let bearer = |name, is_valid, token: &str, platform: Option<&Platform>| Credential {
+            name,
+            is_valid,
+            headers: [Some(("authorization", format!("Bearer {token}"))), platform.map(key)]
+                .into_iter()
+                .flatten()
+                .collect(),
+        };
+        let cookie = |name, is_valid, cookie: &str| Credential {
+            name,
+            is_valid,
+            headers: vec![("cookie", format!("neptun-session={cookie}"))],
+        };
+        let (acme, other) = (Some(&self.platform), Some(&self.other));
+        let (eve, mallory, ned) =
+            (self.token(&self.eve).await, self.token(&self.mallory).await, self.token(&self.ned).await);
+        let neds_cookie = self.app.app.chat.open_session(&self.ned.user).await.unwrap();
+        match guard {
+            Guard::Nobody => vec![nobody, bearer("a stranger", false, &eve, None)],
+            Guard::Bearer => vec![
+                nobody,
+                bearer("an expired token", false, &self.ana.expired, None),
+                bearer("a revoked token", false, &self.ana.revoked, None),
+                bearer("a made-up token", false, "1|AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", None),
+                bearer("somebody who is not staff", true, &eve, None),
+            ],
+            Guard::Platform => vec![
+                nobody,
+                Credential { name: "a key alone", is_valid: false, headers: vec![key(&self.platform)] },
+                bearer("an expired token", false, &self.ana.expired, acme),
+                bearer("a revoked token", false, &self.ana.revoked, acme),
+                bearer("a token without a key", false, &eve, None),
+                bearer("a stranger", true, &eve, acme),
+                bearer("another tenant's user", true, &mallory, other),
+                bearer("another tenant's user with this tenant's key", true, &mallory, acme),
+                bearer("somebody of no platform", true, &ned, acme),
+            ],
+            Guard::Cookie => vec![
+                nobody,
+                cookie("an expired session", false, &self.nina.expired_cookie),
+                cookie("a closed session", false, &self.nina.revoked_cookie),
+                cookie("a token as a session", false, &self.nina.token),
+                cookie("a broken session", false, &format!("{}x", self.nina.cookie)),
+                cookie("a stranger", true, &neds_cookie),
+            ],
+        }
+    }
+
+    /// Whoever the things that a route shows belong to.
+    pub fn owner(&self, route: &Route) -> Credential {
+        let headers = match route.guard {
+            Guard::Cookie => vec![("cookie", format!("neptun-session={}", self.nina.cookie))],
+            Guard::Platform => vec![
+                ("authorization", format!("Bearer {}", self.ana.token)),
+                ("x-public-key", self.platform.key.to_string()),
+            ],
+            Guard::Nobody | Guard::Bearer => Vec::new(),
+        };
+        Credential { name: "the owner", is_valid: true, headers }
+    }
+
+    /// Asks a route for the victims' things.
+    pub async fn ask(&self, route: &Route, who: &Credential) -> (StatusCode, String) {
+        let (method, path) = route.name.split_once(' ').expect("method and path");
+        let path = self.named(route, path);
+        let query = self.named(route, route.query);
+        let mut request = self.app.request(method.parse::<Method>().unwrap(), &format!("{path}{query}"));
+        for (name, value) in &who.headers {
+            request = request.header(*name, value);
+        }
+        if !route.body.is_empty() {
+            let body = self.named(route, route.body);
+            request = request.header("content-type", "application/json").body(body);
+        }
+        let answer = request.send().await.expect("an answer");
+        (answer.status(), answer.text().await.unwrap_or_default())
+    }
+
+    /// Puts the victims' names where the braces are; a name that a route explains wins.
+    fn named(&self, route: &Route, text: &str) -> String {
+        let mut named = text.to_owned();
+        for (from, to) in route.with {
+            named = named.replace(&format!("{{{from}}}"), &format!("{{{to}}}"));
+        }
+        for (name, value) in &self.names {
+            named = named.replace(&format!("{{{name}}}"), value);
+        }
+        named
+    }
+
+    /// Everything that belongs to the victims, as it stands.
+    pub async fn everything(&self) -> String {
+        let (store, chat) = (&self.app.app.store, &self.app.app.chat);
+        let ana = self.ana.access(&self.app).await;
+        let inbox = chat.inbox(&ana, InboxFilter { limit: 100, ..InboxFilter::default() }).await.unwrap();
+        let nina = self.nina.user.id;
+        let numbers = store.chats_of(nina, Vec::new()).await.unwrap();
+        let chats = store.chats(nina, numbers.clone()).await.unwrap();
+        let mut all = format!("{inbox:?} {chats:?}");
+        let mut logs: Vec<_> = numbers;
+        logs.extend(inbox.iter().map(|entry| entry.direct.conversation.id));
+        for (kind, key) in [
+            (roost::domain::ConversationKind::LiveChat, &self.guest),
+            (roost::domain::ConversationKind::AssistantSession, &self.session),
+        ] {
+            logs.extend(store.conversation(kind, Locator::Name(key)).await.unwrap().map(|found| found.id));
+        }
+        for id in logs {
+            let filter = MessageFilter { limit: 1000, ..MessageFilter::default() };
+            all += &format!("{:?} {:?}", store.messages(id, filter).await.unwrap(), store.share_of(id).await.unwrap());
+        }
+        for user in [self.ana.user.id, nina] {
+            all += &format!(
+                "{:?} {:?} {:?} {:?}",
+                store.user(user).await.unwrap(),
+                store.files_of(user, FileId(0), 100).await.unwrap(),
+                store.push_devices(user).await.unwrap(),
+                store.tokens(user).await.unwrap().len(),
+            );
+        }
+        all
+    }
+}
+
+/// Ana has written to Ben.
+async fn letters(app: &TestApp, platform: &Platform, ana: &Person, ben: &Person) -> Vec<(&'static str, String)> {
+    let chat = &app.app.chat;
+    let access = ana.access(app).await;
+    let (direct, _) = chat.open_direct(&access, ben.user.uuid, Tag::default()).await.unwrap();
+    let letter = NewLetter {
+        receiver_id: ben.user.id,
+        kind: LetterKind::Text,
+        attachments: Json("[]".to_owned()),
+        uploads: Vec::new(),
+        device: Device { kind: DeviceKind::Web, details: Json(r#"{"type":"web","os":"Linux"}"#.to_owned()) },
+    };
+    let sent = chat.send_letter(&access, &direct, draft("ana-to-ben-secret", Some(letter))).await.unwrap();
+    chat.react(&access, sent.message.id, "🚲".to_owned(), false).await.unwrap();
+    vec![
+        ("conversation", direct.conversation.uuid.to_string()),
+        ("message", format!("msg_{}", sent.message.id)),
+        ("ana", ana.user.uuid.to_string()),
+        ("ben", ben.user.uuid.to_string()),
+        ("platform", platform.key.to_string()),
+    ]
+}
+
+/// Nina has a chat with a message, a file and a share that wants a password.
+async fn own_chats(app: &TestApp, nina: &Person) -> Vec<(&'static str, String)> {
+    let chat = &app.app.chat;
+    let access = nina.access(app).await;
+    let own =
+        chat.create_chat(&access, "nina-secret title".to_owned(), "google/gemma-2-27b-it".to_owned()).await.unwrap();
+    let sent = chat.add_messages(&access, own.id, vec![draft("nina-secret", None)]).await.unwrap().remove(0);
+    let file = NewFile {
+        title: "a.txt".to_owned(),
+        text: "file-secret".to_owned(),
+        language: "text".to_owned(),
+        extension: "txt".to_owned(),
+    };
+    chat.add_files(&access, own.id, sent.message.id, vec![file]).await.unwrap();
+    let share = chat.share_chat(&access, own.id, true, true, Some("the password".to_owned())).await.unwrap().unwrap();
+    vec![
+        ("nina", nina.user.id.to_string()),
+        ("chat", own.id.to_string()),
+        ("chat_message", sent.message.id.to_string()),
+        ("share", share.id.to_string()),
+        ("link", share.uuid.to_string()),
+        ("nina_email", nina.user.email.as_str().to_owned()),
+    ]
+}
+
+/// A website's guest and a landing page's visitor, whose keys nobody else knows.
+async fn anonymous(app: &TestApp) -> (String, String, Vec<(&'static str, String)>) {
+    let guest = app.guest().await;
+    guest.says("guest-secret").await;
+    let (_, session) = app.post("/api/chats/sessions/", json!({})).await;
+    let id = session["id"].as_str().expect("an id").to_owned();
+    let body = json!({"session_id": id, "message": "visitor-secret", "role": "user"});
+    assert_eq!(app.post("/api/chats/messages/", body).await.0, StatusCode::CREATED);
+    let names = vec![
+        ("unknown_key", "0a1b2c3d-0000-4000-8000-000000000000".to_owned()),
+        ("guest_number", guest.id.to_string()),
+        ("guest_key", guest.key.clone()),
+        ("unknown", "0a1b2c3d-0000-4000-8000-000000000001".to_owned()),
+    ];
+    (guest.key.clone(), id, names)
+}
