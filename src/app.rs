@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Durability, ListSessions, ObjectStoreName, ProviderName};
 use crate::domain::{ConversationId, Event};
 use crate::error::{Error, Result};
+use crate::http::multipart::FormLimits;
 use crate::http::{SharedWeb, Web, frame};
 use crate::limits::{Limit, Limits};
 use crate::mail::{self, Mailer};
@@ -285,6 +286,10 @@ fn router(
         web: Arc::clone(web),
         limits: Arc::clone(limits),
         message_chars_max: config.pigeons.message_chars_max,
+        uploads: FormLimits {
+            file_bytes_max: config.attachments.bytes_max,
+            time: Duration::from_secs(config.attachments.upload_timeout_s),
+        },
         texts: pigeons::texts(),
     });
     let neptun = neptun_door(config, chat, web, limits);

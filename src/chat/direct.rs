@@ -10,7 +10,7 @@ use super::messages::MessagePage;
 use super::{Chat, Draft, Key};
 use crate::domain::{
     Access, ConversationId, ConversationKind, DeviceKind, EventId, INTEGER_MAX, Message, MessageId, MessageText,
-    PlatformId, Reach, Receipt, Tag, UserId,
+    PlatformId, Reach, Receipt, Tag, User, UserId,
 };
 use crate::error::{Error, Refusal, Result, Rule, Subject};
 use crate::store::{
@@ -56,27 +56,16 @@ impl Direct {
 }
 
 impl Chat {
-    /// Opens the caller's conversation with another user of their platform about that, or a new one.
-    /// Whoever of the two opens it, there is one of each tag, so that opening it again is harmless; a key
-    /// only tells whether this is a retry, which is `true`.
+    /// Opens the caller's conversation with another user of their platform about that, or a new one;
+    /// `true` when it is new. Whoever of the two opens it, there is one of each tag.
     ///
     /// # Errors
     /// `Forbidden(NoPlatform)`; `Invalid` (`participant_uuid`) when there is no such user on the platform, or
-    /// it is the caller; `Conflict(IdempotencyKeyReused)`.
-    pub async fn open_direct(&self, access: &Access, peer: Uuid, tag: Tag, key: Option<Key>) -> Result<(Direct, bool)> {
+    /// it is the caller.
+    pub async fn open_direct(&self, access: &Access, peer: Uuid, tag: Tag) -> Result<(Direct, bool)> {
         let platform = platform_of(access)?;
-        let peer = self.store.user_by_uuid(platform, peer).await?.filter(|user| user.is_active);
-        let peer = peer.filter(|peer| peer.id != access.user.id);
-        let peer = peer.ok_or_else(|| Error::field("participant_uuid", Rule::Exists))?;
+        let peer = self.peer(access, peer).await?;
         let (me, at) = (access.user.id, self.clock.now());
-        let replayed = match key {
-            Some(key) => {
-                let idempotency =
-                    Idempotency { key: key.into(), fingerprint: fingerprint(&pair_key(me, peer.id, &tag)) };
-                self.store.claim_key(me, "conversations", idempotency, at).await?
-            }
-            None => false,
-        };
         let new = NewConversation {
             platform_id: Some(platform),
             user_id: Some(me),
@@ -84,9 +73,31 @@ impl Chat {
             tag: tag.clone(),
             ..NewConversation::new(self.clock.uuid(), ConversationKind::Direct, pair_key(me, peer.id, &tag), at)
         };
-        let (conversation, _) = self.store.open_conversation(new).await?;
+        let (conversation, is_new) = self.store.open_conversation(new).await?;
         let opened = self.store.direct(platform, conversation.uuid).await?;
-        Ok((opened.ok_or(Error::NotFound(Subject::Conversation))?, replayed))
+        Ok((opened.ok_or(Error::NotFound(Subject::Conversation))?, is_new))
+    }
+
+    /// As [`Chat::open_direct`], with a key that stands for one peer and tag; `true` when the caller has
+    /// sent it before. To open it again is harmless, so that the key does no more than tell.
+    ///
+    /// # Errors
+    /// As [`Chat::open_direct`]; `Conflict(IdempotencyKeyReused)`.
+    pub async fn open_direct_once(&self, access: &Access, peer: Uuid, tag: Tag, key: Key) -> Result<(Direct, bool)> {
+        let (me, other) = (access.user.id, self.peer(access, peer).await?.id);
+        let mut fingerprint = [0; 16];
+        fingerprint.copy_from_slice(&Sha256::digest(pair_key(me, other, &tag))[..16]);
+        let idempotency = Idempotency { key: key.into(), fingerprint };
+        let replayed = self.store.claim_key(me, "conversations", idempotency, self.clock.now()).await?;
+        let (direct, _) = self.open_direct(access, peer, tag).await?;
+        Ok((direct, replayed))
+    }
+
+    /// Another user of the caller's platform.
+    async fn peer(&self, access: &Access, uuid: Uuid) -> Result<User> {
+        let found = self.store.user_by_uuid(platform_of(access)?, uuid).await?;
+        let found = found.filter(|user| user.is_active && user.id != access.user.id);
+        found.ok_or_else(|| Error::field("participant_uuid", Rule::Exists))
     }
 
     /// A conversation that the caller takes part in.
@@ -350,12 +361,6 @@ impl Chat {
 /// `Forbidden(NoPlatform)`.
 pub(super) fn platform_of(access: &Access) -> Result<PlatformId> {
     access.user.platform_id.ok_or(Error::Forbidden(Refusal::NoPlatform))
-}
-
-fn fingerprint(what: &str) -> [u8; 16] {
-    let mut fingerprint = [0; 16];
-    fingerprint.copy_from_slice(&Sha256::digest(what)[..16]);
-    fingerprint
 }
 
 /// One key for both users' conversation about something: whoever begins it.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::context::{Caller, Ctx, Input};
 use super::envelope::{Done, Failure, Shown};
 use super::requests::SignIn;
-use super::wire::{Account, Permission, PlatformResource, Role, SignedIn, SignedInUser};
+use super::users_wire::{Account, Permission, PlatformResource, Role, SignedIn, SignedInUser};
 use super::{Answered, users};
 use crate::chat::{BACKOFFICE, Registration};
 use crate::domain::{Email, MembershipStatus, Platform, PlatformId, User};

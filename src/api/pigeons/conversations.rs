@@ -141,7 +141,11 @@ pub async fn open(ctx: Ctx, input: Input) -> Answered {
         fields.finish()?;
         let key = ctx.idempotency_key()?;
         let peer = peer.ok_or_else(|| Error::field("participant_uuid", Rule::Required))?;
-        let (direct, replayed) = ctx.chat().open_direct(&access, peer, Tag { kind, id }, key).await?;
+        let (chat, tag) = (ctx.chat(), Tag { kind, id });
+        let (direct, replayed) = match key {
+            Some(key) => chat.open_direct_once(&access, peer, tag, key).await?,
+            None => (chat.open_direct(&access, peer, tag).await?.0, false),
+        };
         let last = ctx.chat().last_letter(&direct).await?;
         let opened = OpenedConversation::new(&direct, last.as_deref(), &access.user);
         let mut response = ctx.told(StatusCode::CREATED, "conversation-created", opened);

@@ -173,6 +173,7 @@ fn shape_of(error: &Error) -> (StatusCode, &'static str) {
         Error::NotFound(Subject::Conversation) => (S::NOT_FOUND, "conversation-not-found"),
         Error::NotFound(Subject::Message) => (S::NOT_FOUND, "message-not-found"),
         Error::NotFound(Subject::User) => (S::NOT_FOUND, "user-not-found"),
+        Error::NotFound(Subject::Attachment) => (S::NOT_FOUND, "attachment-not-found"),
         Error::NotFound(_) => (S::NOT_FOUND, "not-found"),
         Error::Unauthenticated => (S::UNAUTHORIZED, "unauthenticated"),
         Error::Forbidden(_) => (S::FORBIDDEN, "unauthorized"),

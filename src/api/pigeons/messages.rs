@@ -8,13 +8,13 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Answered;
 use super::context::{Caller, Ctx, Input, Segment};
 use super::conversations;
 use super::envelope::{Failure, Note, Told};
 use super::lists::{self, Asked, Beside, Numbered};
 use super::requests::{EditMessage, SendMessage};
 use super::wire::{ConversationResource, MessageResource, Showing};
+use super::{Answered, attachments};
 use crate::api::idempotency::{self, IdempotencyKey};
 use crate::chat::{Appended, Direct, Draft, NewLetter};
 use crate::domain::{Device, DeviceKind, EventId, Json, LetterKind, Message, MessageId, MessageText, Role};
@@ -197,16 +197,11 @@ pub async fn send(ctx: Ctx, input: Input) -> Answered {
     ctx.run(async {
         let Caller { access, platform } = ctx.caller().await?;
         let letter = Asking::read(&mut input.fields().await?, ctx.door().message_chars_max)?;
+        let (attachments, uploads) = attachments::take_uploads(&ctx, &access, &letter.attachments).await?;
         let key = ctx.idempotency_key()?;
         let direct = ctx.chat().direct(&access, letter.conversation).await?;
         let receiver_id = direct.other(access.user.id, letter.receiver)?;
-        let new = NewLetter {
-            receiver_id,
-            kind: letter.kind,
-            attachments: letter.attachments,
-            uploads: Vec::new(),
-            device: letter.device,
-        };
+        let new = NewLetter { receiver_id, kind: letter.kind, attachments, uploads, device: letter.device };
         let draft = Draft {
             role: Role::User,
             user_id: Some(access.user.id),
@@ -232,7 +227,7 @@ struct Asking {
     receiver: Uuid,
     text: MessageText,
     kind: LetterKind,
-    attachments: Json,
+    attachments: Vec<Value>,
     metadata: Option<Json>,
     device: Device,
 }
@@ -243,7 +238,7 @@ impl Asking {
         let receiver = fields.needed("receiver_uuid", Fields::uuid);
         let text = fields.text("context_text", chars_max);
         let kind = fields.needed("context_type", |fields, name| fields.choice(name, LetterKind::NAMES));
-        let attachments = attachments(fields);
+        let attachments = attached(fields);
         let metadata = fields.map("metadata", METADATA_BYTES_MAX);
         let (kind_of_device, device) = fields.inside("device", |device| {
             let kind = device.needed("type", |device, name| device.choice(name, DeviceKind::NAMES));
@@ -264,14 +259,14 @@ impl Asking {
     }
 }
 
-fn attachments(fields: &mut Fields) -> Json {
+fn attached(fields: &mut Fields) -> Vec<Value> {
     let items = fields.list("attachments", ATTACHMENTS_MAX, ATTACHMENTS_BYTES_MAX).unwrap_or_default();
     for (at, item) in items.iter().enumerate() {
         if !item.is_object() {
             fields.wrong(format!("attachments.{at}"), Rule::Object);
         }
     }
-    Json(Value::Array(items).to_string())
+    items
 }
 
 /// What a device says of itself, in the order in which it is shown.

@@ -7,6 +7,7 @@
 //! else with 422; `avatar_url` repeats `avatar`; a message in a list has its number twice.
 
 mod accounts;
+mod attachments;
 mod broadcasting;
 mod context;
 mod conversations;
@@ -19,6 +20,7 @@ mod reactions;
 mod requests;
 mod search;
 mod users;
+mod users_wire;
 mod wire;
 
 use std::sync::Arc;
@@ -37,6 +39,7 @@ use super::document::{self, Door};
 use crate::chat::SharedChat;
 use crate::domain::Language;
 use crate::http::SharedWeb;
+use crate::http::multipart::FormLimits;
 use crate::limits::Limits;
 use crate::texts::Texts;
 
@@ -52,6 +55,8 @@ pub struct Parts {
     pub limits: Arc<Limits>,
     /// Longest message, in characters.
     pub message_chars_max: usize,
+    /// What an upload may be.
+    pub uploads: FormLimits,
     /// What the door says.
     pub texts: Texts,
 }
@@ -83,6 +88,8 @@ pub fn router(parts: Pigeons) -> (Router, OpenApi) {
         .routes(routes!(messages::read))
         .routes(routes!(reactions::add))
         .routes(routes!(reactions::remove))
+        .routes(routes!(attachments::upload))
+        .routes(routes!(attachments::download))
         .routes(routes!(search::find))
         .routes(routes!(devices::register))
         .routes(routes!(devices::remove))

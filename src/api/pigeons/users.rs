@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::context::{Caller, Ctx, Input, Segment};
 use super::envelope::{Failure, Told};
 use super::requests::{EditUser, SetRole};
-use super::wire::{Account, MembershipResource};
+use super::users_wire::{Account, MembershipResource};
 use super::{Answered, LANGUAGES, accounts};
 use crate::chat::AccountEdit;
 use crate::domain::{Language, MembershipStatus};

@@ -1,7 +1,18 @@
 //! The Pigeons door, from the outside.
 
+mod accounts;
+mod attachments;
+mod broadcasting;
+mod conversations;
+mod devices;
+mod errors;
 mod journey;
+mod paging;
+mod receipts;
+mod retries;
 mod seed;
+mod tenants;
+mod validation;
 
 use serde_json::Value;
 
