@@ -155,13 +155,20 @@ impl Chat {
             let exchange = retracted.exchange.iter().flatten().map(|message| message.id);
             let numbers: Vec<MessageId> = retracted.trailing.iter().copied().chain(exchange).collect();
             if numbers.is_empty() {
-                return Err(Error::NotFound(Subject::Message));
+                // One message of somebody else's is no exchange, and stays.
+                let is_empty = self.is_empty(chat.id).await?;
+                return if is_empty { Err(Error::NotFound(Subject::Message)) } else { Ok(retracted) };
             }
             if self.store.delete_messages(id, numbers, chat.head.seq, self.clock.now()).await? {
                 return Ok(retracted);
             }
         }
         Err(Error::Busy)
+    }
+
+    async fn is_empty(&self, id: ConversationId) -> Result<bool> {
+        let newest = MessageFilter { before: Some(EventId(INTEGER_MAX)), limit: 1, ..MessageFilter::default() };
+        Ok(self.store.messages(id, newest).await?.is_empty())
     }
 
     async fn last_exchange(&self, chat: &Conversation) -> Result<Retracted> {

@@ -12,7 +12,7 @@ use super::session;
 use super::wire::{OneUser, SignedIn, signed_in};
 use crate::chat::{AccountEdit, Registration};
 use crate::domain::{Email, User};
-use crate::error::{Error, Rule};
+use crate::error::{Error, Kind, Rule};
 use crate::http::json;
 use crate::http::values::Values;
 
@@ -150,7 +150,10 @@ pub async fn edit(ctx: Ctx, input: Input) -> Answered {
     let password = if values.has("password") { password(&mut values, "password") } else { None };
     values.finish().map_err(|error| Failure::Input(CHANGES, error))?;
     if email.is_none() && password.is_none() {
-        return Err(Failure::Input(CHANGES, Error::field("email", Rule::Required)));
+        return Err(Failure::Input(
+            CHANGES,
+            Error::field("email", Rule::Type { want: Kind::String, got: Kind::Undefined }),
+        ));
     }
     let edit = AccountEdit { email, password, ..AccountEdit::default() };
     let user = ctx.chat().edit_account(access, edit).await?;
@@ -162,7 +165,10 @@ pub async fn edit(ctx: Ctx, input: Input) -> Answered {
 /// With its chats, their files and their shares. The session ends.
 #[utoipa::path(delete, path = "/api/users/{user_id}", operation_id = "neptun_delete_user", tag = "neptun",
     params(("user_id" = u64, Path, description = "The caller's own number")),
-    responses((status = 200, description = "It is gone", body = bool)),
+    responses(
+        (status = 200, description = "It is gone", body = bool),
+        (status = 400, description = "The number is none"),
+    ),
     security(("neptun-session" = [])))]
 pub async fn remove(ctx: Ctx) -> Answered {
     ctx.chat().delete_account(ctx.owner()?).await?;
@@ -176,7 +182,10 @@ pub async fn remove(ctx: Ctx) -> Answered {
 /// It holds the session, for a program that has no cookies of its own.
 #[utoipa::path(get, path = "/api/users/{user_id}/cli", operation_id = "neptun_cli", tag = "neptun",
     params(("user_id" = u64, Path, description = "The caller's own number")),
-    responses((status = 200, description = "The configuration", body = Object)),
+    responses(
+        (status = 200, description = "The configuration", body = Object),
+        (status = 400, description = "The number is none"),
+    ),
     security(("neptun-session" = [])))]
 pub async fn configure(ctx: Ctx) -> Answered {
     let access = ctx.owner()?;

@@ -160,7 +160,10 @@ pub async fn rename(ctx: Ctx, input: Input) -> Answered {
         ("user_id" = u64, Path, description = "The caller's own number"),
         ("chat_id" = u64, Path, description = "The chat"),
     ),
-    responses((status = 200, description = "It is gone", body = bool)),
+    responses(
+        (status = 200, description = "It is gone", body = bool),
+        (status = 400, description = "A number in the path is none"),
+    ),
     security(("neptun-session" = [])))]
 pub async fn remove(ctx: Ctx) -> Answered {
     let (access, id) = ctx.owner_of_chat()?;

@@ -29,7 +29,10 @@ const WEAK: &str = "Invalid password: 8 to 256 characters, with lower-case and u
 /// The same is said whether the address has an account or not. A new password ends all sessions.
 #[utoipa::path(post, path = "/auth/otp", operation_id = "neptun_otp", tag = "neptun",
     request_body(content((OtpFields = "application/json"), (OtpFields = "application/x-www-form-urlencoded"))),
-    responses((status = 200, description = "What came of it", body = CodeOutcome)))]
+    responses(
+        (status = 200, description = "What came of it", body = CodeOutcome),
+        (status = 403, description = "A page on another site asked for it"),
+    ))]
 pub async fn otp(ctx: Ctx, input: Input) -> Answered {
     let mut values = input.values(&ctx).await?;
     let action = word(&mut values, "action");
@@ -46,7 +49,10 @@ pub async fn otp(ctx: Ctx, input: Input) -> Answered {
 #[utoipa::path(post, path = "/{email}/reset-password", operation_id = "neptun_reset_password", tag = "neptun",
     request_body(content((ResetFields = "application/json"), (ResetFields = "application/x-www-form-urlencoded"))),
     params(("email" = String, Path, description = "The account's address", example = "lan@example.com")),
-    responses((status = 200, description = "What came of it", body = CodeOutcome)))]
+    responses(
+        (status = 200, description = "What came of it", body = CodeOutcome),
+        (status = 403, description = "A page on another site asked for it"),
+    ))]
 pub async fn reset(ctx: Ctx, input: Input) -> Answered {
     let mut values = input.values(&ctx).await?;
     Ok(match Email::parse(ctx.segment("email")) {
@@ -84,7 +90,7 @@ fn sent(outcome_of_sending: Result<(), Error>) -> Response {
 fn refused(error: &Error) -> Response {
     if let Error::TooMany(after) = error {
         let mut response =
-            outcome(false, &format!("Too many attempts. Try again in {} seconds.", headers::seconds(*after)));
+            outcome(false, &format!("Too many attempts. Try again in {} second(s).", headers::seconds(*after)));
         response.headers_mut().insert(header::RETRY_AFTER, headers::retry_after(*after));
         return response;
     }

@@ -55,9 +55,9 @@ impl Writer {
         if self.form == Form::Bare {
             return Vec::new();
         }
-        let usage = json!({"promptTokens": self.prompt_tokens, "completionTokens": self.completion_tokens});
-        let step = part('e', &json!({"finishReason": "stop", "usage": usage, "isContinued": false}));
-        let message = part('d', &json!({"finishReason": "stop", "usage": usage}));
+        let usage = Usage { prompt_tokens: self.prompt_tokens, completion_tokens: self.completion_tokens };
+        let step = part('e', &End { finish_reason: "stop", usage, is_continued: Some(false) });
+        let message = part('d', &End { finish_reason: "stop", usage, is_continued: None });
         [step, message].concat()
     }
 
@@ -65,6 +65,24 @@ impl Writer {
     pub fn error(&self, why: &str) -> Vec<u8> {
         part('3', &why)
     }
+}
+
+/// The end of a step or of a message.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct End {
+    finish_reason: &'static str,
+    usage: Usage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_continued: Option<bool>,
+}
+
+/// What an answer cost: the echo counts words, and its pieces.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Usage {
+    prompt_tokens: usize,
+    completion_tokens: usize,
 }
 
 fn part(code: char, value: &impl Serialize) -> Vec<u8> {
@@ -110,8 +128,8 @@ mod tests {
         assert_eq!(
             text(&parts),
             "f:{\"messageId\":\"msg-1\"}\n0:\"a\\n\\\"b\\\"\\r\u{2028}\"\n0:\"é\"\n\
-             e:{\"finishReason\":\"stop\",\"isContinued\":false,\"usage\":{\"completionTokens\":2,\"promptTokens\":3}}\n\
-             d:{\"finishReason\":\"stop\",\"usage\":{\"completionTokens\":2,\"promptTokens\":3}}\n"
+             e:{\"finishReason\":\"stop\",\"usage\":{\"promptTokens\":3,\"completionTokens\":2},\"isContinued\":false}\n\
+             d:{\"finishReason\":\"stop\",\"usage\":{\"promptTokens\":3,\"completionTokens\":2}}\n"
         );
     }
 

@@ -21,7 +21,10 @@ const INVALID: &str = "Bad Request. Invalid body(file | files).";
         ("user_id" = u64, Path, description = "The caller's own number"),
         ("chat_id" = u64, Path, description = "The chat"),
     ),
-    responses((status = 200, description = "The files, oldest first", body = ChatFiles)),
+    responses(
+        (status = 200, description = "The files, oldest first", body = ChatFiles),
+        (status = 400, description = "A number in the path is none"),
+    ),
     security(("neptun-session" = [])))]
 pub async fn list(ctx: Ctx) -> Answered {
     let (access, id) = ctx.owner_of_chat()?;
@@ -35,7 +38,10 @@ pub async fn list(ctx: Ctx) -> Answered {
 /// A bare array.
 #[utoipa::path(get, path = "/api/users/{user_id}/files", operation_id = "neptun_list_all_files", tag = "neptun",
     params(("user_id" = u64, Path, description = "The caller's own number")),
-    responses((status = 200, description = "The files, oldest first", body = Vec<UserFile<'static>>)),
+    responses(
+        (status = 200, description = "The files, oldest first", body = Vec<UserFile<'static>>),
+        (status = 400, description = "A number in the path is none"),
+    ),
     security(("neptun-session" = [])))]
 pub async fn list_all(ctx: Ctx) -> Answered {
     let render = |file: &ChatFile| json::bytes(&UserFile::from(file));
@@ -91,7 +97,10 @@ pub async fn create(ctx: Ctx, input: Input) -> Answered {
 
 fn file(values: &mut Values) -> Option<NewFile> {
     let text = values.string("text", 1..=usize::MAX);
-    let line = |values: &mut Values, field, max| values.optional_string(field, 1..=max).map(|raw| clean_line(&raw));
+    let line = |values: &mut Values, field, max| {
+        let line = clean_line(&values.optional_string(field, 1..=max)?);
+        (!line.is_empty()).then_some(line)
+    };
     let title = line(values, "title", 255);
     let language = line(values, "language", 64).unwrap_or_else(|| "text".to_owned());
     let extension = line(values, "extension", 64).unwrap_or_else(|| "txt".to_owned());

@@ -26,7 +26,10 @@ const ACTORS: [&str; 3] = ["user", "assistant", "system"];
         ("user_id" = u64, Path, description = "The caller's own number"),
         ("chat_id" = u64, Path, description = "The chat"),
     ),
-    responses((status = 200, description = "The messages, oldest first", body = ChatMessages)),
+    responses(
+        (status = 200, description = "The messages, oldest first", body = ChatMessages),
+        (status = 400, description = "A number in the path is none"),
+    ),
     security(("neptun-session" = [])))]
 pub async fn list(ctx: Ctx) -> Answered {
     let (access, id) = ctx.owner_of_chat()?;

@@ -95,7 +95,7 @@ pub fn router(parts: &Neptun) -> (Router, OpenApi) {
     )
 }
 
-/// What wants a session, and what is shared.
+/// What is about a session, and what is shared.
 fn chats_routes() -> OpenApiRouter<Neptun> {
     OpenApiRouter::new()
         .routes(routes!(chats::list, chats::create, chats::remove_many))
@@ -112,6 +112,8 @@ fn chats_routes() -> OpenApiRouter<Neptun> {
         .routes(routes!(answers::ask_at_hugging_face))
         .routes(routes!(accounts::edit, accounts::remove))
         .routes(routes!(accounts::configure))
+        .routes(routes!(accounts::logout))
+        .routes(routes!(accounts::check, accounts::check_again))
 }
 
 /// What everybody may see.
@@ -120,14 +122,10 @@ fn open_routes() -> OpenApiRouter<Neptun> {
     routes.into_iter().fold(OpenApiRouter::new(), with_alias)
 }
 
-/// Where sessions begin and end: counted apart, because who guesses comes here.
+/// Where sessions begin: counted apart, because who guesses comes here.
 fn entrance_routes() -> OpenApiRouter<Neptun> {
     let codes = [(routes!(codes::otp), "/api/auth/otp"), (routes!(codes::reset), "/api/users/{email}/reset-password")];
-    let router = OpenApiRouter::new()
-        .routes(routes!(accounts::sign_up))
-        .routes(routes!(accounts::login))
-        .routes(routes!(accounts::logout))
-        .routes(routes!(accounts::check, accounts::check_again));
+    let router = OpenApiRouter::new().routes(routes!(accounts::sign_up)).routes(routes!(accounts::login));
     codes.into_iter().fold(router, with_alias)
 }
 

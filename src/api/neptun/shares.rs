@@ -30,7 +30,10 @@ const PASSWORD_CHARS_MAX: usize = 256;
         ("user_id" = u64, Path, description = "The caller's own number"),
         ("chat_id" = u64, Path, description = "The chat"),
     ),
-    responses((status = 200, description = "What the link holds", body = Option<ShareLink>)),
+    responses(
+        (status = 200, description = "What the link holds", body = Option<ShareLink>),
+        (status = 400, description = "A number in the path is none"),
+    ),
     security(("neptun-session" = [])))]
 pub async fn read(ctx: Ctx) -> Answered {
     let (access, id) = ctx.owner_of_chat()?;
@@ -55,13 +58,12 @@ pub async fn create(ctx: Ctx, input: Input) -> Answered {
     let mut values = input.values(&ctx).await?;
     let is_shared = values.boolean_or("is_shared", true);
     let is_protected = values.boolean_or("is_protected", false);
-    let was_sent = values.has("hashed_password");
-    let password = values.nullable_string("hashed_password", 1..=PASSWORD_CHARS_MAX);
-    if is_protected && !was_sent {
-        values.wrong("hashed_password", Rule::Required);
-    } else if is_protected && password.is_none() {
-        values.wrong("hashed_password", Rule::NotNull);
-    }
+    // A share that wants a password has to have one: without it, it would open to nobody.
+    let password = if is_protected {
+        values.string("hashed_password", 1..=PASSWORD_CHARS_MAX)
+    } else {
+        values.nullable_string("hashed_password", 0..=PASSWORD_CHARS_MAX).filter(|password| !password.is_empty())
+    };
     values.finish().map_err(|error| Failure::Input(INVALID, error))?;
     let share = ctx.chat().share_chat(access, id, is_shared, is_protected, password).await?;
     Ok(json::response(json::bytes(&OneShare { share: share.as_ref().map(Into::into) })))

@@ -1,8 +1,18 @@
 //! The Neptun door, from the outside.
 
 mod accounts;
+mod answers;
+mod batches;
 mod chats;
+mod codes;
+mod errors;
+mod files;
+mod forms;
+mod issues;
+mod pages;
 mod seed;
+mod shares;
+mod taking_back;
 
 use serde_json::{Value, json};
 
