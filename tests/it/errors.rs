@@ -56,7 +56,7 @@ impl World {
             user: token(nina.clone(), "nothing").await,
         };
         let access = chat.authenticate(&tokens.ana).await.unwrap();
-        let (direct, _) = chat.open_direct(&access, ben.uuid, Tag::default(), None).await.unwrap();
+        let (direct, _) = chat.open_direct(&access, ben.uuid, Tag::default()).await.unwrap();
         let cookie = chat.open_session(&nina).await.unwrap();
         let own = chat.authenticate_session(&cookie).await.unwrap();
         let own = chat.create_chat(&own, "Rooms".to_owned(), "google/gemma-2-27b-it".to_owned()).await.unwrap();

@@ -264,7 +264,7 @@ impl World {
 async fn letters(app: &TestApp, platform: &Platform, ana: &Person, ben: &Person) -> Vec<(&'static str, String)> {
     let chat = &app.app.chat;
     let access = ana.access(app).await;
-    let (direct, _) = chat.open_direct(&access, ben.user.uuid, Tag::default(), None).await.unwrap();
+    let (direct, _) = chat.open_direct(&access, ben.user.uuid, Tag::default()).await.unwrap();
     let letter = NewLetter {
         receiver_id: ben.user.id,
         kind: LetterKind::Text,
