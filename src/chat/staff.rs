@@ -14,7 +14,7 @@ impl Chat {
     /// # Errors
     /// `Forbidden(NotStaff)`.
     pub async fn desk(&self, access: &Access, desk: Desk, limit: usize) -> Result<Vec<Conversation>> {
-        must_answer_guests(access)?;
+        must_be_staff(access)?;
         self.store.desk(desk, limit).await
     }
 
@@ -44,7 +44,7 @@ impl Chat {
     /// # Errors
     /// `Forbidden(NotStaff)`; `NotFound(Conversation)`.
     pub async fn assign(self: &Arc<Self>, access: &Access, channel: &Channel) -> Result<Conversation> {
-        must_answer_guests(access)?;
+        must_be_staff(access)?;
         self.change_and_stop(channel, StateChange::Assign(access.user.id)).await
     }
 
@@ -73,7 +73,7 @@ impl Chat {
     /// # Errors
     /// `Forbidden(NotStaff)`, `Forbidden(NotAssigned)`.
     pub async fn must_have(&self, access: &Access, channel: &Channel) -> Result<()> {
-        must_answer_guests(access)?;
+        must_be_staff(access)?;
         let conversation = self.conversation(ConversationKind::LiveChat, channel.id()).await?;
         if conversation.is_assigned_to(access.user.id) { Ok(()) } else { Err(Error::Forbidden(Refusal::NotAssigned)) }
     }
@@ -102,11 +102,6 @@ impl Chat {
         self.assign(access, channel).await?;
         self.send_as_staff(access, channel, draft).await
     }
-}
-
-/// Whether the caller answers guests and came with a credential for it.
-fn must_answer_guests(access: &Access) -> Result<()> {
-    if access.answers_guests() { Ok(()) } else { Err(Error::Forbidden(Refusal::NotStaff)) }
 }
 
 /// Whether the caller is staff and came with a credential for it.

@@ -43,7 +43,7 @@ struct Add {
     /// How others see them.
     #[arg(long)]
     name: String,
-    /// A member of staff: answers guests, or decides about roles on its platform.
+    /// A member of staff: answers guests.
     #[arg(long)]
     staff: bool,
     /// What tokens made by signing in may do; everything unless given. Repeatable.

@@ -103,7 +103,7 @@ pub struct User {
     pub avatar: Option<String>,
     /// The language they asked for.
     pub language: Option<Language>,
-    /// Decides about others' memberships at their tenant, or, of none, answers guests.
+    /// Answers guests.
     pub is_staff: bool,
     /// May sign in.
     pub is_active: bool,
@@ -170,15 +170,9 @@ impl Access {
         self.user.platform_id == Some(platform.id)
     }
 
-    /// Whether this is a member of staff acting as one, at their tenant if they have one.
+    /// Whether this is a member of staff acting as one.
     pub fn is_staff(&self) -> bool {
         self.user.is_staff && self.can("staff")
-    }
-
-    /// Whether this is a member of staff who answers guests. Guests are no tenant's, and so neither are
-    /// these.
-    pub fn answers_guests(&self) -> bool {
-        self.is_staff() && self.user.platform_id.is_none()
     }
 }
 

@@ -116,8 +116,8 @@ pub trait Store: Accounts + attachments::Attachments + Send + Sync {
         at: Timestamp,
     ) -> Result<Option<Conversation>>;
 
-    /// Assigns a live chat that nobody has to a member of staff who is no platform's, active, verified, and
-    /// has no active live chat, chosen by `dice` among them, and appends the line that `greeting`
+    /// Assigns a live chat that nobody has to a member of staff who is active, verified, and has
+    /// no active live chat, chosen by `dice` among them, and appends the line that `greeting`
     /// makes of their name, both in one transaction. A chat that somebody has already keeps them
     /// and gets no second greeting. `None` when nobody is free, or the chat is closed: it would be on
     /// nobody's desk. The guest's next message reopens it.

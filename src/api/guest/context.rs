@@ -240,7 +240,7 @@ impl Ctx {
     /// exists.
     pub async fn staff(&self) -> Result<Access, Failure> {
         let access = self.access().await?;
-        if access.answers_guests() { Ok(access) } else { Err(Error::Forbidden(Refusal::NotStaff).into()) }
+        if access.is_staff() { Ok(access) } else { Err(Error::Forbidden(Refusal::NotStaff).into()) }
     }
 
     /// The caller, if a credential was sent; one that is not valid is refused all the same.

@@ -88,11 +88,11 @@ pub(super) fn list(conn: &Connection, filter: UserFilter) -> Result<Vec<User>, F
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// Active, verified staff of no platform who have no active live chat.
+/// Active, verified staff who have no active live chat.
 pub(super) fn free_staff(conn: &Connection) -> Result<Vec<User>, Fail> {
     let mut statement = conn.prepare_cached(&format!(
         "select {COLUMNS} from users u \
-         where u.is_staff = 1 and u.is_active = 1 and u.is_verified = 1 and u.platform_id is null and not exists ( \
+         where u.is_staff = 1 and u.is_active = 1 and u.is_verified = 1 and not exists ( \
            select 1 from heads h where h.assigned_user_id = u.id and h.listed_at is not null) \
          order by u.id"
     ))?;

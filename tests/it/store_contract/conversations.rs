@@ -411,8 +411,6 @@ async fn a_transfer_goes_to_somebody_who_is_free() {
         let (lan, minh) = (bench.staff("lan").await, bench.staff("minh").await);
         bench.store.add_user(NewUser { is_verified: false, ..staff("unverified") }).await.unwrap();
         bench.store.add_user(NewUser { is_staff: false, ..staff("not_staff") }).await.unwrap();
-        let acme = bench.platform("Acme").await;
-        bench.store.add_user(NewUser { platform_id: Some(acme.id), ..staff("a_tenants") }).await.unwrap();
         let (one, two, three) = (bench.chat("1").await, bench.chat("2").await, bench.chat("3").await);
         assert_eq!(bench.transfer(&one, 1).await, Some(minh.clone()), "the dice chose the second of two");
         assert_eq!(bench.transfer(&two, u64::MAX).await, Some(lan), "and now there is one");
