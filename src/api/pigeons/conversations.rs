@@ -36,7 +36,10 @@ const TAG_CHARS_MAX: usize = 255;
         ("page" = Option<i64>, Query, description = "The page's number, from 1 on"),
         ("per_page" = Option<i64>, Query, description = "Conversations on a numbered page, 1 to 100"),
     ),
-    responses((status = 200, description = "The conversations", body = Shown<Vec<ConversationResource>>)))]
+    responses(
+        (status = 200, description = "The conversations", body = Shown<Vec<ConversationResource>>),
+        (status = 422, description = "A cursor names no conversation"),
+    ))]
 pub async fn list(ctx: Ctx) -> Answered {
     ctx.run(async {
         let Caller { access, .. } = ctx.caller().await?;

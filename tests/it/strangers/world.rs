@@ -206,6 +206,11 @@ impl World {
         for (name, value) in &who.headers {
             request = request.header(*name, value);
         }
+        if route.is_file {
+            let form =
+                "--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nmine\r\n--b--\r\n";
+            request = request.header("content-type", "multipart/form-data; boundary=b").body(form);
+        }
         if !route.body.is_empty() {
             let body = self.named(route, route.body);
             request = request.header("content-type", "application/json").body(body);
@@ -265,11 +270,14 @@ async fn letters(app: &TestApp, platform: &Platform, ana: &Person, ben: &Person)
     let chat = &app.app.chat;
     let access = ana.access(app).await;
     let (direct, _) = chat.open_direct(&access, ben.user.uuid, Tag::default()).await.unwrap();
+    let file =
+        futures_util::stream::iter([Ok::<_, std::io::Error>(axum::body::Bytes::from_static(b"file-secret of Ana"))]);
+    let file = chat.upload(ana.user.id, "secret.txt", Box::pin(file)).await.unwrap();
     let letter = NewLetter {
         receiver_id: ben.user.id,
         kind: LetterKind::Text,
         attachments: Json("[]".to_owned()),
-        uploads: Vec::new(),
+        uploads: vec![file.uuid],
         device: Device { kind: DeviceKind::Web, details: Json(r#"{"type":"web","os":"Linux"}"#.to_owned()) },
     };
     let sent = chat.send_letter(&access, &direct, draft("ana-to-ben-secret", Some(letter))).await.unwrap();
@@ -279,6 +287,7 @@ async fn letters(app: &TestApp, platform: &Platform, ana: &Person, ben: &Person)
     vec![
         ("conversation", direct.conversation.uuid.to_string()),
         ("message", format!("msg_{}", sent.message.id)),
+        ("attachment", file.uuid.to_string()),
         ("ana", ana.user.uuid.to_string()),
         ("ben", ben.user.uuid.to_string()),
         ("platform", platform.key.to_string()),
