@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower::ServiceExt;
 
-use crate::api::{chats, document, guest, health, pigeons};
+use crate::api::{chats, document, guest, health, neptun, pigeons};
 use crate::assistant::{Echo, Provider};
 use crate::chat::{AttachmentRules, Chat, Rules, SharedChat};
 use crate::clock::Clock;
@@ -250,6 +250,7 @@ fn limits(config: &crate::config::Limits) -> Limits {
         auth: limit(config.auth_per_minute),
         chats: limit(config.chats_per_minute),
         pigeons: limit(config.pigeons_per_minute),
+        neptun: limit(config.neptun_per_minute),
     }
 }
 
@@ -291,17 +292,20 @@ fn router(
         },
         texts: pigeons::texts(),
     });
+    let neptun = neptun_door(config, chat, web, limits);
     let (guest_routes, guest_shared, guest_api) = guest::router(Arc::clone(&guest));
     let (chats_routes, chats_api) = chats::router(Arc::clone(&chats));
     let (pigeons_routes, pigeons_api) = pigeons::router(Arc::clone(&pigeons));
-    let api = document::document(vec![guest_api, chats_api, pigeons_api]);
+    let (neptun_routes, neptun_api) = neptun::router(&neptun);
+    let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api]);
     let pigeons_shared = pigeons::shared_router(Arc::clone(&pigeons));
     let shared = guest_shared.layer(axum::middleware::from_fn_with_state(pigeons_shared, by_dialect));
     let doors = guest_routes
         .merge(shared)
         .merge(chats_routes)
         .merge(pigeons_routes)
-        .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats, pigeons }));
+        .merge(neptun_routes)
+        .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats, pigeons, neptun }));
     Router::new()
         .merge(health::router(health))
         .merge(document::router(&api))
@@ -324,6 +328,21 @@ struct NoRoute {
     guest: guest::Guest,
     chats: chats::Chats,
     pigeons: pigeons::Pigeons,
+    neptun: neptun::Neptun,
+}
+
+fn neptun_door(config: &Config, chat: &SharedChat, web: &SharedWeb, limits: &Arc<Limits>) -> neptun::Neptun {
+    Arc::new(neptun::Parts {
+        chat: Arc::clone(chat),
+        web: Arc::clone(web),
+        limits: Arc::clone(limits),
+        models: config.neptun.models.as_slice().into(),
+        message_chars_max: config.neptun.message_chars_max,
+        batch_max: config.neptun.batch_max,
+        body_bytes_max: config.neptun.body_bytes_max,
+        sign_in_lifetime: Duration::from_secs(config.accounts.session_hours * 3600),
+        began: std::time::Instant::now(),
+    })
 }
 
 async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
@@ -336,6 +355,9 @@ async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
         |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if is_pigeons("/api/v1/pigeons") || is_pigeons("/broadcasting") {
         return pigeons::not_found(&doors.pigeons, request).await;
+    }
+    if neptun::is_under_prefix(&path) {
+        return neptun::not_found(&doors.neptun, request).await;
     }
     let (mut parts, _) = request.into_parts();
     if path == "/api/v1" || path.starts_with("/api/v1/") {
@@ -376,6 +398,7 @@ fn figures(
             ("limit_address_refusals_total", "Requests refused by the limit of their address", &limits.address),
             ("limit_staff_refusals_total", "Staff requests refused by the rate limit", &limits.staff),
             ("limit_auth_refusals_total", "Sign-in requests refused by the rate limit", &limits.auth),
+            ("limit_neptun_refusals_total", "Requests at the Neptun door refused by the rate limit", &limits.neptun),
             ("limit_chats_refusals_total", "Requests at the chats door refused by the rate limit", &limits.chats),
             ("limit_pigeons_refusals_total", "Requests at the Pigeons door refused by the rate limit", &limits.pigeons),
         ];

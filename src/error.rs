@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The result of a use-case or of a store method.
@@ -164,6 +165,49 @@ pub enum Rule {
     },
     /// A file of at most this many bytes.
     FileBytesMax(u64),
+    /// Must be of one type, and something of another was sent, or nothing.
+    Type {
+        /// What it must be.
+        want: Kind,
+        /// What it was.
+        got: Kind,
+    },
+    /// Must be one of these words, which are not known before the configuration is read.
+    Choice {
+        /// What type was sent.
+        got: Kind,
+        /// The word that was sent, if it was one.
+        word: String,
+        /// What is allowed.
+        choices: Arc<[String]>,
+    },
+    /// Must hold lower-case and upper-case letters, digits and other characters (a password).
+    Mixed,
+}
+
+/// The type of a value as a client sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// None: nothing was sent.
+    Undefined,
+    /// Null.
+    Null,
+    /// True or false.
+    Boolean,
+    /// A number.
+    Number,
+    /// A whole number.
+    Integer,
+    /// A number that is not whole.
+    Float,
+    /// Text that was to be a number and is none.
+    Nan,
+    /// A string.
+    String,
+    /// A list.
+    Array,
+    /// An object.
+    Object,
 }
 
 impl Error {

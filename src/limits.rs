@@ -198,4 +198,6 @@ pub struct Limits {
     pub chats: Option<Limit>,
     /// Requests of users who write to each other, by account.
     pub pigeons: Option<Limit>,
+    /// A user's own chats, by account; without a session by address.
+    pub neptun: Option<Limit>,
 }

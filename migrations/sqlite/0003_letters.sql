@@ -63,10 +63,12 @@ create table device_counts (
     primary key (conversation_id, device_kind)
 ) without rowid;
 
--- The words of letters, by message. `readers` holds a word for each user who may find them, so that
--- a search looks at nobody else's.
+-- The words of letters, by message: each word once for each user who may find it, with that user's mark
+-- before it, so that a search reads nobody else's words, not even to look for beginnings. Marks (M) are
+-- parts of words in many scripts.
 create virtual table letter_search using fts5 (
-    text, readers, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
+    words, content = '', contentless_delete = 1,
+    tokenize = "unicode61 remove_diacritics 2 categories 'L* N* Co M*'"
 );
 
 -- Files that an answer of the assistant holds, or that its user added to a message.
@@ -106,3 +108,6 @@ create table share_entries (
     created_at integer not null,
     unique (share_id, user_id)
 );
+
+-- A chat that is removed takes its runs along: they are found without a look at everybody's.
+create index runs_of on runs (conversation_id);

@@ -7,4 +7,5 @@ pub mod guest;
 pub mod health;
 pub mod idempotency;
 pub mod language;
+pub mod neptun;
 pub mod pigeons;

@@ -1,5 +1,7 @@
 //! Accounts: making one, changing it, giving it up.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::Chat;
@@ -170,13 +172,21 @@ impl Chat {
     }
 
     /// Gives the caller's own account up: nobody signs in to it any more, and what they wrote to
-    /// others stands under no name.
+    /// others stands under no name. Their chats with the assistant are nobody else's, and go with it.
     ///
     /// # Errors
     /// `NotFound(User)`.
-    pub async fn delete_account(&self, access: &Access) -> Result<()> {
-        let erased = self.store.erase_user(access.user.id, self.clock.now()).await?;
-        if erased { Ok(()) } else { Err(Error::NotFound(Subject::User)) }
+    pub async fn delete_account(self: &Arc<Self>, access: &Access) -> Result<()> {
+        let (chat, user) = (Arc::clone(self), access.user.id);
+        self.unbroken(async move {
+            // Before, so that who is interrupted can still sign in and try again; and after, for what
+            // another of their sessions made meanwhile.
+            chat.remove_all_chats(user).await?;
+            let erased = chat.store.erase_user(user, chat.clock.now()).await?;
+            chat.remove_all_chats(user).await?;
+            if erased { Ok(()) } else { Err(Error::NotFound(Subject::User)) }
+        })
+        .await
     }
 
     /// Switches an account on or off, as an operator does. With off, its tokens are gone.

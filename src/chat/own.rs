@@ -16,6 +16,7 @@ use crate::store::{
 
 /// Lists that are read and sent piece by piece are read in pieces of this many.
 const PAGE: usize = 200;
+const PAGE_BYTES: usize = 64 << 10;
 
 /// How often the end of a chat is looked for again when others write to it meanwhile.
 const TRIES: usize = 8;
@@ -23,8 +24,8 @@ const TRIES: usize = 8;
 /// What was taken off the end of a chat.
 #[derive(Clone, Debug)]
 pub struct Retracted {
-    /// The messages of the user after the last answer, oldest first.
-    pub trailing: Vec<Arc<Message>>,
+    /// The messages of the user after the last answer, oldest first: there may be any number of them.
+    pub trailing: Vec<MessageId>,
     /// The last exchange before them, when there was one.
     pub exchange: Option<[Arc<Message>; 2]>,
 }
@@ -98,6 +99,27 @@ impl Chat {
         Ok(())
     }
 
+    /// Removes all chats of a user, piece by piece: no bound holds for how many there are, but one for how
+    /// long the store is held.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub(super) async fn remove_all_chats(&self, user: UserId) -> Result<()> {
+        let mut left = self.store.chats_of(user, Vec::new()).await?;
+        while !left.is_empty() {
+            let rest = left.split_off(left.len().min(PAGE));
+            // One at a time where another request removed some of them meanwhile.
+            if !self.store.remove_chats(user, left.clone()).await? {
+                for id in &left {
+                    self.store.remove_chats(user, vec![*id]).await?;
+                }
+            }
+            left.into_iter().for_each(|id| self.runs.stop_conversation(id));
+            left = rest;
+        }
+        Ok(())
+    }
+
     /// Adds messages to a chat of the caller, in this order and with consecutive numbers: all or none. The
     /// first draft's key is that of all of them: a retry returns the same messages.
     ///
@@ -130,10 +152,12 @@ impl Chat {
         for _ in 0..TRIES {
             let chat = self.chat_of(access, id).await?;
             let retracted = self.last_exchange(&chat).await?;
-            let messages = retracted.trailing.iter().chain(retracted.exchange.iter().flatten());
-            let numbers: Vec<MessageId> = messages.map(|message| message.id).collect();
+            let exchange = retracted.exchange.iter().flatten().map(|message| message.id);
+            let numbers: Vec<MessageId> = retracted.trailing.iter().copied().chain(exchange).collect();
             if numbers.is_empty() {
-                return Err(Error::NotFound(Subject::Message));
+                // One message of somebody else's is no exchange, and stays.
+                let is_empty = self.is_empty(chat.id).await?;
+                return if is_empty { Err(Error::NotFound(Subject::Message)) } else { Ok(retracted) };
             }
             if self.store.delete_messages(id, numbers, chat.head.seq, self.clock.now()).await? {
                 return Ok(retracted);
@@ -142,19 +166,25 @@ impl Chat {
         Err(Error::Busy)
     }
 
+    async fn is_empty(&self, id: ConversationId) -> Result<bool> {
+        let newest = MessageFilter { before: Some(EventId(INTEGER_MAX)), limit: 1, ..MessageFilter::default() };
+        Ok(self.store.messages(id, newest).await?.is_empty())
+    }
+
     async fn last_exchange(&self, chat: &Conversation) -> Result<Retracted> {
         let mut trailing = Vec::new();
         let mut before = Vec::new();
         let mut cursor = EventId(INTEGER_MAX);
         // Newest first, until two messages from before what the user said last are found.
         while before.len() < 2 {
-            let filter = MessageFilter { before: Some(cursor), limit: PAGE, ..MessageFilter::default() };
+            let (limit, bytes_max) = (PAGE, Some(PAGE_BYTES));
+            let filter = MessageFilter { before: Some(cursor), limit, bytes_max, ..MessageFilter::default() };
             let page = self.store.messages(chat.id, filter).await?;
             let Some(first) = page.first() else { break };
             cursor = first.id;
             for message in page.into_iter().rev() {
                 if before.is_empty() && message.role == Role::User {
-                    trailing.push(message);
+                    trailing.push(message.id);
                 } else if before.len() < 2 {
                     before.push(message);
                 }

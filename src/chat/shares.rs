@@ -109,9 +109,16 @@ impl Chat {
     }
 
     async fn try_share(&self, share: &Share, password: Option<String>, from: IpAddr) -> Result<()> {
-        let Some(hash) = share.password_hash.clone().filter(|_| share.is_protected) else { return Ok(()) };
+        if !share.is_protected {
+            return Ok(());
+        }
         let password = password.ok_or(Error::Unauthenticated)?;
         let key = self.attempt_key("share", share.id.0, &[]);
-        if self.try_password(key, from, password, Some(hash)).await? { Ok(()) } else { Err(Error::Unauthenticated) }
+        // One that wants a password and has none opens to nobody.
+        if self.try_password(key, from, password, share.password_hash.clone()).await? {
+            Ok(())
+        } else {
+            Err(Error::Unauthenticated)
+        }
     }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use sections::{
     Accounts, Assistant, Attachments, AutoBool, Chats, Durability, Guest, Heads, Http, Limits, ListSessions, Log,
-    LogFormat, Mail, Network, ObjectStoreName, Pigeons, ProviderName, Store,
+    LogFormat, Mail, Neptun, Network, ObjectStoreName, Pigeons, ProviderName, Store,
 };
 
 /// The annotated defaults.
@@ -43,6 +43,8 @@ pub struct Config {
     pub chats: Chats,
     /// The Pigeons door.
     pub pigeons: Pigeons,
+    /// The Neptun door.
+    pub neptun: Neptun,
     /// Who answers.
     pub assistant: Assistant,
     /// Accounts.
@@ -67,6 +69,7 @@ impl Default for Config {
             guest: Guest::default(),
             chats: Chats::default(),
             pigeons: Pigeons::default(),
+            neptun: Neptun::default(),
             assistant: Assistant::default(),
             accounts: Accounts::default(),
             mail: Mail::default(),
@@ -85,6 +88,7 @@ const SECTIONS: &[&str] = &[
     "guest",
     "chats",
     "pigeons",
+    "neptun",
     "assistant",
     "accounts",
     "mail",
@@ -131,6 +135,9 @@ impl Config {
             ("guest.message_chars_max", self.guest.message_chars_max as u64),
             ("chats.message_chars_max", self.chats.message_chars_max as u64),
             ("pigeons.message_chars_max", self.pigeons.message_chars_max as u64),
+            ("neptun.message_chars_max", self.neptun.message_chars_max as u64),
+            ("neptun.batch_max", self.neptun.batch_max as u64),
+            ("neptun.models", self.neptun.models.len() as u64),
             ("assistant.runs_max", self.assistant.runs_max as u64),
             ("accounts.sign_in_free_tries", u64::from(self.accounts.sign_in_free_tries)),
             ("accounts.session_hours", self.accounts.session_hours),
@@ -150,6 +157,9 @@ impl Config {
             return Err(format!(
                 "http.cors_origins: {wrong:?} is neither \"*\" nor an origin like https://example.com"
             ));
+        }
+        if let Some(wrong) = self.neptun.models.iter().find(|name| !is_model(name)) {
+            return Err(format!("neptun.models: {wrong:?} is no name like publisher/model"));
         }
         if !self.mail.smtp_url.is_empty() && self.mail.from.is_empty() {
             return Err("mail.from must say who letters come from when mail.smtp_url is set".to_owned());
@@ -214,6 +224,14 @@ fn is_origin(origin: &str) -> bool {
     let Some((scheme, host)) = origin.split_once("://") else { return origin == "*" };
     let is_host = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:[]".contains(&byte);
     matches!(scheme, "http" | "https") && !host.is_empty() && host.bytes().all(is_host)
+}
+
+/// Whether that is a publisher and a model of theirs, as they stand in a path.
+fn is_model(name: &str) -> bool {
+    let is_word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+    };
+    name.split_once('/').is_some_and(|(publisher, model)| is_word(publisher) && is_word(model))
 }
 
 /// What the environment's variables begin with.

@@ -57,6 +57,7 @@ section!(Limits {
     auth_per_minute: u32 = 60,
     chats_per_minute: u32 = 600,
     pigeons_per_minute: u32 = 600,
+    neptun_per_minute: u32 = 600,
     keys_max: usize = 100_000,
 });
 
@@ -75,6 +76,33 @@ section!(Chats {
 });
 
 section!(Pigeons { message_chars_max: usize = 5000 });
+
+section!(Neptun {
+    models: Vec<String> = models(),
+    message_chars_max: usize = 32_000,
+    batch_max: usize = 1000,
+    body_bytes_max: usize = 4 << 20,
+});
+
+fn models() -> Vec<String> {
+    let names = [
+        "google/gemma-2-27b-it",
+        "qwen/Qwen2.5-72B-Instruct",
+        "qwen/Qwen2.5-Coder-32B-Instruct",
+        "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B",
+        "mistralai/Mistral-Nemo-Instruct-2407",
+        "mistralai/Mistral-7B-Instruct-v0.3",
+        "microsoft/Phi-3-mini-4k-instruct",
+        "cloudflare/llama-3.3-70b-instruct-fp8-fast",
+        "openrouter/gemini-2.0-pro-exp-02-05",
+        "openrouter/deepseek-chat",
+        "openrouter/llama-3.3-70b-instruct",
+        "ollama/rwkv-6-world",
+        "OpenAssistant/oasst-sft-4-pythia-12b-epoch-3.5",
+        "mistralai/Mistral-7B-Instruct-v0.1",
+    ];
+    names.map(str::to_owned).to_vec()
+}
 
 section!(Assistant {
     provider: ProviderName = ProviderName::Echo,

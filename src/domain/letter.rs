@@ -85,6 +85,13 @@ pub struct Reaction {
     pub at: Timestamp,
 }
 
+impl Reaction {
+    /// Where it stands among a letter's reactions.
+    fn place(&self) -> (Timestamp, UserId, &str) {
+        (self.at, self.user_id, &self.emoji)
+    }
+}
+
 /// What a message from one user to another carries beyond its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
@@ -100,7 +107,7 @@ pub struct Letter {
     pub delivered_at: Option<Timestamp>,
     /// When the receiver read it; never without `delivered_at`.
     pub read_at: Option<Timestamp>,
-    /// In the order of reacting.
+    /// In the order of reacting; those of one instant by user and emoji.
     pub reactions: Vec<Reaction>,
 }
 
@@ -151,7 +158,9 @@ impl Letter {
         if removed {
             self.reactions.retain(|held| !same(held));
         } else if !self.reactions.iter().any(same) {
-            self.reactions.push(reaction.clone());
+            // In its place and not at the end: an old event may follow on later reactions.
+            let at = self.reactions.partition_point(|held| held.place() < reaction.place());
+            self.reactions.insert(at, reaction.clone());
         }
     }
 }

@@ -33,6 +33,11 @@ impl Timestamp {
         format!("{:.6}", self.jiff())
     }
 
+    /// `2026-01-02T03:04:05.123Z`.
+    pub fn with_millis(self) -> String {
+        format!("{:.3}", self.jiff())
+    }
+
     /// `2026-01-02T03:04:05Z`.
     pub fn with_seconds(self) -> String {
         format!("{:.0}", self.jiff())
@@ -63,6 +68,7 @@ mod tests {
     fn prints_what_the_dialects_print() {
         let at = Timestamp(1_767_323_045_123_456);
         assert_eq!(at.with_micros(), "2026-01-02T03:04:05.123456Z");
+        assert_eq!(at.with_millis(), "2026-01-02T03:04:05.123Z");
         assert_eq!(at.with_seconds(), "2026-01-02T03:04:05Z");
         assert_eq!(Timestamp(0).with_micros(), "1970-01-01T00:00:00.000000Z");
     }

@@ -37,8 +37,16 @@ pub fn origin(peer: IpAddr, uri: &Uri, headers: &HeaderMap, trusted: &[Network])
     let said = |name| text(name).filter(|_| is_trusted).map(|list| list.split(',').next().unwrap_or(list).trim());
     let host = said("x-forwarded-host").or_else(|| uri.authority().map(Authority::as_str)).or_else(|| text("host"))?;
     let is_host = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:[]".contains(&b));
-    let scheme = if said("x-forwarded-proto") == Some("https") { "https" } else { "http" };
+    let scheme = if is_secure(peer, headers, trusted) { "https" } else { "http" };
     is_host.then(|| format!("{scheme}://{host}"))
+}
+
+/// Whether the client came by TLS, as far as anybody knows who is believed: a trusted proxy. The server
+/// itself speaks plain HTTP.
+pub fn is_secure(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> bool {
+    let is_trusted = trusted.iter().any(|network| network.contains(peer.to_canonical()));
+    let said = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
+    is_trusted && said.is_some_and(|list| list.split(',').next().is_some_and(|first| first.trim() == "https"))
 }
 
 /// Whether nothing about a request says that it came from elsewhere: through a proxy, under a name

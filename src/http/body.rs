@@ -39,12 +39,28 @@ pub struct Object {
     pub is_form: bool,
 }
 
-/// Reads a body whole.
+/// A value as a client sent it.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// The value; nothing at all is an empty object.
+    pub value: Value,
+    /// Whether it came as a form, in which everything is a string.
+    pub is_form: bool,
+}
+
+/// Reads a body whole, of at most `http.body_bytes_max`.
 ///
 /// # Errors
 /// `TooLarge`, `TooSlow`, `Broken`.
 pub async fn read(body: Body, config: &config::Http) -> Result<Bytes, BodyError> {
-    let max = config.body_bytes_max;
+    read_at_most(config.body_bytes_max, body, config).await
+}
+
+/// Reads a body whole, of at most `max` bytes.
+///
+/// # Errors
+/// `TooLarge`, `TooSlow`, `Broken`.
+pub async fn read_at_most(max: usize, body: Body, config: &config::Http) -> Result<Bytes, BodyError> {
     // Said before anything is read, so that who asks first (`Expect: 100-continue`) sends nothing.
     if body.size_hint().lower() > max as u64 {
         return Err(BodyError::TooLarge { max });
@@ -59,61 +75,53 @@ pub async fn read(body: Body, config: &config::Http) -> Result<Bytes, BodyError>
 }
 
 /// Makes an object of a body. An empty body is an empty object. A missing content type is read as
-/// JSON.
+/// JSON. Of a form's name that comes twice the last one counts.
 ///
 /// # Errors
 /// `MediaType`, `Malformed`, `NotAnObject`.
 pub fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Object, BodyError> {
-    parse_with(headers, body, form)
+    let sent = value(headers, body, Repeated::Last)?;
+    match sent.value {
+        Value::Object(members) => Ok(Object { members, is_form: sent.is_form }),
+        other => Err(BodyError::NotAnObject(kind(&other))),
+    }
 }
 
-/// As [`parse`]; in a form, `a[b]` is the member `b` of the object `a`, and `a[]` an item of the list `a`.
+/// What a form's name means that comes more than once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeated {
+    /// The last one counts.
+    Last,
+    /// Together they are a list.
+    List,
+}
+
+/// Makes a value of a body: as [`parse`], and it need not be an object.
 ///
 /// # Errors
-/// As [`parse`].
-pub fn parse_nested(headers: &HeaderMap, body: &[u8]) -> Result<Object, BodyError> {
-    parse_with(headers, body, nested_form)
-}
-
-fn parse_with(
-    headers: &HeaderMap,
-    body: &[u8],
-    form: fn(&[u8]) -> Result<Object, BodyError>,
-) -> Result<Object, BodyError> {
+/// `MediaType`, `Malformed`.
+pub fn value(headers: &HeaderMap, body: &[u8], repeated: Repeated) -> Result<Sent, BodyError> {
     let declared = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("(unreadable)"));
     let essence = declared.map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
     match essence.as_deref() {
-        None | Some("" | "application/json") => object(body),
-        Some("application/x-www-form-urlencoded") => form(body),
-        Some(json) if json.starts_with("application/") && json.ends_with("+json") => object(body),
+        None | Some("" | "application/json") => json(body),
+        Some("application/x-www-form-urlencoded") => form(body, repeated),
+        Some(subtype) if subtype.starts_with("application/") && subtype.ends_with("+json") => json(body),
         // Some clients declare a type though they send nothing.
-        Some(_) if body.is_empty() => Ok(Object::default()),
+        Some(_) if body.is_empty() => json(body),
         Some(_) => Err(BodyError::MediaType(declared.unwrap_or_default().to_owned())),
     }
 }
 
-fn object(body: &[u8]) -> Result<Object, BodyError> {
-    if body.is_empty() {
-        return Ok(Object::default());
-    }
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(members)) => Ok(Object { members, is_form: false }),
-        Ok(other) => Err(BodyError::NotAnObject(kind(&other))),
-        Err(error) => Err(BodyError::Malformed(error.to_string())),
-    }
+fn json(body: &[u8]) -> Result<Sent, BodyError> {
+    let value = if body.is_empty() { Ok(Value::Object(Map::new())) } else { serde_json::from_slice(body) };
+    value.map(|value| Sent { value, is_form: false }).map_err(|error| BodyError::Malformed(error.to_string()))
 }
 
-fn pairs(body: &[u8]) -> Result<Vec<(String, String)>, BodyError> {
-    serde_urlencoded::from_bytes(body).map_err(|error| BodyError::Malformed(error.to_string()))
-}
-
-fn nested_form(body: &[u8]) -> Result<Object, BodyError> {
-    Ok(Object { members: forms::nested(pairs(body)?), is_form: true })
-}
-
-fn form(body: &[u8]) -> Result<Object, BodyError> {
-    let members = pairs(body)?.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
-    Ok(Object { members, is_form: true })
+fn form(body: &[u8], repeated: Repeated) -> Result<Sent, BodyError> {
+    let pairs: Vec<(String, String)> =
+        serde_urlencoded::from_bytes(body).map_err(|error| BodyError::Malformed(error.to_string()))?;
+    Ok(Sent { value: Value::Object(forms::nested(pairs, repeated)), is_form: true })
 }
 
 fn kind(value: &Value) -> &'static str {

@@ -1,15 +1,20 @@
 //! Websites on other origins: which may call the doors from a browser.
 //!
 //! Roost is embedded into other people's pages, so by default every origin may. That gives nothing
-//! away that a credential guards: none is one that a browser sends by itself (there are no cookies),
-//! so a page knows a session's key or a token only if somebody gave it one. What is open to this
-//! machine alone is not guarded so, which is why it looks at the origin itself
+//! away that a credential guards: keys and tokens a page knows only if somebody gave it one, and the one
+//! cookie that there is goes with no page's request to another site, because answers to `*` allow no
+//! credentials (the Fetch standard) and it is `SameSite=Lax`. Origins that the operator lists by name are
+//! allowed credentials. A page on a neighbouring host is of the same site, and its form would bring the
+//! cookie along: requests that change something are therefore refused when the browser says that they
+//! come from elsewhere ([`Cors::refuses_with_cookie`]).
+//!
+//! What is open to this machine alone is not guarded so, which is why it looks at the origin itself
 //! ([`address::is_of_this_machine`](super::address::is_of_this_machine)).
 
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower::{Layer, ServiceExt};
@@ -34,7 +39,7 @@ const ALLOWED: [HeaderName; 14] = [
 ];
 
 /// Headers that a page may read, beyond those that every page may.
-const EXPOSED: [HeaderName; 10] = [
+const EXPOSED: [HeaderName; 11] = [
     header::ETAG,
     header::LINK,
     header::RETRY_AFTER,
@@ -45,6 +50,7 @@ const EXPOSED: [HeaderName; 10] = [
     HeaderName::from_static("x-ratelimit-remaining"),
     HeaderName::from_static("x-ratelimit-reset"),
     HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("x-vercel-ai-data-stream"),
 ];
 
 const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
@@ -59,21 +65,35 @@ pub struct Cors {
     layer: Option<CorsLayer>,
     /// Whether an answer depends on who asks, so that caches have to keep them apart.
     varies: bool,
+    /// The origins that are listed by name.
+    listed: Vec<HeaderValue>,
 }
 
 impl Cors {
     /// The origins that may call: `["*"]` for all, none for those of the server itself only.
     pub fn new(origins: &[String]) -> Self {
         if origins.is_empty() {
-            return Self { layer: None, varies: false };
+            return Self { layer: None, varies: false, listed: Vec::new() };
         }
         let layer =
             CorsLayer::new().allow_methods(METHODS).allow_headers(ALLOWED).expose_headers(EXPOSED).max_age(REMEMBERED);
-        if origins.iter().any(|origin| origin == "*") {
-            return Self { layer: Some(layer.allow_origin(tower_http::cors::Any)), varies: false };
+        let named = origins.iter().filter(|origin| *origin != "*");
+        let listed: Vec<_> = named.filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
+        if listed.len() < origins.len() {
+            return Self { layer: Some(layer.allow_origin(tower_http::cors::Any)), varies: false, listed };
         }
-        let listed: Vec<_> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
-        Self { layer: Some(layer.allow_origin(listed)), varies: true }
+        let layer = layer.allow_origin(listed.clone()).allow_credentials(true);
+        Self { layer: Some(layer), varies: true, listed }
+    }
+
+    /// Whether a request that came with a cookie may change nothing: a browser says that a page
+    /// elsewhere made it (`Sec-Fetch-Site`), and the operator has not listed that page's origin.
+    /// Who is no browser does not say where from, and is nobody's unwitting messenger.
+    pub fn refuses_with_cookie(&self, method: &Method, headers: &HeaderMap) -> bool {
+        let is_from_elsewhere =
+            headers.get("sec-fetch-site").is_some_and(|site| matches!(site.as_bytes(), b"cross-site" | b"same-site"));
+        let is_listed = headers.get(header::ORIGIN).is_some_and(|origin| self.listed.contains(origin));
+        !method.is_safe() && is_from_elsewhere && !is_listed
     }
 }
 
@@ -85,9 +105,15 @@ impl Cors {
 /// same, whether it has anything to do or not.
 pub async fn answer(cors: &Cors, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if !path.starts_with("/api/") && !path.starts_with("/broadcasting/") {
-        return next.run(request).await;
+    if path.starts_with("/api/") || path.starts_with("/broadcasting/") {
+        answer_page(cors, request, next).await
+    } else {
+        next.run(request).await
     }
+}
+
+/// [`answer`] for a route of a door that stands outside of `/api/`.
+pub async fn answer_page(cors: &Cors, request: Request, next: Next) -> Response {
     let Some(layer) = &cors.layer else { return next.run(request).await };
     let headers = request.headers();
     let is_bare_options =

@@ -1,60 +1,73 @@
-//! Forms with objects and lists in them, as PHP reads them: `device[type]=web`, `attachments[][id]=…`.
+//! Forms whose names have brackets: `a[b]` is a member, `a[0]` and `a[]` are items of a list.
+//!
+//! No standard says so; web frameworks agree on it as far as it is read here.
 
 use serde_json::{Map, Value};
 
-/// How deep a name may go; what goes deeper is a name like any other.
+use super::body::Repeated;
+
+/// Brackets that a name may have; one with more is taken as it stands.
 const DEPTH_MAX: usize = 8;
 
-/// The pairs of a form as an object. Of a name that comes twice the last one counts, unless it ends in
-/// `[]`. An object whose members are 0, 1, 2, … is a list.
-pub fn nested(pairs: Vec<(String, String)>) -> Map<String, Value> {
-    let mut root = Map::new();
+/// Puts each pair where its name says. Where two names contradict each other the last one counts.
+pub fn nested(pairs: Vec<(String, String)>, repeated: Repeated) -> Map<String, Value> {
+    let mut members = Map::new();
     for (name, value) in pairs {
         match path(&name) {
-            Some(path) => put(&mut root, &path, value),
-            None => {
-                root.insert(name, Value::String(value));
-            }
+            Some((first, rest)) => put(&mut members, first, &rest, Value::String(value)),
+            None => put_plain(&mut members, name, Value::String(value), repeated),
         }
     }
-    root.into_iter().map(|(name, value)| (name, with_lists(value))).collect()
+    members.into_iter().map(|(name, value)| (name, with_lists(value))).collect()
 }
 
-/// The steps of a name like `a[b][c]`; `None` for a plain one, and for one that only looks like it.
-fn path(name: &str) -> Option<Vec<&str>> {
+/// `a[b][0]` as `a` and `b`, `0`; `None` for a name without brackets, or with brackets that are no path.
+fn path(name: &str) -> Option<(&str, Vec<&str>)> {
     let (first, rest) = name.split_once('[')?;
-    let inner = rest.strip_suffix(']')?;
-    let steps: Vec<_> = std::iter::once(first).chain(inner.split("][")).collect();
+    let steps: Vec<&str> = rest.strip_suffix(']')?.split("][").collect();
     let is_path = !first.is_empty() && steps.len() <= DEPTH_MAX && !steps.iter().any(|step| step.contains(['[', ']']));
-    is_path.then_some(steps)
+    is_path.then_some((first, steps))
 }
 
-fn put(into: &mut Map<String, Value>, path: &[&str], value: String) {
-    let Some((step, rest)) = path.split_first() else { return };
-    // A step without a name is the next of a list.
-    let name = if step.is_empty() { into.len().to_string() } else { (*step).to_owned() };
-    if rest.is_empty() {
-        into.insert(name, Value::String(value));
-        return;
+fn put_plain(members: &mut Map<String, Value>, name: String, value: Value, repeated: Repeated) {
+    match members.get_mut(&name) {
+        Some(Value::Array(items)) if repeated == Repeated::List => items.push(value),
+        Some(first) if repeated == Repeated::List && first.is_string() => {
+            *first = Value::Array(vec![first.take(), value]);
+        }
+        _ => {
+            members.insert(name, value);
+        }
     }
-    let inner = into.entry(name).or_insert_with(|| Value::Object(Map::new()));
-    // Something else under that name gives way, as in PHP.
+}
+
+fn put(members: &mut Map<String, Value>, name: &str, rest: &[&str], value: Value) {
+    // Until all pairs are read a list is an object of numbers: they may come in any order.
+    let name = if name.is_empty() { members.len().to_string() } else { name.to_owned() };
+    let Some((next, rest)) = rest.split_first() else {
+        members.insert(name, value);
+        return;
+    };
+    let inner = members.entry(name).or_insert_with(|| Value::Object(Map::new()));
     if !inner.is_object() {
         *inner = Value::Object(Map::new());
     }
     if let Value::Object(inner) = inner {
-        put(inner, rest, value);
+        put(inner, next, rest, value);
     }
 }
 
+/// Objects whose names are all numbers are lists, in the order of the numbers: holes close.
 fn with_lists(value: Value) -> Value {
-    let Value::Object(mut members) = value else { return value };
-    let is_list = !members.is_empty() && (0..members.len()).all(|at| members.contains_key(&at.to_string()));
-    if is_list {
-        let items = (0..members.len()).filter_map(|at| members.remove(&at.to_string()));
-        return Value::Array(items.map(with_lists).collect());
+    let Value::Object(members) = value else { return value };
+    let members: Vec<_> = members.into_iter().map(|(name, value)| (name, with_lists(value))).collect();
+    let mut items: Vec<(u32, Value)> = Vec::new();
+    if !members.iter().all(|(name, _)| name.parse::<u32>().is_ok()) {
+        return Value::Object(members.into_iter().collect());
     }
-    Value::Object(members.into_iter().map(|(name, value)| (name, with_lists(value))).collect())
+    items.extend(members.into_iter().filter_map(|(name, value)| Some((name.parse().ok()?, value))));
+    items.sort_by_key(|(number, _)| *number);
+    Value::Array(items.into_iter().map(|(_, value)| value).collect())
 }
 
 #[cfg(test)]
@@ -63,22 +76,34 @@ mod tests {
 
     use super::*;
 
+    fn read(form: &str, repeated: Repeated) -> Value {
+        Value::Object(nested(serde_urlencoded::from_str(form).unwrap(), repeated))
+    }
+
     #[test]
-    fn names_with_brackets_are_objects_and_lists() {
-        let read = |form: &str| Value::Object(nested(serde_urlencoded::from_str(form).unwrap()));
+    fn brackets_nest() {
         for (form, want) in [
-            ("a=1&a=2", json!({"a": "2"})),
-            ("device[type]=web&device[os]=Linux", json!({"device": {"type": "web", "os": "Linux"}})),
-            ("a[]=1&a[]=2", json!({"a": ["1", "2"]})),
-            ("a[1][id]=y&a[0][id]=x", json!({"a": [{"id": "x"}, {"id": "y"}]})),
-            ("a[3]=x", json!({"a": {"3": "x"}})),
+            ("device[type]=ios&device[name]=a", json!({"device": {"type": "ios", "name": "a"}})),
+            ("ids[]=1&ids[]=2", json!({"ids": ["1", "2"]})),
+            ("ids[10]=b&ids[9]=a", json!({"ids": ["a", "b"]})),
+            (
+                "m[0][content]=x&m[1][content]=y&m[0][role]=user",
+                json!({"m": [{"content": "x", "role": "user"}, {"content": "y"}]}),
+            ),
             ("a=1&a[b]=2", json!({"a": {"b": "2"}})),
-            ("a[b=1&[c]=2&d]=3&e[f]g=4", json!({"a[b": "1", "[c]": "2", "d]": "3", "e[f]g": "4"})),
-            ("", json!({})),
+            ("a[b]=2&a=1", json!({"a": "1"})),
+            ("a[b=1&a]=2&[]=3&a[[b]]=4&[x]=5", json!({"a[b": "1", "a]": "2", "[]": "3", "a[[b]]": "4", "[x]": "5"})),
+            ("a[4294967295]=x&a[99999999999]=y", json!({"a": {"4294967295": "x", "99999999999": "y"}})),
         ] {
-            assert_eq!(read(form), want, "{form}");
+            assert_eq!(read(form, Repeated::Last), want, "{form}");
         }
-        let deep = format!("a{}=1", "[b]".repeat(1000));
-        assert_eq!(read(&deep).as_object().unwrap().len(), 1);
+        let deep = format!("a{}=1", "[b]".repeat(9));
+        assert_eq!(read(&deep, Repeated::Last), json!({ deep[..28].to_owned(): "1" }));
+    }
+
+    #[test]
+    fn a_name_that_comes_twice_is_what_the_door_says() {
+        assert_eq!(read("a=1&a=2&a=3&b=4", Repeated::List), json!({"a": ["1", "2", "3"], "b": "4"}));
+        assert_eq!(read("a=1&a=2&a=3&b=4", Repeated::Last), json!({"a": "3", "b": "4"}));
     }
 }

@@ -25,6 +25,13 @@ pub fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     Some((name.to_owned(), password.to_owned()))
 }
 
+/// The value of the first cookie of that name.
+pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(|(found, _)| *found == name).map(|(_, value)| value.trim_matches('"')).next()
+}
+
 /// `Retry-After`: whole seconds, at least one, because a client that is told 0 comes back at once.
 pub fn retry_after(after: Duration) -> HeaderValue {
     HeaderValue::from(seconds(after))

@@ -15,6 +15,7 @@ pub mod multipart;
 pub mod server;
 pub mod sse;
 pub mod streams;
+pub mod values;
 
 use std::sync::Arc;
 

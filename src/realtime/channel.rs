@@ -215,22 +215,27 @@ impl Held {
                 self.bytes = 0;
             }
         }
-        if let EventBody::MessageDeleted { message_id, .. } = &event.body {
-            self.retract(*message_id);
+        match &event.body {
+            EventBody::MessageDeleted { message_id, .. } => self.restate(*message_id, None),
+            EventBody::MessageEdited(edited) => self.restate(edited.id, Some(edited)),
+            _ => {}
         }
         self.bytes += weight(&event);
         self.events.push_back(event);
         self.trim(keep);
     }
 
-    /// Forgets what a message said, as the store does: whoever follows from before it is told that
-    /// it is gone, not what it was.
-    fn retract(&mut self, message: MessageId) {
+    /// Forgets what a message said, as the store does: whoever follows from before it is told what it
+    /// says now, or that it is gone, not what it was.
+    fn restate(&mut self, message: MessageId, now: Option<&Arc<Message>>) {
         for event in self.events.iter_mut().filter(|event| event.id >= message) {
             self.bytes -= weight(event);
-            match &event.body {
-                EventBody::MessageAdded(added) if added.id == message => event.body = EventBody::MessageGone,
-                EventBody::MessageEdited(edited) if edited.id == message => event.body = EventBody::Void,
+            match (&mut event.body, now) {
+                (EventBody::MessageAdded(said) | EventBody::MessageEdited(said), Some(now)) if said.id == message => {
+                    *said = Arc::clone(now);
+                }
+                (EventBody::MessageAdded(said), None) if said.id == message => event.body = EventBody::MessageGone,
+                (EventBody::MessageEdited(said), None) if said.id == message => event.body = EventBody::Void,
                 _ => {}
             }
             self.bytes += weight(event);
@@ -313,11 +318,42 @@ mod tests {
         Event { id, conversation_id: ConversationId(1), seq, at: Timestamp(0), body }
     }
 
+    fn message(text: &str) -> Arc<Message> {
+        Arc::new(Message {
+            id: EventId(1),
+            uuid: Uuid::nil(),
+            conversation_id: ConversationId(1),
+            seq: 1,
+            role: crate::domain::Role::User,
+            user_id: None,
+            text: text.to_owned(),
+            metadata: None,
+            reply_to: None,
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+            edited_at: None,
+            letter: None,
+        })
+    }
+
     #[test]
-    fn what_is_attached_counts_and_is_held_once() {
+    fn what_a_message_said_before_an_edit_is_not_told_again() {
         let channel = Channel::new(ConversationId(1), Keep { events: 100, bytes: 4096 });
-        assert!(!channel.is_loaded());
-        let conversation = Conversation {
+        channel.load(conversation(0), Vec::new(), EventId::START);
+        channel.announce(event(1, EventBody::MessageAdded(message("my password"))));
+        channel.announce(event(2, EventBody::MessageEdited(message("also a password"))));
+        channel.announce(event(3, EventBody::MessageEdited(message("nothing"))));
+        let Since::Events(events) = channel.since(EventId::START) else { panic!("they are held") };
+        let said = |event: &Event| match &event.body {
+            EventBody::MessageAdded(message) | EventBody::MessageEdited(message) => message.text.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(events.iter().map(said).collect::<Vec<_>>(), ["nothing"; 3], "as the store tells it");
+        assert_eq!(channel.lock().bytes, events.iter().map(weight).sum::<usize>());
+    }
+
+    fn conversation(metadata: usize) -> Conversation {
+        Conversation {
             id: ConversationId(1),
             uuid: Uuid::nil(),
             kind: ConversationKind::AssistantSession,
@@ -325,14 +361,20 @@ mod tests {
             platform_id: None,
             user_id: None,
             tag: crate::domain::Tag::default(),
-            state: state(2000),
+            state: state(metadata),
             head: Head::default(),
             last_activity_at: Timestamp(0),
             created_at: Timestamp(0),
             edited_at: Timestamp(0),
             updated_at: Timestamp(0),
-        };
-        channel.load(conversation.clone(), Vec::new(), EventId::START);
+        }
+    }
+
+    #[test]
+    fn what_is_attached_counts_and_is_held_once() {
+        let channel = Channel::new(ConversationId(1), Keep { events: 100, bytes: 4096 });
+        assert!(!channel.is_loaded());
+        channel.load(conversation(2000), Vec::new(), EventId::START);
         assert!(channel.is_loaded());
         for seq in 1..=20 {
             channel.announce(event(seq, EventBody::MessageGone));

@@ -268,7 +268,7 @@ fn sentence(wrong: &FieldError) -> String {
         }
         Rule::Confirmed => "The two fields do not match.",
         Rule::NoNul => "Null characters are not allowed.",
-        Rule::Valid => "Enter a valid value.",
+        Rule::Valid | Rule::Type { .. } | Rule::Mixed => "Enter a valid value.",
         Rule::Object => "Expected a dictionary of items.",
         Rule::Array => "Expected a list of items.",
         Rule::Uuid => "Must be a valid UUID.",
@@ -280,7 +280,9 @@ fn sentence(wrong: &FieldError) -> String {
         Rule::CharsMax(max) => return format!("Ensure this field has no more than {max} characters."),
         Rule::CharsMin(min) => return format!("Ensure this field has at least {min} characters."),
         Rule::BytesMax(max) => return format!("Ensure this field has no more than {max} bytes of JSON."),
-        Rule::OneOf { got, .. } => return format!("\"{got}\" is not a valid choice."),
+        Rule::OneOf { got, .. } | Rule::Choice { word: got, .. } => {
+            return format!("\"{got}\" is not a valid choice.");
+        }
         Rule::FileType { got } => return format!("Files of the type {got} are not allowed."),
         Rule::FileBytesMax(max) => return format!("Ensure this file has no more than {max} bytes."),
         Rule::Unique => return format!("Session with this {} already exists.", wrong.field.replace('_', " ")),

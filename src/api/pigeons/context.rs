@@ -258,6 +258,6 @@ impl Input {
     /// The body's fields, read now.
     pub async fn fields(self) -> Result<Fields, Failure> {
         let bytes = body::read(self.body, &self.door.web.config).await?;
-        Ok(body::parse_nested(&self.headers, &bytes)?.into())
+        Ok(body::parse(&self.headers, &bytes)?.into())
     }
 }

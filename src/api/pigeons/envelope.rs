@@ -230,18 +230,18 @@ fn sentence(error: &FieldError, texts: &Texts, language: Language) -> String {
         Rule::BytesMax(count) => counted("rule-bytes-max", *count),
         Rule::CountMax(count) => counted("rule-count-max", *count),
         Rule::CountMin(count) => counted("rule-count-min", *count),
+        Rule::FileType { got } => texts.with(language, "rule-file-type", &[field, ("type", got)]),
+        Rule::FileBytesMax(max) => texts.with(language, "rule-bytes-max", &[field, ("count", &max.to_string())]),
         // PHP has one type for both.
         Rule::Object | Rule::Array => plain("rule-array"),
         Rule::Uuid => plain("rule-uuid"),
         Rule::Positive => plain("rule-positive"),
         Rule::Email => plain("rule-email"),
         Rule::DateTime => plain("rule-date-time"),
-        Rule::OneOf { .. } | Rule::Exists => plain("rule-selected"),
+        Rule::OneOf { .. } | Rule::Choice { .. } | Rule::Exists => plain("rule-selected"),
         Rule::Confirmed => plain("rule-confirmed"),
         Rule::Unique => plain("rule-unique"),
-        Rule::NoNul | Rule::Valid => plain("rule-format"),
-        Rule::FileType { got } => texts.with(language, "rule-file-type", &[field, ("type", got)]),
-        Rule::FileBytesMax(max) => texts.with(language, "rule-bytes-max", &[field, ("count", &max.to_string())]),
+        Rule::NoNul | Rule::Valid | Rule::Type { .. } | Rule::Mixed => plain("rule-format"),
     }
 }
 

@@ -171,7 +171,8 @@ pub(super) fn set_active(tx: &Tx<'_>, id: UserId, is_active: bool, at: Timestamp
     by_id(tx.conn, id)
 }
 
-/// The address that takes the place of the old one cannot exist (RFC 6761) and is nobody else's.
+/// The address that takes the place of the old one cannot exist (RFC 6761) and is nobody else's: with a
+/// capital letter, which no address has that somebody registers.
 pub(super) fn erase(tx: &Tx<'_>, id: UserId, at: Timestamp) -> Result<bool, Fail> {
     for table in ["tokens", "codes", "push_devices", "user_roles"] {
         tx.conn.prepare_cached(&format!("delete from {table} where user_id = ?1"))?.execute([id.0])?;
@@ -179,7 +180,7 @@ pub(super) fn erase(tx: &Tx<'_>, id: UserId, at: Timestamp) -> Result<bool, Fail
     let erased = tx
         .conn
         .prepare_cached(
-            "update users set name = 'Deleted user', email = 'deleted-' || id || '@invalid.invalid', phone = null, \
+            "update users set name = 'Deleted user', email = 'Deleted-' || id || '@invalid.invalid', phone = null, \
              avatar = null, language = null, password_hash = null, is_staff = 0, is_active = 0, is_verified = 0, \
              abilities = '', updated_at = ?2 where id = ?1",
         )?

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use unicode_normalization::char::is_combining_mark;
 
 use super::conversations::{self, one};
 use super::fail::Fail;
@@ -11,6 +12,7 @@ use super::inbox;
 use super::log::{self, EventRow};
 use super::messages::{self, COLUMNS, TABLES};
 use super::rows;
+use super::search::folded;
 use super::writer::Tx;
 use crate::domain::{
     ConversationId, ConversationKind, Device, DeviceKind, EventBody, EventId, Json, Letter, LetterKind, Message,
@@ -27,8 +29,8 @@ pub(super) fn from_row(
     message: MessageId,
 ) -> rusqlite::Result<Option<Letter>> {
     let Some(receiver) = row.get::<_, Option<i64>>(first)? else { return Ok(None) };
-    let mut statement =
-        conn.prepare_cached("select user_id, emoji, at from reactions where message_id = ?1 order by id")?;
+    let mut statement = conn
+        .prepare_cached("select user_id, emoji, at from reactions where message_id = ?1 order by at, user_id, emoji")?;
     let reactions = statement.query_map([message.0], |row| {
         Ok(Reaction { user_id: UserId(row.get(0)?), emoji: row.get(1)?, at: Timestamp(row.get(2)?) })
     })?;
@@ -101,16 +103,21 @@ fn count_device(tx: &Tx<'_>, id: ConversationId, kind: DeviceKind, by: i64) -> R
     Ok(())
 }
 
-/// The word by which a search finds what a user may read.
-fn reader(user: UserId) -> String {
-    format!("u{user}")
+/// A text's words as a user finds them: each behind the user's mark, which is their number in the letters
+/// a to j and a z. No mark is the beginning of another one, so no word of one user looks like another's.
+fn words_for(user: UserId, text: &str) -> String {
+    let digits = user.0.unsigned_abs().to_string();
+    let mark: String = digits.bytes().map(|digit| char::from(digit - b'0' + b'a')).chain(['z']).collect();
+    let text = folded(text);
+    let words = text.split(|c: char| !c.is_alphanumeric() && !is_combining_mark(c)).filter(|word| !word.is_empty());
+    words.map(|word| format!("{mark}{word}")).collect::<Vec<_>>().join(" ")
 }
 
 fn index(tx: &Tx<'_>, message: MessageId, author: Option<UserId>, receiver: UserId, text: &str) -> Result<(), Fail> {
-    let readers: Vec<_> = author.into_iter().chain([receiver]).map(reader).collect();
+    let words: Vec<_> = author.into_iter().chain([receiver]).map(|reader| words_for(reader, text)).collect();
     tx.conn
-        .prepare_cached("insert into letter_search (rowid, text, readers) values (?1, ?2, ?3)")?
-        .execute(params![message.0, text, readers.join(" ")])?;
+        .prepare_cached("insert into letter_search (rowid, words) values (?1, ?2)")?
+        .execute(params![message.0, words.join(" ")])?;
     Ok(())
 }
 
@@ -279,10 +286,12 @@ pub(super) fn search(
     before: Option<MessageId>,
     limit: usize,
 ) -> Result<Vec<Found>, Fail> {
-    // Each word as a phrase of its own, so that nothing in it is read as the query language.
-    let words = words.iter().map(|word| format!("text : \"{}\" *", word.replace('"', "\"\"")));
-    let query =
-        std::iter::once(format!("readers : \"{}\"", reader(user))).chain(words).collect::<Vec<_>>().join(" AND ");
+    // Each word as a phrase of its own: what is in it is letters and digits, and never the query language.
+    let words = words.iter().map(|word| words_for(user, word)).filter(|words| !words.is_empty());
+    let query = words.map(|words| format!("\"{words}\" *")).collect::<Vec<_>>().join(" AND ");
+    if query.is_empty() {
+        return Ok(Vec::new());
+    }
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let numbers: Vec<i64> = conn
         .prepare_cached(
@@ -296,7 +305,12 @@ pub(super) fn search(
             .prepare_cached(&format!("select {COLUMNS} from {TABLES} where m.id = ?1 and m.deleted_at is null"))?
             .query_row([number], |row| messages::from_row(conn, row))
             .optional()?;
-        let Some(message) = message else { continue };
+        // The marks alone are not trusted: what the index takes for a word may not be quite what we do.
+        let is_theirs = |message: &Message| {
+            let receiver = message.letter.as_ref().map(|letter| letter.receiver_id);
+            message.user_id == Some(user) || receiver == Some(user)
+        };
+        let Some(message) = message.filter(|message| is_theirs(message)) else { continue };
         if let Some(conversation) = conversations::by_id(conn, message.conversation_id)? {
             found.push(Found { message, direct: inbox::with_members(conn, conversation)? });
         }

@@ -210,6 +210,50 @@ async fn reactions_are_each_there_once() {
     }
 }
 
+/// Read back later a letter comes with the reactions of by then, and their events still follow.
+#[tokio::test]
+async fn reactions_that_came_again_fold_into_their_order() {
+    for bench in benches().await {
+        let pair = bench.pair().await;
+        let (id, ana) = (pair.direct.conversation.id, pair.ana.id);
+        for instants in [[1, 2, 3, 4, 5], [1, 1, 1, 1, 1]] {
+            let sent = bench.writes(&pair.direct, &pair.ana, &pair.ben, "hello").await;
+            for (n, (emoji, removed)) in
+                [("c", false), ("b", false), ("b", true), ("b", false), ("a", false)].into_iter().enumerate()
+            {
+                let (emoji, at) = (emoji.to_owned(), at(instants[n]));
+                let new = NewReaction { message_id: sent.id, user_id: ana, emoji, removed, at };
+                assert!(bench.store.react(id, new).await.unwrap());
+            }
+        }
+        let mut folded = Vec::new();
+        fold(&mut folded, &bench.letter_log(&pair.direct).await);
+        assert_eq!(folded, bench.letters(&pair.direct).await);
+        let order = |letter: &Message| {
+            let reactions = letter.letter.as_ref().unwrap().reactions.iter();
+            reactions.map(|reaction| reaction.emoji.clone()).collect::<String>()
+        };
+        assert_eq!(order(&folded[0]), "cba", "in the order of reacting");
+    }
+}
+
+/// A batch that is refused has written letters before, and their words.
+#[tokio::test]
+async fn the_words_of_a_refused_batch_are_not_found() {
+    for bench in benches().await {
+        let pair = bench.pair().await;
+        let new = |text| letter(&pair.direct, &pair.ana, &pair.ben, text);
+        bench.append(with_key("k", new("before"))).await;
+        let refused = bench.store.append_all(vec![new("hasty words"), with_key("k", new("other"))]).await;
+        assert!(matches!(refused, Err(Error::Conflict(_))), "{refused:?}");
+        let again = bench.writes(&pair.direct, &pair.ana, &pair.ben, "after").await;
+        for (word, want) in [("hasty", vec![]), ("other", vec![]), ("after", vec![again.id])] {
+            let found = bench.store.search_letters(pair.ben.id, vec![word.to_owned()], None, 10).await.unwrap();
+            assert_eq!(found.iter().map(|found| found.message.id).collect::<Vec<_>>(), want, "{word}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn only_its_author_edits_a_message() {
     for bench in benches().await {
@@ -313,7 +357,7 @@ async fn a_search_finds_words_in_what_one_may_read() {
         assert_eq!(found(&pair.ana, &["opens", "caf"], None).await, ["The Café opens at nine"]);
         assert_eq!(found(&pair.ana, &["secret"], None).await, [] as [&str; 0]);
         assert_eq!(found(&eva, &["cafe"], None).await, ["our secret cafe"]);
-        for hostile in ["\"", "NOT", "u1 OR readers:", "*", "text : x) OR (readers : u1", "-", "^a"] {
+        for hostile in ["\"", "NOT", "u1 OR readers:", "*", "text : x) OR (readers : u1", "-", "^a", "a\0b", "\0"] {
             found(&pair.ana, &[hostile], None).await;
         }
         bench

@@ -200,7 +200,7 @@ async fn an_erased_account_leaves_its_messages_and_nothing_else() {
         };
         assert_eq!(left, want);
         assert_eq!(bench.store.user_by_email(Some(acme.id), &lan.email).await.unwrap(), None);
-        assert_eq!(bench.store.user_by_email(None, &left.email).await.unwrap(), Some((left, None)), "no password");
+        assert_eq!(bench.store.user_by_email(None, &left.email).await.unwrap(), None, "nobody signs in to it");
         assert!(bench.store.token(phone).await.unwrap().is_none());
         assert_eq!(bench.store.check_code(lan.id, [1; 32], 3, at(6)).await.unwrap(), CodeCheck::Refused);
         assert_eq!(bench.store.memberships(lan.id).await.unwrap(), []);
@@ -211,5 +211,19 @@ async fn an_erased_account_leaves_its_messages_and_nothing_else() {
 
         assert_ne!(bench.user_of(&acme, "lan").await.id, lan.id, "the address is free again");
         assert!(!bench.store.erase_user(UserId(99), at(6)).await.unwrap());
+    }
+}
+
+/// The address that takes the place of an erased account's may be known in advance.
+#[tokio::test]
+async fn nobody_keeps_another_from_giving_up_their_account() {
+    for bench in benches().await {
+        let lan = bench.newcomer("lan").await;
+        let email = Email::parse(&format!("deleted-{}@invalid.invalid", lan.id)).unwrap();
+        let squatter = NewUser { email: email.clone(), is_staff: false, ..staff("squatter") };
+        let squatter = bench.store.add_user(squatter).await.unwrap();
+        assert!(bench.store.erase_user(lan.id, at(5)).await.unwrap());
+        let (found, _) = bench.store.user_by_email(None, &email).await.unwrap().expect("the squatter's account");
+        assert_eq!(found, squatter);
     }
 }

@@ -158,3 +158,32 @@ fn counts_and_logs_of_letters_hold_whatever_happens() {
     let audit = place.audit();
     assert!(audit.is_sound() && audit.messages > 100, "{audit}");
 }
+
+/// A search for a beginning reads every word that begins so: were the words shared, it would read everybody's.
+#[tokio::test]
+async fn each_users_words_stand_apart() {
+    let place = Place::new();
+    let world = World::open(&place).await;
+    let (direct, [ana, ben]) = (world.direct().await, &world.users);
+    for text in ["Hello, हिन्दी", "hello"] {
+        world.store.append(letter(&direct, ana, ben, text)).await.unwrap();
+    }
+    // A circled letter is one to us and none to the index, so what follows it looks like a word of its own.
+    let forged = ["b", "c", "d"].map(|digit| format!("\u{24b6}{digit}zhello"));
+    world.store.append(letter(&direct, ana, ben, &forged.join(" "))).await.unwrap();
+    let conn = place.sql();
+    conn.execute_batch("create virtual table temp.words using fts5vocab (main, letter_search, row)").unwrap();
+    let mut words = conn.prepare("select term, doc from words where term like '%hello' order by term").unwrap();
+    let words = words.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?))).unwrap();
+    let words: Vec<_> = words.map(Result::unwrap).filter(|(_, letters)| *letters > 1).collect();
+    assert_eq!(words.len(), 2, "one of each user: {words:?}");
+    let found = async |user: &User, word: &str| {
+        let found = world.store.search_letters(user.id, vec![word.to_owned()], None, 10).await.unwrap();
+        found.len()
+    };
+    assert_eq!((found(ana, "HEL").await, found(ben, "hello").await, found(ben, "हिन्दी").await), (3, 3, 1));
+    let eva = NewUser { platform_id: Some(world.platform.id), is_staff: false, ..staff("Eva") };
+    let eva = world.store.add_user(eva).await.unwrap();
+    assert_eq!((found(&eva, "hello").await, eva.id), (0, UserId(3)), "whatever others write");
+    world.store.close();
+}

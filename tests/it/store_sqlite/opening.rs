@@ -257,3 +257,25 @@ async fn a_closed_store_is_one_file() {
         assert!(!place.folder.path().join(format!("roost.db{suffix}")).exists(), "{suffix} is left");
     }
 }
+
+/// What a removal takes along is found by an index, and not by a look at everybody's rows.
+#[test]
+fn what_goes_with_its_parent_is_found_by_an_index() {
+    let place = Place::new();
+    place.open(&fast()).close();
+    let conn = place.sql();
+    let mut cascades = conn
+        .prepare(
+            "select t.name, f.\"from\" from sqlite_master t join pragma_foreign_key_list (t.name) f \
+             where t.type = 'table' and f.on_delete = 'CASCADE'",
+        )
+        .unwrap();
+    let cascades = cascades.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).unwrap();
+    let cascades: Vec<_> = cascades.map(Result::unwrap).collect();
+    assert!(cascades.len() > 10, "{cascades:?}");
+    for (table, column) in cascades {
+        let plan = format!("explain query plan delete from {table} where {column} = ?1");
+        let step: String = conn.query_row(&plan, [1], |row| row.get(3)).unwrap();
+        assert!(step.starts_with("SEARCH"), "{table}.{column}: {step}");
+    }
+}

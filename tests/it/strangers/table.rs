@@ -22,8 +22,6 @@ pub enum Stranger {
     Own,
     /// An answer that holds nothing of anybody's.
     Open,
-    /// Told that their input is not valid.
-    Invalid,
 }
 
 /// A route of the table.
@@ -132,10 +130,103 @@ fn chats() -> Vec<Route> {
 
 /// Users of a platform.
 fn pigeons() -> Vec<Route> {
-    Vec::new()
+    use Guard::{Nobody, Platform};
+    use Stranger::{Open, Own, Refused};
+    const CONVERSATIONS: &str = r#"{"participant_uuid":"{ben}"}"#;
+    const LETTER: &str = r#"{"conversation_uuid":"{conversation}","receiver_uuid":"{ben}","context_text":"evil",
+        "context_type":"text","device":{"type":"web","os":"Linux"}}"#;
+    const SOCKET: &str = r#"{"socket_id":"1.1","channel_name":"private-conversation.{conversation}"}"#;
+    vec![
+        route("POST /api/v1/auth", Nobody, Open).body("{}"),
+        route("GET /api/v1/auth/keep-alive", Platform, Own),
+        route("GET /api/v1/me/profile", Platform, Own),
+        route("GET /api/v1/pigeons/health", Nobody, Open),
+        route("GET /api/v1/pigeons/chat/conversations", Platform, Own).shows(),
+        route("POST /api/v1/pigeons/chat/conversations", Platform, Open).body(CONVERSATIONS),
+        route("PATCH /api/v1/pigeons/chat/conversations/{conversation}", Platform, Refused)
+            .body(r#"{"is_archived":true}"#),
+        route("GET /api/v1/pigeons/chat/conversations/{conversation}/messages", Platform, Refused).shows(),
+        route("POST /api/v1/pigeons/chat/conversations/{conversation}/read", Platform, Refused).body("{}"),
+        route("POST /api/v1/pigeons/chat/messages", Platform, Refused).body(LETTER),
+        route("PATCH /api/v1/pigeons/chat/messages/{message}", Platform, Refused).body(r#"{"context_text":"evil"}"#),
+        route("DELETE /api/v1/pigeons/chat/messages/{message}", Platform, Refused),
+        route("PATCH /api/v1/pigeons/chat/messages/{message}/read", Platform, Refused),
+        route("POST /api/v1/pigeons/chat/messages/{message}/reactions", Platform, Refused).body(r#"{"emoji":"👎"}"#),
+        route("DELETE /api/v1/pigeons/chat/messages/{message}/reactions/{emoji}", Platform, Refused),
+        route("GET /api/v1/pigeons/chat/search", Platform, Own).query("?q=secret").shows(),
+        route("GET /api/v1/pigeons/chat/stats/devices", Platform, Own),
+        route("POST /api/v1/pigeons/chat/devices", Platform, Own)
+            .body(r#"{"token":"a-device","platform":"web","device":{"type":"web"}}"#),
+        route("DELETE /api/v1/pigeons/chat/devices/{token}", Platform, Own).with(&[("token", "device")]),
+        route("PUT /api/v1/pigeons/users/{user}", Platform, Refused).with(ANA).body(r#"{"name":"Evil"}"#),
+        route("PUT /api/v1/pigeons/users/{user}/roles/{role}", Platform, Refused)
+            .with(ANA)
+            .body(r#"{"status":"approved"}"#),
+        route("POST /broadcasting/auth", Platform, Refused).body(SOCKET),
+    ]
 }
+
+const ANA: &[(&str, &str)] = &[("user", "ana")];
 
 /// Signed-in users.
 fn neptun() -> Vec<Route> {
-    Vec::new()
+    let public = [
+        route("POST /api/auth/sign-up", Guard::Nobody, Stranger::Open)
+            .body(r#"{"email":"evil@example.test","password":"Passw0rd!"}"#),
+        route("POST /api/auth/login", Guard::Nobody, Stranger::Open)
+            .body(r#"{"email":"{nina_email}","password":"Passw0rd!"}"#),
+        route("POST /api/auth/logout", Guard::Nobody, Stranger::Open),
+        route("POST /auth/otp", Guard::Nobody, Stranger::Open)
+            .body(r#"{"action":"validate","email":"{nina_email}","otp":"00000","new_password":"Passw0rd!"}"#),
+        route("POST /{email}/reset-password", Guard::Nobody, Stranger::Open)
+            .with(&[("email", "nina_email")])
+            .body(r#"{"otp":"00000","new_password":"Passw0rd!"}"#),
+        route("GET /health", Guard::Nobody, Stranger::Open),
+        route("GET /models", Guard::Nobody, Stranger::Open),
+        route("GET /api/shared/chats/{uuid}", Guard::Nobody, Stranger::Open).with(&[("uuid", "link")]),
+        route("GET /api/auth/check", Guard::Cookie, Stranger::Own),
+        route("HEAD /api/auth/check", Guard::Cookie, Stranger::Own),
+    ];
+    // Under her name, and under the stranger's own with her chat.
+    let own = own_chats().into_iter().flat_map(|route| [route.with(NINA), Route { shows: false, ..route.with(NED) }]);
+    public.into_iter().chain(own.filter(|route| route.with == NINA || route.name.contains("{chat_id}"))).collect()
+}
+
+const NINA: &[(&str, &str)] = &[
+    ("user_id", "nina"),
+    ("chat_id", "chat"),
+    ("message_id", "chat_message"),
+    ("share_id", "share"),
+    ("publisher", "publisher"),
+    ("model", "model"),
+];
+
+const NED: &[(&str, &str)] =
+    &[("user_id", "ned"), ("chat_id", "chat"), ("message_id", "chat_message"), ("share_id", "share")];
+
+fn own_chats() -> Vec<Route> {
+    const QUESTION: &str = r#"{"messages":[{"role":"user","content":"evil"}]}"#;
+    let refused = |name| route(name, Guard::Cookie, Stranger::Refused);
+    vec![
+        refused("PATCH /api/users/{user_id}").body(r#"{"email":"evil@example.test"}"#),
+        refused("DELETE /api/users/{user_id}"),
+        refused("GET /api/users/{user_id}/cli"),
+        refused("GET /api/users/{user_id}/files").shows(),
+        refused("GET /api/users/{user_id}/chats").shows(),
+        refused("POST /api/users/{user_id}/chats").body(r#"{"name":"evil","model":"google/gemma-2-27b-it"}"#),
+        refused("DELETE /api/users/{user_id}/chats").body(r#"{"chat_ids":[{chat}]}"#),
+        refused("PATCH /api/users/{user_id}/chats/{chat_id}").body(r#"{"name":"evil"}"#),
+        refused("DELETE /api/users/{user_id}/chats/{chat_id}"),
+        refused("GET /api/users/{user_id}/chats/{chat_id}/messages").shows(),
+        refused("POST /api/users/{user_id}/chats/{chat_id}/messages").body(r#"{"message":"evil","actor":"user"}"#),
+        refused("DELETE /api/users/{user_id}/chats/{chat_id}/messages/last"),
+        refused("GET /api/users/{user_id}/chats/{chat_id}/files").shows(),
+        refused("POST /api/users/{user_id}/chats/{chat_id}/files/{message_id}").body(r#"{"text":"evil"}"#),
+        refused("GET /api/users/{user_id}/chats/{chat_id}/shares"),
+        refused("POST /api/users/{user_id}/chats/{chat_id}/shares").body("{}"),
+        refused("POST /api/users/{user_id}/chats/{chat_id}/shares/{share_id}/whitelist-entries")
+            .body(r#"["ned@example.test"]"#),
+        refused("POST /api/ai/{publisher}/{model}/chat").query("?chat_id={chat}").body(QUESTION),
+        refused("POST /api/ai/huggingface/{publisher}/{model}/chat").query("?chat_id={chat}").body(QUESTION),
+    ]
 }

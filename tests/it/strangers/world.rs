@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
-use roost::chat::{Draft, InboxFilter, NewLetter};
+use roost::chat::{DeviceRegistration, Draft, InboxFilter, NewLetter};
 use roost::domain::{
-    Ability, Access, Device, DeviceKind, Email, FileId, Json, LetterKind, MessageText, NewFile, Platform, Role, Tag,
-    User,
+    Ability, Access, Device, DeviceKind, Email, FileId, Json, LetterKind, MessageText, NewFile, Platform, PushOs, Role,
+    Tag, User,
 };
 use roost::store::{Accounts, Locator, MessageFilter, Store};
 use serde_json::{Value, json};
@@ -17,12 +17,22 @@ use crate::support::app::TestApp;
 /// What no stranger may ever be told.
 const SECRETS: [&str; 5] = ["ana-to-ben-secret", "nina-secret", "guest-secret", "visitor-secret", "file-secret"];
 
+/// What a credential is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Worth {
+    /// Nothing: whoever comes with it is nobody.
+    Nothing,
+    /// Nothing here: it is good at another place.
+    Elsewhere,
+    /// It is somebody else's good one.
+    Good,
+}
+
 /// How a request says who it comes from.
 #[derive(Clone, Debug)]
 pub struct Credential {
     pub name: &'static str,
-    /// Whether it is a good one, of somebody else.
-    pub is_valid: bool,
+    pub worth: Worth,
     headers: Vec<(&'static str, String)>,
 }
 
@@ -98,6 +108,7 @@ impl World {
         let nina = person(&app, None, "nina", false).await;
         let mut names = letters(&app, &platform, &ana, &ben).await;
         names.extend(own_chats(&app, &nina).await);
+        names.push(("ned", ned.user.id.to_string()));
         let ned_cookie = chat.open_session(&ned.user).await.unwrap();
         let ned = Person { cookie: ned_cookie, ..ned };
         let (guest, session, more) = anonymous(&app).await;
@@ -123,19 +134,19 @@ impl World {
 
     /// Everybody who should not get at what a route shows.
     pub async fn credentials(&self, guard: Guard) -> Vec<Credential> {
-        let nobody = Credential { name: "nobody", is_valid: false, headers: Vec::new() };
+        let nobody = Credential { name: "nobody", worth: Worth::Nothing, headers: Vec::new() };
         let key = |platform: &Platform| ("x-public-key", platform.key.to_string());
-        let bearer = |name, is_valid, token: &str, platform: Option<&Platform>| Credential {
+        let bearer = |name, worth, token: &str, platform: Option<&Platform>| Credential {
             name,
-            is_valid,
+            worth,
             headers: [Some(("authorization", format!("Bearer {token}"))), platform.map(key)]
                 .into_iter()
                 .flatten()
                 .collect(),
         };
-        let cookie = |name, is_valid, cookie: &str| Credential {
+        let cookie = |name, worth, cookie: &str| Credential {
             name,
-            is_valid,
+            worth,
             headers: vec![("cookie", format!("neptun-session={cookie}"))],
         };
         let (acme, other) = (Some(&self.platform), Some(&self.other));
@@ -143,32 +154,32 @@ impl World {
             (self.token(&self.eve).await, self.token(&self.mallory).await, self.token(&self.ned).await);
         let neds_cookie = self.app.app.chat.open_session(&self.ned.user).await.unwrap();
         match guard {
-            Guard::Nobody => vec![nobody, bearer("a stranger", false, &eve, None)],
+            Guard::Nobody => vec![nobody, bearer("a stranger", Worth::Nothing, &eve, None)],
             Guard::Bearer => vec![
                 nobody,
-                bearer("an expired token", false, &self.ana.expired, None),
-                bearer("a revoked token", false, &self.ana.revoked, None),
-                bearer("a made-up token", false, "1|AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", None),
-                bearer("somebody who is not staff", true, &eve, None),
+                bearer("an expired token", Worth::Nothing, &self.ana.expired, None),
+                bearer("a revoked token", Worth::Nothing, &self.ana.revoked, None),
+                bearer("a made-up token", Worth::Nothing, "1|AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", None),
+                bearer("somebody who is not staff", Worth::Good, &eve, None),
             ],
             Guard::Platform => vec![
                 nobody,
-                Credential { name: "a key alone", is_valid: false, headers: vec![key(&self.platform)] },
-                bearer("an expired token", false, &self.ana.expired, acme),
-                bearer("a revoked token", false, &self.ana.revoked, acme),
-                bearer("a token without a key", false, &eve, None),
-                bearer("a stranger", true, &eve, acme),
-                bearer("another tenant's user", true, &mallory, other),
-                bearer("another tenant's user with this tenant's key", true, &mallory, acme),
-                bearer("somebody of no platform", true, &ned, acme),
+                Credential { name: "a key alone", worth: Worth::Nothing, headers: vec![key(&self.platform)] },
+                bearer("an expired token", Worth::Nothing, &self.ana.expired, acme),
+                bearer("a revoked token", Worth::Nothing, &self.ana.revoked, acme),
+                bearer("a token without a key", Worth::Elsewhere, &eve, None),
+                bearer("a stranger", Worth::Good, &eve, acme),
+                bearer("another tenant's user", Worth::Good, &mallory, other),
+                bearer("another tenant's user with this tenant's key", Worth::Elsewhere, &mallory, acme),
+                bearer("somebody of no platform", Worth::Elsewhere, &ned, acme),
             ],
             Guard::Cookie => vec![
                 nobody,
-                cookie("an expired session", false, &self.nina.expired_cookie),
-                cookie("a closed session", false, &self.nina.revoked_cookie),
-                cookie("a token as a session", false, &self.nina.token),
-                cookie("a broken session", false, &format!("{}x", self.nina.cookie)),
-                cookie("a stranger", true, &neds_cookie),
+                cookie("an expired session", Worth::Nothing, &self.nina.expired_cookie),
+                cookie("a closed session", Worth::Nothing, &self.nina.revoked_cookie),
+                cookie("a token as a session", Worth::Nothing, &self.nina.token),
+                cookie("a broken session", Worth::Nothing, &format!("{}x", self.nina.cookie)),
+                cookie("a stranger", Worth::Good, &neds_cookie),
             ],
         }
     }
@@ -183,7 +194,7 @@ impl World {
             ],
             Guard::Nobody | Guard::Bearer => Vec::new(),
         };
-        Credential { name: "the owner", is_valid: true, headers }
+        Credential { name: "the owner", worth: Worth::Good, headers }
     }
 
     /// Asks a route for the victims' things.
@@ -263,12 +274,17 @@ async fn letters(app: &TestApp, platform: &Platform, ana: &Person, ben: &Person)
     };
     let sent = chat.send_letter(&access, &direct, draft("ana-to-ben-secret", Some(letter))).await.unwrap();
     chat.react(&access, sent.message.id, "🚲".to_owned(), false).await.unwrap();
+    let device = DeviceRegistration { token: "anas-device".to_owned(), os: PushOs::Web, device: None };
+    chat.add_push_device(&access, device).await.unwrap();
     vec![
         ("conversation", direct.conversation.uuid.to_string()),
         ("message", format!("msg_{}", sent.message.id)),
         ("ana", ana.user.uuid.to_string()),
         ("ben", ben.user.uuid.to_string()),
         ("platform", platform.key.to_string()),
+        ("emoji", "%F0%9F%9A%B2".to_owned()),
+        ("device", "anas-device".to_owned()),
+        ("role", "backoffice".to_owned()),
     ]
 }
 
@@ -293,6 +309,8 @@ async fn own_chats(app: &TestApp, nina: &Person) -> Vec<(&'static str, String)> 
         ("chat_message", sent.message.id.to_string()),
         ("share", share.id.to_string()),
         ("link", share.uuid.to_string()),
+        ("publisher", "google".to_owned()),
+        ("model", "gemma-2-27b-it".to_owned()),
         ("nina_email", nina.user.email.as_str().to_owned()),
     ]
 }

@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod browser;
+pub mod neptun;
 pub mod outside;
 pub mod pigeon;
 pub mod process;

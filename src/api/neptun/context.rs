@@ -1,0 +1,241 @@
+//! What the Neptun door's handlers know of their request: path, query, limits, caller.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request, State};
+use axum::http::request::Parts as RequestParts;
+use axum::http::{HeaderMap, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::Neptun;
+use super::envelope::Failure;
+use super::session::{self, Caller};
+use crate::chat::{Key, SharedChat};
+use crate::domain::{Access, ConversationId};
+use crate::error::{Error, Result, Subject};
+use crate::http::body::{self, Repeated, Sent};
+use crate::http::frame::{Peer, Scope};
+use crate::http::streams::Place;
+use crate::http::values::Values;
+use crate::http::{SharedWeb, address, cors, headers};
+use crate::limits::{Limit, LimitKey};
+
+/// A request at the Neptun door.
+pub struct Ctx {
+    door: Neptun,
+    address: IpAddr,
+    peer: IpAddr,
+    uri: Uri,
+    headers: HeaderMap,
+    path: Vec<(String, String)>,
+    caller: Option<Caller>,
+}
+
+impl FromRequestParts<Neptun> for Ctx {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut RequestParts, door: &Neptun) -> Result<Self, Failure> {
+        // What cannot be decoded names nothing.
+        let path = RawPathParams::from_request_parts(parts, door).await.map_err(|_| Failure::NoRoute)?;
+        let address = address_of(parts.extensions.get());
+        Ok(Self {
+            door: Arc::clone(door),
+            address,
+            peer: parts.extensions.get::<Peer>().map_or(address, |peer| peer.0),
+            uri: parts.uri.clone(),
+            headers: parts.headers.clone(),
+            path: path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            caller: parts.extensions.get().cloned(),
+        })
+    }
+}
+
+fn address_of(scope: Option<&Scope>) -> IpAddr {
+    scope.map_or(Ipv4Addr::UNSPECIFIED.into(), |scope| scope.address)
+}
+
+impl Ctx {
+    /// The use-cases.
+    pub fn chat(&self) -> &SharedChat {
+        &self.door.chat
+    }
+
+    /// The plumbing.
+    pub fn web(&self) -> &SharedWeb {
+        &self.door.web
+    }
+
+    /// The door's parts.
+    pub fn door(&self) -> &Neptun {
+        &self.door
+    }
+
+    /// The client's address.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The request's headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Whether the client came by TLS.
+    pub fn is_secure(&self) -> bool {
+        address::is_secure(self.peer, &self.headers, &self.door.web.config.trusted_proxies)
+    }
+
+    /// The server's scheme and host as the client sees them; empty when the request does not say.
+    pub fn origin(&self) -> String {
+        let trusted = &self.door.web.config.trusted_proxies;
+        address::origin(self.peer, &self.uri, &self.headers, trusted).unwrap_or_default()
+    }
+
+    /// The query's values.
+    pub fn query(&self) -> Values {
+        Values::of_query(self.uri.query())
+    }
+
+    /// The request's idempotency key, if it has one.
+    pub fn idempotency_key(&self) -> Result<Option<Key>> {
+        crate::api::idempotency::key(&self.headers)
+    }
+
+    /// A piece of the path.
+    pub fn segment(&self, name: &str) -> &str {
+        self.path.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value)
+    }
+
+    /// The caller, if they are signed in.
+    pub fn maybe_caller(&self) -> Option<&Caller> {
+        self.caller.as_ref()
+    }
+
+    /// The caller, who has to be signed in.
+    pub fn caller(&self) -> Result<&Caller> {
+        self.caller.as_ref().ok_or(Error::Unauthenticated)
+    }
+
+    /// The caller, who has to be the user that the path names: what is another one's is not there.
+    pub fn owner(&self) -> Result<&Access, Failure> {
+        self.owner_with([]).map(|(access, [])| access)
+    }
+
+    /// The caller as in [`Ctx::owner`], and the chat that the path names.
+    pub fn owner_of_chat(&self) -> Result<(&Access, ConversationId), Failure> {
+        self.owner_with(["chat_id"]).map(|(access, [chat])| (access, ConversationId(chat)))
+    }
+
+    /// The caller as in [`Ctx::owner`], and the numbers in those pieces of the path.
+    pub fn owner_with<const N: usize>(&self, names: [&'static str; N]) -> Result<(&Access, [i64; N]), Failure> {
+        let access = &self.caller()?.access;
+        let mut numbers = Values::of_query(None);
+        let user = numbers.id("user_id", self.segment("user_id"));
+        let found = names.map(|name| numbers.id(name, self.segment(name)));
+        numbers.finish()?;
+        if user == access.user.id.0 { Ok((access, found)) } else { Err(Error::NotFound(Subject::User).into()) }
+    }
+
+    /// A place for another stream.
+    pub fn stream_place(&self) -> Result<Place, Failure> {
+        self.door.web.streams.enter(self.address).ok_or(Failure::NoStream)
+    }
+}
+
+/// Lets a page on another origin call a route outside of `/api/`, too.
+pub async fn from_pages(State(door): State<Neptun>, request: Request, next: Next) -> Response {
+    if request.uri().path().starts_with("/api/") {
+        // The frame has seen to it.
+        return next.run(request).await;
+    }
+    cors::answer_page(&door.web.cors, request, next).await
+}
+
+/// Finds out who calls, and counts the request against their account; without one against the address.
+pub async fn enter(State(door): State<Neptun>, request: Request, next: Next) -> Response {
+    counted(&door, request, async |request| next.run(request).await).await
+}
+
+/// As [`enter`], but counted against the address, as at every door where sessions begin.
+pub async fn enter_to_sign_in(State(door): State<Neptun>, mut request: Request, next: Next) -> Response {
+    let key = LimitKey::Address(address_of(request.extensions().get()));
+    if let Err(failure) = identify(&door, &mut request).await {
+        return failure.into_response();
+    }
+    limited(door.limits.auth.as_ref(), key, async || next.run(request).await).await
+}
+
+/// Answers as [`enter`] does before any handler is reached.
+pub async fn counted(door: &Neptun, mut request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
+    if let Err(failure) = identify(door, &mut request).await {
+        return failure.into_response();
+    }
+    let key = match request.extensions().get::<Caller>() {
+        Some(caller) => LimitKey::User(caller.access.user.id.0),
+        None => LimitKey::Address(address_of(request.extensions().get())),
+    };
+    limited(door.limits.neptun.as_ref(), key, async || answer(request).await).await
+}
+
+async fn limited(limit: Option<&Limit>, key: LimitKey, answer: impl AsyncFnOnce() -> Response) -> Response {
+    let Some(limit) = limit else { return answer().await };
+    let decision = limit.check(key);
+    let mut response = match decision.retry_after {
+        Some(after) => Failure::from(Error::TooMany(after)).into_response(),
+        None => answer().await,
+    };
+    headers::add_limit(response.headers_mut(), &decision);
+    response
+}
+
+/// Puts the caller into the request, if a session came with it. A session that is over is none: whoever
+/// wants one says so.
+async fn identify(door: &Neptun, request: &mut Request) -> Result<(), Failure> {
+    let Some(sealed) = session::sent(request.headers()).filter(|sealed| !sealed.is_empty()) else { return Ok(()) };
+    if door.web.cors.refuses_with_cookie(request.method(), request.headers()) {
+        return Err(Failure::CrossSite);
+    }
+    match door.chat.authenticate_session(sealed).await {
+        Ok(access) => {
+            let caller = Caller { access, sealed: sealed.to_owned() };
+            request.extensions_mut().insert(caller);
+            Ok(())
+        }
+        Err(Error::Unauthenticated) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A body that nothing was read of yet: who calls and what the path names come first.
+pub struct Input {
+    headers: HeaderMap,
+    body: Body,
+}
+
+impl FromRequest<Neptun> for Input {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, _: &Neptun) -> Result<Self, Infallible> {
+        let (parts, body) = request.into_parts();
+        Ok(Self { headers: parts.headers, body })
+    }
+}
+
+impl Input {
+    /// The body, read now. Only who is signed in may send the long ones that a batch needs.
+    pub async fn sent(self, ctx: &Ctx) -> Result<Sent, Failure> {
+        let config = &ctx.door.web.config;
+        let max = if ctx.caller.is_some() { ctx.door.body_bytes_max } else { config.body_bytes_max };
+        let bytes = body::read_at_most(max, self.body, config).await?;
+        Ok(body::value(&self.headers, &bytes, Repeated::List)?)
+    }
+
+    /// The body's values, read now.
+    pub async fn values(self, ctx: &Ctx) -> Result<Values, Failure> {
+        Ok(self.sent(ctx).await?.into())
+    }
+}
