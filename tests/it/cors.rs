@@ -9,6 +9,8 @@ use crate::support::app::TestApp;
 const SHOP: &str = "https://shop.example";
 const SESSION: &str = "/api/v1/chat/guest/session";
 
+const MESSAGES: &str = "/api/v1/pigeons/chat/messages";
+
 /// What a browser asks before it sends a page's request.
 async fn preflight(app: &TestApp, origin: &str, path: &str) -> Response {
     let request = app.request(Method::OPTIONS, path).header("origin", origin);
@@ -28,15 +30,21 @@ fn words(headers: &HeaderMap, name: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_page_anywhere_may_call_the_doors() {
     let app = TestApp::start().await;
-    for path in [SESSION, "/api/chats/sessions/", "/api/v1/chat/guest/some-key/events"] {
+    for path in [SESSION, "/api/chats/sessions/", "/api/v1/chat/guest/some-key/events", MESSAGES, "/broadcasting/auth"]
+    {
         let answer = preflight(&app, SHOP, path).await;
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
         assert_eq!(words(answer.headers(), "access-control-allow-origin"), ["*"]);
         let methods = words(answer.headers(), "access-control-allow-methods");
-        assert!(["get", "post", "delete"].iter().all(|method| methods.iter().any(|m| m == method)), "{methods:?}");
+        assert!(
+            ["get", "post", "put", "patch", "delete"].iter().all(|method| methods.iter().any(|m| m == method)),
+            "{methods:?}"
+        );
         let allowed = words(answer.headers(), "access-control-allow-headers");
         let sent = ["authorization", "content-type", "idempotency-key", "last-event-id", "x-chat-session"];
-        assert!(sent.iter().all(|header| allowed.iter().any(|a| a == header)), "{allowed:?}");
+        let of_users = ["x-public-key", "x-socket-id", "accept-language"];
+        let mut needed = sent.iter().chain(&of_users);
+        assert!(needed.all(|header| allowed.iter().any(|a| a == header)), "{allowed:?}");
     }
 }
 

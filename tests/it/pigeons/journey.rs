@@ -8,10 +8,9 @@ use crate::chats::keys;
 use crate::support::app::TestApp;
 
 #[tokio::test]
-async fn two_users_write_and_a_third_sees_nothing() {
+async fn a_message_is_sent_delivered_read_and_reacted_to() {
     let app = TestApp::start().await;
     let (ana, rui, conversation) = app.pair().await;
-    let eve = app.pigeon(&ana.platform, "Eve").await;
 
     let id = ana.says(&conversation, &rui, "Are you on your way?").await;
     let list = ana.lists(&conversation).await;
@@ -46,8 +45,13 @@ async fn two_users_write_and_a_third_sees_nothing() {
     let reactions = list[0]["reactions"].as_array().unwrap();
     assert_eq!(reactions.len(), 1, "{reactions:?}");
     assert_eq!((&reactions[0]["emoji"], &reactions[0]["user_uuid"]), (&json!("👍🏽"), &json!(rui.uuid())));
+}
 
-    // An answer, edited, found, and taken back.
+#[tokio::test]
+async fn a_message_is_edited_found_and_taken_back() {
+    let app = TestApp::start().await;
+    let (ana, rui, conversation) = app.pair().await;
+    ana.says(&conversation, &rui, "Are you on your way?").await;
     let answer = rui.says(&conversation, &ana, "By bicicle").await;
     let edit = json!({"context_text": "By bicycle"});
     let (status, told) = rui.send(Method::PATCH, &format!("messages/{answer}"), edit.clone()).await;
@@ -67,7 +71,14 @@ async fn two_users_write_and_a_third_sees_nothing() {
     assert_eq!(ana.unread(&conversation).await, 0, "what was taken back waits for nobody");
     let inbox = ana.inbox().await;
     assert_eq!(inbox[0]["last_message_text"], "Are you on your way?");
+}
 
+#[tokio::test]
+async fn a_third_sees_nothing_of_it() {
+    let app = TestApp::start().await;
+    let (ana, rui, conversation) = app.pair().await;
+    let eve = app.pigeon(&ana.platform, "Eve").await;
+    let id = ana.says(&conversation, &rui, "Are you on your way?").await;
     // Eve is of the same platform, and none of it is hers.
     let unauthorized = json!({"message": "Unauthorized"});
     let theirs = format!("conversations/{conversation}/messages");

@@ -7,6 +7,7 @@ mod conversations;
 mod devices;
 mod errors;
 mod journey;
+mod one_log;
 mod paging;
 mod receipts;
 mod retries;

@@ -248,7 +248,7 @@ async fn every_wrong_field_is_told_at_once_in_the_order_of_the_fields() {
 }
 
 #[tokio::test]
-async fn rules_beyond_type_and_length_are_told_in_words() {
+async fn rules_of_conversations_and_messages_are_told_in_words() {
     let app = TestApp::start().await;
     let stage = Stage::set(&app).await;
     let many = |count: usize| Value::Array(vec![json!({}); count]);
@@ -290,6 +290,19 @@ async fn rules_beyond_type_and_length_are_told_in_words() {
             json!("9"),
             "The selected message id is invalid.",
         ),
+    ] {
+        let told = stage.told(route, &only(field, value), field).await;
+        assert!(told.iter().any(|sentence| sentence == want), "{route:?} {field}: {told:?}");
+    }
+    let told = stage.told(("POST", "messages"), &json!({"attachments": [{}, "x", 1]}), "attachments.1").await;
+    assert_eq!(told, ["The attachments.1 field must be an array."]);
+}
+
+#[tokio::test]
+async fn rules_of_accounts_and_subscriptions_are_told_in_words() {
+    let app = TestApp::start().await;
+    let stage = Stage::set(&app).await;
+    for (route, field, value, want) in [
         (
             ("PUT", "/api/v1/pigeons/users/{user}"),
             "avatar",
@@ -322,8 +335,6 @@ async fn rules_beyond_type_and_length_are_told_in_words() {
         let told = stage.told(route, &only(field, value), field).await;
         assert!(told.iter().any(|sentence| sentence == want), "{route:?} {field}: {told:?}");
     }
-    let told = stage.told(("POST", "messages"), &json!({"attachments": [{}, "x", 1]}), "attachments.1").await;
-    assert_eq!(told, ["The attachments.1 field must be an array."]);
     let (status, body) =
         stage.send("PUT", "/api/v1/pigeons/users/{user}/roles/a b", &json!({"status": "approved"}), "en").await;
     assert_eq!((status.as_u16(), &body["errors"]["role"][0]), (422, &json!("The role field format is invalid.")));

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use roost::domain::User;
 use roost::error::{Conflict, Error};
+use roost::store::{Idempotency, KEYS_MAX};
 use tokio::task::JoinSet;
 
 use super::benches;
@@ -111,5 +113,32 @@ async fn a_key_outlives_its_message() {
         assert!(retry.replayed, "a late retry does not bring back what was deleted");
         assert_eq!((retry.message.id, retry.message.uuid), (first.id, first.uuid));
         assert!(bench.messages(chat.id).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_what_is_no_message_stands_for_one_body_too() {
+    for bench in benches().await {
+        let (lan, mai) = (bench.staff("lan").await, bench.staff("mai").await);
+        let key = |name: &str, body: u8| Idempotency { key: name.to_owned(), fingerprint: [body; 16] };
+        let claim = async |user: &User, scope, key| bench.store.claim_key(user.id, scope, key, at(1)).await;
+        assert!(!claim(&lan, "opening", key("k", 1)).await.unwrap());
+        assert!(claim(&lan, "opening", key("k", 1)).await.unwrap());
+        let other = claim(&lan, "opening", key("k", 2)).await;
+        assert!(matches!(other, Err(Error::Conflict(Conflict::IdempotencyKeyReused))), "{other:?}");
+        // Another user's, another scope's, another key.
+        assert!(!claim(&mai, "opening", key("k", 2)).await.unwrap());
+        assert!(!claim(&lan, "closing", key("k", 2)).await.unwrap());
+        assert!(!claim(&lan, "opening", key("K", 2)).await.unwrap());
+        let bench = bench.reopen().await;
+        assert!(bench.store.claim_key(lan.id, "opening", key("k", 1), at(2)).await.unwrap());
+        // The oldest makes room; what is claimed again does not become younger.
+        for number in 0..KEYS_MAX - 1 {
+            let new = bench.store.claim_key(lan.id, "opening", key(&number.to_string(), 1), at(3)).await;
+            assert!(!new.unwrap(), "{number}");
+        }
+        assert!(bench.store.claim_key(lan.id, "opening", key("0", 1), at(4)).await.unwrap());
+        assert!(!bench.store.claim_key(lan.id, "opening", key("k", 3), at(4)).await.unwrap());
+        assert!(bench.store.claim_key(mai.id, "opening", key("k", 2), at(4)).await.unwrap());
     }
 }

@@ -57,7 +57,12 @@ impl TestApp {
 
     /// Two users of a tenant, and their conversation.
     pub async fn pair(&self) -> (Pigeon<'_>, Pigeon<'_>, String) {
-        let acme = self.platform("Acme").await;
+        self.pair_named("Acme").await
+    }
+
+    /// The same, of a tenant with that name.
+    pub async fn pair_named(&self, name: &str) -> (Pigeon<'_>, Pigeon<'_>, String) {
+        let acme = self.platform(name).await;
         let (ana, rui) = (self.pigeon(&acme, "Ana").await, self.pigeon(&acme, "Rui").await);
         let conversation = ana.opens(&rui).await;
         (ana, rui, conversation)
