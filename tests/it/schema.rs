@@ -35,9 +35,13 @@ async fn a_stranger_gets_only_documented_answers() {
 async fn a_regular_gets_only_documented_answers() {
     let Some(suite) = Suite::start().await else { return };
     let names = suite.settle().await;
+    let (cookie, more_names) = suite.settle_member().await;
+    let names = format!("{names}{more_names}");
     let endless_or_out = format!("{ENDLESS}|{SIGN_OUT}");
     // What is deleted would not be there any more; strangers delete.
-    suite.run(&names, &["--exclude-path-regex", &endless_or_out, "--exclude-method", "DELETE"]).await;
+    let cookie = format!("Cookie: {cookie}");
+    let kept = ["--exclude-path-regex", &endless_or_out, "--exclude-method", "DELETE", "--header", &cookie];
+    suite.run(&names, &kept).await;
 }
 
 /// A server, the tool that talks to it, and its credential.
@@ -83,6 +87,29 @@ impl Suite {
             parameters = {{ "path.id" = {message} }}
             "#
         )
+    }
+
+    /// Makes somebody with chats of their own: their cookie, and more of the configuration.
+    async fn settle_member(&self) -> (String, String) {
+        let lan = self.app.member("Lan").await;
+        let chat = lan.chat("A chat").await;
+        let message = lan.says(chat, "assistant", "Hello").await["id"].clone();
+        let (_, share) = lan.post(&lan.path(&format!("/chats/{chat}/shares")), json!({})).await;
+        let names = format!(
+            r#"
+            [[operations]]
+            include-path-regex = "^/api/users/"
+            parameters = {{ "path.user_id" = {}, "path.chat_id" = {chat}, "path.message_id" = {message}, "path.share_id" = {} }}
+            [[operations]]
+            include-path-regex = "^/api/ai/"
+            parameters = {{ "path.publisher" = "google", "path.model" = "gemma-2-27b-it", "query.chat_id" = {chat} }}
+            [[operations]]
+            include-path-regex = "^/api/shared/"
+            parameters = {{ "path.uuid" = {} }}
+            "#,
+            lan.id, share["share"]["id"], share["share"]["share_uuid"]
+        );
+        (lan.cookie, names)
     }
 
     /// Runs the tool, and fails with what it says when it finds something.
