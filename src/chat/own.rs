@@ -144,11 +144,14 @@ impl Chat {
     }
 
     /// Takes the last exchange off a chat of the caller: what they said since the last answer and, when at
-    /// least two messages are left before that, the last two of those.
+    /// least two messages are left before that, the last two of those. An answer under way is stopped first,
+    /// so that it does not appear behind its question's place.
     ///
     /// # Errors
     /// As [`Chat::chat_of`]; `NotFound(Message)` when there is none; `Busy` when others keep writing.
     pub async fn retract(&self, access: &Access, id: ConversationId) -> Result<Retracted> {
+        self.chat_of(access, id).await?;
+        self.end_answers(id).await;
         for _ in 0..TRIES {
             let chat = self.chat_of(access, id).await?;
             let retracted = self.last_exchange(&chat).await?;
@@ -159,11 +162,24 @@ impl Chat {
                 let is_empty = self.is_empty(chat.id).await?;
                 return if is_empty { Err(Error::NotFound(Subject::Message)) } else { Ok(retracted) };
             }
-            if self.store.delete_messages(id, numbers, chat.head.seq, self.clock.now()).await? {
+            if self.take_off(id, &numbers, chat.head.seq).await? {
                 return Ok(retracted);
             }
         }
         Err(Error::Busy)
+    }
+
+    /// Hides these messages if nothing came after the event of that number; in pieces, so that nobody's
+    /// thousands hold the writer. Whether all of them are hidden.
+    async fn take_off(&self, id: ConversationId, numbers: &[MessageId], mut seq: u64) -> Result<bool> {
+        // From the end: whatever a message in between leaves is a chat that ends earlier.
+        for piece in numbers.rchunks(PAGE) {
+            if !self.store.delete_messages(id, piece.to_vec(), seq, self.clock.now()).await? {
+                return Ok(false);
+            }
+            seq += piece.len() as u64;
+        }
+        Ok(true)
     }
 
     async fn is_empty(&self, id: ConversationId) -> Result<bool> {

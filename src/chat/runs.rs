@@ -275,9 +275,11 @@ impl Registry {
 
     /// Stops whatever answers in that conversation.
     pub fn stop_conversation(&self, id: ConversationId) {
-        for run in lock(&self.runs).values().filter(|run| run.question.conversation_id == id) {
-            run.stop.cancel();
-        }
+        self.of(id).iter().for_each(|run| run.stop.cancel());
+    }
+
+    fn of(&self, id: ConversationId) -> Vec<Arc<Run>> {
+        lock(&self.runs).values().filter(|run| run.question.conversation_id == id).cloned().collect()
     }
 
     fn stop_all(&self) {
@@ -419,6 +421,15 @@ impl Chat {
         match self.attach_to(question, usize::MAX).await? {
             Some(attached) => Ok((false, attached.end().await)),
             None => Ok((false, None)),
+        }
+    }
+
+    /// Stops whatever answers in that conversation, and waits until what had arrived is stored.
+    pub(super) async fn end_answers(&self, id: ConversationId) {
+        let under_way = self.runs.of(id);
+        under_way.iter().for_each(|run| run.stop.cancel());
+        for run in under_way {
+            run.attach(usize::MAX).end().await;
         }
     }
 

@@ -145,3 +145,33 @@ async fn taking_back_and_writing_at_once_lose_nothing() {
     let kept: Vec<_> = left.into_iter().filter(|id| want.contains(id)).collect();
     assert_eq!(kept, want, "what was taken back is gone, and everything else is there");
 }
+
+/// Its answer would otherwise appear behind the place where its question was.
+#[tokio::test]
+async fn an_answer_under_way_is_taken_back_with_its_question() {
+    let app = TestApp::with(|config| config.assistant.echo_pause_ms = 20).await;
+    let lan = app.member("Lan").await;
+    let chat = lan.chat("A chat").await;
+    let question = json!([{"role": "user", "content": vec!["word"; 500].join(" ")}]);
+    let mut response = lan.asks("google/gemma-2-27b-it", Some(chat), question).await;
+    response.chunk().await.unwrap().expect("a first part");
+    let (status, taken) = lan.delete(&format!("{}/last", lan.messages(chat))).await;
+    assert_eq!(status, StatusCode::OK, "{taken}");
+    assert!(taken["maybeAssistantMessageToDelete"]["message"].as_str().unwrap().starts_with("Echo: "), "{taken}");
+    app.await_figure("runs", 0.0).await;
+    assert!(lan.reads(chat).await.is_empty());
+}
+
+/// In pieces, each of which says by the log's end that nothing came between.
+#[tokio::test]
+async fn very_many_words_without_an_answer_are_taken_back() {
+    let app = TestApp::start().await;
+    let lan = app.member("Lan").await;
+    let chat = lan.chat("A chat").await;
+    let batch: Vec<Value> = (0..1000).map(|n| json!({"content": n.to_string(), "role": "user"})).collect();
+    let (status, _) = lan.post(&lan.messages(chat), json!({"messages": batch})).await;
+    assert_eq!(status, StatusCode::OK);
+    let (status, taken) = lan.delete(&format!("{}/last", lan.messages(chat))).await;
+    assert_eq!((status, taken["deletedSuccessfully"].as_array().map(Vec::len)), (StatusCode::OK, Some(1000)), "{taken}");
+    assert!(lan.reads(chat).await.is_empty());
+}
