@@ -9,6 +9,7 @@ mod codes;
 mod conversations;
 mod letters;
 mod messages;
+mod places;
 mod platforms;
 mod retries;
 mod runs;

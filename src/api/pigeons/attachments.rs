@@ -73,8 +73,8 @@ pub async fn upload(State(door): State<Pigeons>, ctx: Ctx, request: Request) -> 
         ("thumbnail" = Option<String>, Query, description = "1 for a small picture"),
     ),
     responses(
-        (status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 206, description = "A part of it", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 200, description = "The file", body = Vec<u8>, content_type = "*/*"),
+        (status = 206, description = "A part of it", body = Vec<u8>, content_type = "*/*"),
         (status = 304, description = "The client has it"),
         (status = 416, description = "The part lies outside of it", body = Vec<u8>,
             content_type = "application/octet-stream"),

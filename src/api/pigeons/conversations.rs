@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::Answered;
 use super::context::{Caller, Ctx, Input, Segment};
-use super::envelope::{Failure, Shown, Told};
+use super::envelope::{Failure, Told};
 use super::lists::{self, Asked, Beside, Numbered};
 use super::messages::number_of;
 use super::requests::{ArchiveConversation, OpenConversation, ReadConversation};
@@ -36,7 +36,10 @@ const TAG_CHARS_MAX: usize = 255;
         ("page" = Option<i64>, Query, description = "The page's number, from 1 on"),
         ("per_page" = Option<i64>, Query, description = "Conversations on a numbered page, 1 to 100"),
     ),
-    responses((status = 200, description = "The conversations", body = Shown<Vec<ConversationResource>>)))]
+    responses(
+        (status = 200, description = "The conversations", body = lists::ConversationList),
+        (status = 422, description = "The input is not valid; every field that is wrong is listed"),
+    ))]
 pub async fn list(ctx: Ctx) -> Answered {
     ctx.run(async {
         let Caller { access, .. } = ctx.caller().await?;

@@ -153,6 +153,8 @@ fn pigeons() -> Vec<Route> {
         route("PATCH /api/v1/pigeons/chat/messages/{message}/read", Platform, Refused),
         route("POST /api/v1/pigeons/chat/messages/{message}/reactions", Platform, Refused).body(r#"{"emoji":"👎"}"#),
         route("DELETE /api/v1/pigeons/chat/messages/{message}/reactions/{emoji}", Platform, Refused),
+        route("POST /api/v1/pigeons/chat/attachments", Platform, Open).body("{}"),
+        route("GET /api/v1/pigeons/chat/attachments/{attachment}", Platform, Refused).shows(),
         route("GET /api/v1/pigeons/chat/search", Platform, Own).query("?q=secret").shows(),
         route("GET /api/v1/pigeons/chat/stats/devices", Platform, Own),
         route("POST /api/v1/pigeons/chat/devices", Platform, Own)

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::stream;
 use reqwest::{Method, StatusCode};
 use roost::chat::{DeviceRegistration, Draft, InboxFilter, NewLetter};
 use roost::domain::{
@@ -265,11 +267,13 @@ async fn letters(app: &TestApp, platform: &Platform, ana: &Person, ben: &Person)
     let chat = &app.app.chat;
     let access = ana.access(app).await;
     let (direct, _) = chat.open_direct(&access, ben.user.uuid, Tag::default()).await.unwrap();
+    let content = stream::iter([Ok::<_, ()>(Bytes::from_static(b"ana-to-ben-secret"))]);
+    let file = chat.upload(ana.user.id, "notes.txt", content).await.unwrap();
     let letter = NewLetter {
         receiver_id: ben.user.id,
         kind: LetterKind::Text,
-        attachments: Json("[]".to_owned()),
-        uploads: Vec::new(),
+        attachments: Json(format!("[{{\"id\":\"{}\"}}]", file.uuid)),
+        uploads: vec![file.uuid],
         device: Device { kind: DeviceKind::Web, details: Json(r#"{"type":"web","os":"Linux"}"#.to_owned()) },
     };
     let sent = chat.send_letter(&access, &direct, draft("ana-to-ben-secret", Some(letter))).await.unwrap();
@@ -279,6 +283,7 @@ async fn letters(app: &TestApp, platform: &Platform, ana: &Person, ben: &Person)
     vec![
         ("conversation", direct.conversation.uuid.to_string()),
         ("message", format!("msg_{}", sent.message.id)),
+        ("attachment", file.uuid.to_string()),
         ("ana", ana.user.uuid.to_string()),
         ("ben", ben.user.uuid.to_string()),
         ("platform", platform.key.to_string()),
