@@ -43,7 +43,8 @@ struct Add {
     /// How others see them.
     #[arg(long)]
     name: String,
-    /// A member of staff: answers guests.
+    /// A member of staff: answers guests, whose chats are the installation's and no platform's, and manages
+    /// the roles of their own platform.
     #[arg(long)]
     staff: bool,
     /// What tokens made by signing in may do; everything unless given. Repeatable.

@@ -9,25 +9,39 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use roost::domain::{Ability, Email, Platform, Tag, User};
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
 use crate::support::outside;
 use crate::support::temp::TempDir;
 
+/// The paths of the guest and the chats door.
+const OPEN_DOORS: &str = "^/api/(chats|v1/(chat|chatbot|auth/.+)(/|$))";
+/// The Pigeons door's.
+const PIGEONS: &str = "^/(api/v1/(pigeons/|auth$|auth/keep-alive|me/)|broadcasting/)";
+/// The Neptun door's.
+const NEPTUN: &str = "^/(api/(auth|users|ai|shared|health|models)|auth/|health|models|\\{email\\})";
 /// Paths of streams that end only with their session.
 const ENDLESS: &str = "/events/?$";
-/// Paths that take the token of all the other requests away.
+/// Paths that take the credential of all the other requests away.
 const SIGN_OUT: &str = "/auth/logout";
+/// Another door's, among the accounts' paths.
+const KEEP_ALIVE: &str = "/auth/keep-alive";
 /// What the examples in the document call a session.
 const KNOWN: &str = "lp-1";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_gets_only_documented_answers() {
     let Some(suite) = Suite::start().await else { return };
-    let endless_or_out = format!("{ENDLESS}|{SIGN_OUT}");
-    suite.run("[parameters]\n\"query.wait\" = 0\n", &["--exclude-path-regex", &endless_or_out]).await;
-    suite.run("", &["--include-path-regex", SIGN_OUT]).await;
+    let others = format!("{ENDLESS}|{SIGN_OUT}|{KEEP_ALIVE}");
+    suite
+        .run(
+            "[parameters]\n\"query.wait\" = 0\n",
+            &["--include-path-regex", OPEN_DOORS, "--exclude-path-regex", &others],
+        )
+        .await;
+    suite.run("", &["--include-path-regex", &format!("^/api/v1{SIGN_OUT}")]).await;
 }
 
 /// Random names of sessions lead nowhere: here every name that a request needs is one that is there.
@@ -35,24 +49,109 @@ async fn a_stranger_gets_only_documented_answers() {
 async fn a_regular_gets_only_documented_answers() {
     let Some(suite) = Suite::start().await else { return };
     let names = suite.settle().await;
-    let endless_or_out = format!("{ENDLESS}|{SIGN_OUT}");
+    let others = format!("{ENDLESS}|{SIGN_OUT}|{KEEP_ALIVE}");
     // What is deleted would not be there any more; strangers delete.
-    suite.run(&names, &["--exclude-path-regex", &endless_or_out, "--exclude-method", "DELETE"]).await;
+    let arguments = ["--include-path-regex", OPEN_DOORS, "--exclude-path-regex", &others, "--exclude-method", "DELETE"];
+    suite.run(&names, &arguments).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platforms_user_gets_only_documented_answers() {
+    let Some(mut suite) = Suite::start().await else { return };
+    let names = suite.settle_pigeons().await;
+    suite.run("", &["--include-path-regex", PIGEONS]).await;
+    suite.run(&names, &["--include-path-regex", PIGEONS, "--exclude-method", "DELETE"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_signed_in_gets_only_documented_answers() {
+    let Some(mut suite) = Suite::start().await else { return };
+    let names = suite.settle_neptun().await;
+    let arguments = ["--include-path-regex", NEPTUN, "--exclude-path-regex", "/api/auth/logout"];
+    suite.run("", &arguments).await;
+    suite.run(&names, &[&arguments[..], &["--exclude-method", "DELETE"]].concat()).await;
+    suite.run("", &["--include-path-regex", "/api/auth/logout"]).await;
 }
 
 /// A server, the tool that talks to it, and its credential.
 struct Suite {
     app: TestApp,
     tool: std::path::PathBuf,
-    token: String,
+    headers: Vec<String>,
 }
 
 impl Suite {
     async fn start() -> Option<Self> {
         let tool = outside::program("schema", "SUITE_SCHEMATHESIS")?;
         let app = TestApp::start().await;
-        let token = app.staff("Mai").await.token;
-        Some(Self { app, tool, token })
+        let headers = vec![format!("Authorization: Bearer {}", app.staff("Mai").await.token)];
+        Some(Self { app, tool, headers })
+    }
+
+    async fn user(&self, platform: Option<&Platform>, name: &str) -> User {
+        let email = Email::parse(&format!("{name}@example.test")).expect("an address");
+        let added = self.app.app.chat.add_user(platform, email, name.to_owned(), None, true, vec![Ability::any()]);
+        added.await.expect("a new account")
+    }
+
+    /// Two users who have written to each other; the requests are one's.
+    async fn settle_pigeons(&mut self) -> String {
+        let chat = &self.app.app.chat;
+        let platform = chat.add_platform("Acme").await.expect("a platform");
+        let (ana, ben) = (self.user(Some(&platform), "ana").await, self.user(Some(&platform), "ben").await);
+        let token = chat.make_token(ana.clone(), "test".to_owned(), vec![Ability::any()], None).await.expect("a token");
+        let access = chat.authenticate(&token.token).await.expect("a good token");
+        let (direct, _) = chat.open_direct(&access, ben.uuid, Tag::default()).await.expect("a conversation");
+        self.headers =
+            vec![format!("Authorization: Bearer {}", token.token), format!("X-PUBLIC-KEY: {}", platform.key)];
+        let uuid = direct.conversation.uuid;
+        let body = json!({"conversation_uuid": uuid, "receiver_uuid": ben.uuid, "context_text": "hello",
+            "context_type": "text", "device": {"type": "web", "os": "Linux"}});
+        let send = self.app.request(reqwest::Method::POST, "/api/v1/pigeons/chat/messages").json(&body);
+        let send = send.bearer_auth(&token.token).header("x-public-key", platform.key.to_string());
+        let (_, sent) = crate::support::app::answer(send).await;
+        let message = &sent["data"]["message_id"];
+        assert!(message.is_string(), "{sent}");
+        format!(
+            r#"
+            [parameters]
+            "path.conversation" = "{uuid}"
+            "path.message" = {message}
+            "path.user" = "{}"
+            "#,
+            ana.uuid
+        )
+    }
+
+    /// Somebody with a chat; the requests are theirs.
+    async fn settle_neptun(&mut self) -> String {
+        let chat = &self.app.app.chat;
+        let nina = self.user(None, "nina").await;
+        let cookie = chat.open_session(&nina).await.expect("a session");
+        let access = chat.authenticate_session(&cookie).await.expect("a good session");
+        let own =
+            chat.create_chat(&access, "Rooms".to_owned(), "google/gemma-2-27b-it".to_owned()).await.expect("a chat");
+        let share = chat.share_chat(&access, own.id, true, false, None).await.expect("a share").expect("the first");
+        self.headers = vec![format!("Cookie: neptun-session={cookie}")];
+        let path = format!("/api/users/{}/chats/{}/messages", nina.id, own.id);
+        let send = self.app.request(reqwest::Method::POST, &path).json(&json!({"message": "hello", "actor": "user"}));
+        let (_, sent) = crate::support::app::answer(send.header("cookie", format!("neptun-session={cookie}"))).await;
+        let message = &sent["chatMessage"]["id"];
+        assert!(message.is_number(), "{sent}");
+        format!(
+            r#"
+            [parameters]
+            "path.user_id" = {}
+            "path.chat_id" = {}
+            "path.message_id" = {message}
+            "path.share_id" = {}
+            "path.uuid" = "{}"
+            "path.publisher" = "google"
+            "path.model" = "gemma-2-27b-it"
+            "query.chat_id" = {}
+            "#,
+            nina.id, own.id, share.id, share.uuid, own.id
+        )
     }
 
     /// Makes what requests can be about, and the tool's configuration that names it.
@@ -110,7 +209,9 @@ impl Suite {
         command.arg("--seed").arg(setting("SUITE_SCHEMA_SEED", "1"));
         command.args(["--generation-database", "none", "--request-timeout", "10", "--no-color"]);
         command.args(["--continue-on-failure", "--warnings", "off"]);
-        command.arg("--header").arg(format!("Authorization: Bearer {}", self.token));
+        for header in &self.headers {
+            command.arg("--header").arg(header);
+        }
         command
     }
 }
@@ -125,7 +226,7 @@ async fn every_operation_has_a_name_of_its_own() {
             assert!(!name.is_empty() && names.insert(name), "{method} {path}: {name:?} is taken");
         }
     }
-    assert!(names.len() > 30, "where are the doors? {names:?}");
+    assert!(names.len() > 80, "where are the doors? {names:?}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod attachments;
+mod batches;
 mod chats;
 mod codes;
 mod conversations;

@@ -96,7 +96,7 @@ async fn opened(ctx: &Ctx, user: &User) -> Answered {
 /// Ends the session; `true` when there was one.
 #[utoipa::path(post, path = "/api/auth/logout", operation_id = "neptun_logout", tag = "neptun",
     responses(
-        (status = 200, description = "Whether there was a session to end", body = bool),
+        (status = 200, description = "Whether there was a session to end", body = bool, content_type = "application/json"),
         (status = 403, description = "A page on another site asked for it"),
     ))]
 pub async fn logout(ctx: Ctx) -> Answered {
@@ -166,7 +166,7 @@ pub async fn edit(ctx: Ctx, input: Input) -> Answered {
 #[utoipa::path(delete, path = "/api/users/{user_id}", operation_id = "neptun_delete_user", tag = "neptun",
     params(("user_id" = u64, Path, description = "The caller's own number")),
     responses(
-        (status = 200, description = "It is gone", body = bool),
+        (status = 200, description = "It is gone", body = bool, content_type = "application/json"),
         (status = 400, description = "The number is none"),
     ),
     security(("neptun-session" = [])))]

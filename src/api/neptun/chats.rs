@@ -117,7 +117,7 @@ fn name(values: &mut Values) -> Option<String> {
 #[utoipa::path(delete, path = "/api/users/{user_id}/chats", operation_id = "neptun_delete_chats", tag = "neptun",
     request_body(content((ChatIds = "application/json"), (ChatIds = "application/x-www-form-urlencoded"))),
     params(("user_id" = u64, Path, description = "The caller's own number")),
-    responses((status = 200, description = "They are gone", body = bool)),
+    responses((status = 200, description = "They are gone", body = bool, content_type = "application/json")),
     security(("neptun-session" = [])))]
 pub async fn remove_many(ctx: Ctx, input: Input) -> Answered {
     let access = ctx.owner()?;
@@ -161,7 +161,7 @@ pub async fn rename(ctx: Ctx, input: Input) -> Answered {
         ("chat_id" = u64, Path, description = "The chat"),
     ),
     responses(
-        (status = 200, description = "It is gone", body = bool),
+        (status = 200, description = "It is gone", body = bool, content_type = "application/json"),
         (status = 400, description = "A number in the path is none"),
     ),
     security(("neptun-session" = [])))]

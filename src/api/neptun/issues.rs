@@ -20,7 +20,7 @@ pub struct Issue {
     #[schema(value_type = Object)]
     details: Map<String, Value>,
     /// Where: names, and numbers for places in lists.
-    #[schema(value_type = Vec<Object>, example = json!(["message"]))]
+    #[schema(value_type = Vec<Value>, example = json!(["message"]))]
     path: Vec<Value>,
     /// A sentence.
     #[schema(example = "Required")]

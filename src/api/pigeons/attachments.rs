@@ -77,7 +77,7 @@ pub async fn upload(State(door): State<Pigeons>, ctx: Ctx, request: Request) -> 
         (status = 206, description = "A part of it", body = Vec<u8>, content_type = "*/*"),
         (status = 304, description = "The client has it"),
         (status = 416, description = "The part lies outside of it", body = Vec<u8>,
-            content_type = "application/octet-stream"),
+            content_type = "*/*"),
         (status = 422, description = "`thumbnail` is neither true nor false"),
     ))]
 pub async fn download(ctx: Ctx, Segment(name): Segment, headers: HeaderMap) -> Answered {

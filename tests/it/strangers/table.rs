@@ -36,12 +36,14 @@ pub struct Route {
     pub query: &'static str,
     /// A body that would do something if it were allowed to.
     pub body: &'static str,
+    /// Whether the body is a file.
+    pub is_file: bool,
     /// Whether it shows its owner one of the secrets.
     pub shows: bool,
 }
 
 const fn route(name: &'static str, guard: Guard, stranger: Stranger) -> Route {
-    Route { name, guard, stranger, with: &[], query: "", body: "", shows: false }
+    Route { name, guard, stranger, with: &[], query: "", body: "", is_file: false, shows: false }
 }
 
 impl Route {
@@ -55,6 +57,10 @@ impl Route {
 
     const fn query(self, query: &'static str) -> Self {
         Self { query, ..self }
+    }
+
+    const fn file(self) -> Self {
+        Self { is_file: true, ..self }
     }
 
     const fn shows(self) -> Self {
@@ -153,7 +159,7 @@ fn pigeons() -> Vec<Route> {
         route("PATCH /api/v1/pigeons/chat/messages/{message}/read", Platform, Refused),
         route("POST /api/v1/pigeons/chat/messages/{message}/reactions", Platform, Refused).body(r#"{"emoji":"👎"}"#),
         route("DELETE /api/v1/pigeons/chat/messages/{message}/reactions/{emoji}", Platform, Refused),
-        route("POST /api/v1/pigeons/chat/attachments", Platform, Open).body("{}"),
+        route("POST /api/v1/pigeons/chat/attachments", Platform, Own).file(),
         route("GET /api/v1/pigeons/chat/attachments/{attachment}", Platform, Refused).shows(),
         route("GET /api/v1/pigeons/chat/search", Platform, Own).query("?q=secret").shows(),
         route("GET /api/v1/pigeons/chat/stats/devices", Platform, Own),

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::stream;
 use reqwest::{Method, StatusCode};
 use roost::chat::{DeviceRegistration, Draft, InboxFilter, NewLetter};
 use roost::domain::{
@@ -208,6 +206,11 @@ impl World {
         for (name, value) in &who.headers {
             request = request.header(*name, value);
         }
+        if route.is_file {
+            let form =
+                "--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nmine\r\n--b--\r\n";
+            request = request.header("content-type", "multipart/form-data; boundary=b").body(form);
+        }
         if !route.body.is_empty() {
             let body = self.named(route, route.body);
             request = request.header("content-type", "application/json").body(body);
@@ -267,12 +270,13 @@ async fn letters(app: &TestApp, platform: &Platform, ana: &Person, ben: &Person)
     let chat = &app.app.chat;
     let access = ana.access(app).await;
     let (direct, _) = chat.open_direct(&access, ben.user.uuid, Tag::default()).await.unwrap();
-    let content = stream::iter([Ok::<_, ()>(Bytes::from_static(b"ana-to-ben-secret"))]);
-    let file = chat.upload(ana.user.id, "notes.txt", content).await.unwrap();
+    let file =
+        futures_util::stream::iter([Ok::<_, std::io::Error>(axum::body::Bytes::from_static(b"file-secret of Ana"))]);
+    let file = chat.upload(ana.user.id, "secret.txt", Box::pin(file)).await.unwrap();
     let letter = NewLetter {
         receiver_id: ben.user.id,
         kind: LetterKind::Text,
-        attachments: Json(format!("[{{\"id\":\"{}\"}}]", file.uuid)),
+        attachments: Json("[]".to_owned()),
         uploads: vec![file.uuid],
         device: Device { kind: DeviceKind::Web, details: Json(r#"{"type":"web","os":"Linux"}"#.to_owned()) },
     };
