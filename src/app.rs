@@ -338,6 +338,7 @@ fn neptun_door(config: &Config, chat: &SharedChat, web: &SharedWeb, limits: &Arc
         limits: Arc::clone(limits),
         models: config.neptun.models.as_slice().into(),
         message_chars_max: config.neptun.message_chars_max,
+        file_chars_max: config.neptun.file_chars_max,
         batch_max: config.neptun.batch_max,
         body_bytes_max: config.neptun.body_bytes_max,
         sign_in_lifetime: Duration::from_secs(config.accounts.session_hours * 3600),

@@ -38,6 +38,8 @@ create table letters (
 );
 create index letters_unread on letters (conversation_id, receiver_id, message_id)
     where read_at is null and is_gone = 0;
+-- The last one that an inbox shows, however many behind it were deleted.
+create index letters_visible on letters (conversation_id, message_id) where is_gone = 0;
 create index letters_undelivered on letters (conversation_id, receiver_id, message_id)
     where delivered_at is null and is_gone = 0;
 

@@ -221,8 +221,8 @@ impl Chat {
         id: Option<ConversationId>,
         after: FileId,
     ) -> Result<(Vec<ChatFile>, Option<FileId>)> {
-        // A file may be as long as an answer.
-        const FILES: usize = 20;
+        // A file may be as long as an answer, and every slow reader of a list holds a page in memory.
+        const FILES: usize = 8;
         let files = match id {
             Some(id) => self.store.files(id, after, FILES).await?,
             None => self.store.files_of(user, after, FILES).await?,

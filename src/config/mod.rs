@@ -136,6 +136,7 @@ impl Config {
             ("chats.message_chars_max", self.chats.message_chars_max as u64),
             ("pigeons.message_chars_max", self.pigeons.message_chars_max as u64),
             ("neptun.message_chars_max", self.neptun.message_chars_max as u64),
+            ("neptun.file_chars_max", self.neptun.file_chars_max as u64),
             ("neptun.batch_max", self.neptun.batch_max as u64),
             ("neptun.models", self.neptun.models.len() as u64),
             ("assistant.runs_max", self.assistant.runs_max as u64),

@@ -80,6 +80,7 @@ section!(Pigeons { message_chars_max: usize = 5000 });
 section!(Neptun {
     models: Vec<String> = models(),
     message_chars_max: usize = 32_000,
+    file_chars_max: usize = 100_000,
     batch_max: usize = 1000,
     body_bytes_max: usize = 4 << 20,
 });

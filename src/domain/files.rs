@@ -70,6 +70,9 @@ pub struct ShareEntry {
     pub created_at: Timestamp,
 }
 
+/// What is longer behind a title's last dot is no extension.
+const EXTENSION_BYTES_MAX: usize = 16;
+
 /// At most this many files are made of one answer.
 const BLOCKS_MAX: usize = 100;
 
@@ -117,7 +120,8 @@ fn file(info: &str, inner: &str) -> Option<NewFile> {
     }
     let language = language.to_lowercase();
     let ending = title.rsplit_once('.').map(|(_, ending)| ending).filter(|ending| ending.chars().all(is_word));
-    let extension = ending.filter(|ending| !ending.is_empty()).unwrap_or_else(|| extension(&language)).to_owned();
+    let ending = ending.filter(|ending| !ending.is_empty() && ending.len() <= EXTENSION_BYTES_MAX);
+    let extension = ending.unwrap_or_else(|| extension(&language)).to_owned();
     let title = if title.is_empty() { format!("{language}-file") } else { title.chars().take(255).collect() };
     Some(NewFile { title, text: inner.to_owned(), language, extension })
 }

@@ -113,12 +113,43 @@ pub fn value(headers: &HeaderMap, body: &[u8], repeated: Repeated) -> Result<Sen
     }
 }
 
+/// At most so many values in a body. Each takes some tens of bytes of memory and can be sent in two, so
+/// that a long body of nothing but values would weigh twenty times what it says. As many as this fit
+/// into the usual longest body.
+const VALUES_MAX: usize = 128 << 10;
+
+/// Refuses a body with more than [`VALUES_MAX`] values.
+fn must_be_few(values: impl FnOnce() -> usize, body: &[u8]) -> Result<(), BodyError> {
+    // A shorter one has no room for more.
+    if body.len() > 2 * VALUES_MAX && values() > VALUES_MAX {
+        return Err(BodyError::Malformed(format!("more than {VALUES_MAX} values")));
+    }
+    Ok(())
+}
+
+/// The commas of JSON that stand in no string.
+fn commas(body: &[u8]) -> usize {
+    let (mut count, mut is_inside, mut is_escaped) = (0, false, false);
+    for byte in body {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_inside => is_escaped = true,
+            b'"' => is_inside = !is_inside,
+            b',' if !is_inside => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
 fn json(body: &[u8]) -> Result<Sent, BodyError> {
+    must_be_few(|| commas(body), body)?;
     let value = if body.is_empty() { Ok(Value::Object(Map::new())) } else { serde_json::from_slice(body) };
     value.map(|value| Sent { value, is_form: false }).map_err(|error| BodyError::Malformed(error.to_string()))
 }
 
 fn form(body: &[u8], repeated: Repeated) -> Result<Sent, BodyError> {
+    must_be_few(|| memchr::memchr_iter(b'&', body).count(), body)?;
     let pairs: Vec<(String, String)> =
         serde_urlencoded::from_bytes(body).map_err(|error| BodyError::Malformed(error.to_string()))?;
     Ok(Sent { value: Value::Object(forms::nested(pairs, repeated)), is_form: true })
@@ -160,6 +191,18 @@ mod tests {
             assert_eq!(parsed(content_type, body).unwrap().members["a"], "1", "{content_type:?}");
         }
         assert!(parsed(None, "").unwrap().members.is_empty());
+    }
+
+    #[test]
+    fn a_body_of_nothing_but_values_is_refused() {
+        let list = |item: &str, count: usize| format!("{{\"a\":[{}]}}", vec![item; count].join(","));
+        assert!(parsed(None, &list("1", VALUES_MAX)).is_ok());
+        assert!(matches!(parsed(None, &list("1", VALUES_MAX + 2)), Err(BodyError::Malformed(_))));
+        let text = serde_json::to_string(r#","\,"#).unwrap();
+        assert!(parsed(None, &list(&text, VALUES_MAX)).is_ok(), "commas in strings are text");
+        let form = Some("application/x-www-form-urlencoded");
+        assert!(parsed(form, &"a=1&".repeat(VALUES_MAX)).is_ok());
+        assert!(matches!(parsed(form, &"a=1&".repeat(VALUES_MAX + 1)), Err(BodyError::Malformed(_))));
     }
 
     #[test]

@@ -72,12 +72,33 @@ fn with_lists(value: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
 
     fn read(form: &str, repeated: Repeated) -> Value {
         Value::Object(nested(serde_urlencoded::from_str(form).unwrap(), repeated))
+    }
+
+    proptest! {
+        #[test]
+        fn any_form_is_read(pairs in proptest::collection::vec(("[ab0-9\\[\\]]{0,12}", any::<String>()), 0..12)) {
+            let all: Vec<_> = pairs.iter().map(|(_, value)| value.clone()).collect();
+            for repeated in [Repeated::Last, Repeated::List] {
+                prop_assert!(leaves(&Value::Object(nested(pairs.clone(), repeated)), &all), "nothing is made up");
+            }
+        }
+    }
+
+    /// Whether every text in a value was sent.
+    fn leaves(value: &Value, sent: &[String]) -> bool {
+        match value {
+            Value::String(text) => sent.contains(text),
+            Value::Array(items) => items.iter().all(|item| leaves(item, sent)),
+            Value::Object(members) => members.values().all(|member| leaves(member, sent)),
+            _ => false,
+        }
     }
 
     #[test]

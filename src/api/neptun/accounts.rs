@@ -114,6 +114,7 @@ pub async fn logout(ctx: Ctx) -> Answered {
     responses(
         (status = 204, description = "It is"),
         (status = 401, description = "It is not, or there is none"),
+        (status = 403, description = "It is, and the account may not chat with the assistant"),
         (status = 429, description = "Too many requests; see Retry-After"),
         (status = 503, description = "The server is busy or going down"),
     ),

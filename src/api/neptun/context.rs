@@ -16,13 +16,16 @@ use super::envelope::Failure;
 use super::session::{self, Caller};
 use crate::chat::{Key, SharedChat};
 use crate::domain::{Access, ConversationId};
-use crate::error::{Error, Result, Subject};
+use crate::error::{Error, Refusal, Result, Subject};
 use crate::http::body::{self, Repeated, Sent};
 use crate::http::frame::{Peer, Scope};
 use crate::http::streams::Place;
 use crate::http::values::Values;
 use crate::http::{SharedWeb, address, cors, headers};
 use crate::limits::{Limit, LimitKey};
+
+/// What an account has to be able to do here.
+const ABILITY: &str = "assistant";
 
 /// A request at the Neptun door.
 pub struct Ctx {
@@ -115,9 +118,10 @@ impl Ctx {
         self.caller.as_ref()
     }
 
-    /// The caller, who has to be signed in.
+    /// The caller, who has to be signed in, and whom the operator lets chat with the assistant.
     pub fn caller(&self) -> Result<&Caller> {
-        self.caller.as_ref().ok_or(Error::Unauthenticated)
+        let caller = self.caller.as_ref().ok_or(Error::Unauthenticated)?;
+        if caller.access.can(ABILITY) { Ok(caller) } else { Err(Error::Forbidden(Refusal::NotAble)) }
     }
 
     /// The caller, who has to be the user that the path names: what is another one's is not there.

@@ -134,7 +134,7 @@ pub enum FileFields {
 #[schema(as = neptun::FileInput)]
 pub struct FileInput {
     /// What it holds.
-    #[schema(min_length = 1, example = "services: {}\n")]
+    #[schema(min_length = 1, max_length = 100000, example = "services: {}\n")]
     text: String,
     /// Its name; made of the language when left out.
     #[schema(min_length = 1, max_length = 255, example = "compose.yaml")]

@@ -78,12 +78,12 @@ async fn listed(
 pub async fn create(ctx: Ctx, input: Input) -> Answered {
     let (access, [chat, message]) = ctx.owner_with(["chat_id", "message_id"])?;
     let mut values = input.values(&ctx).await?;
-    let are_many = values.has("files");
+    let (are_many, chars_max) = (values.has("files"), ctx.door().file_chars_max);
     let files = if are_many {
         let items = values.list("files", 1..=ctx.door().batch_max).unwrap_or_default();
-        values.each("files", items, file)
+        values.each("files", items, |values| file(values, chars_max))
     } else {
-        file(&mut values).into_iter().collect()
+        file(&mut values, chars_max).into_iter().collect()
     };
     values.finish().map_err(|error| Failure::Input(INVALID, error))?;
     let added = ctx.chat().add_files(access, ConversationId(chat), EventId(message), files).await?;
@@ -95,8 +95,8 @@ pub async fn create(ctx: Ctx, input: Input) -> Answered {
     Ok(json::response(json::bytes(&filed)))
 }
 
-fn file(values: &mut Values) -> Option<NewFile> {
-    let text = values.string("text", 1..=usize::MAX);
+fn file(values: &mut Values, chars_max: usize) -> Option<NewFile> {
+    let text = values.string("text", 1..=chars_max);
     let line = |values: &mut Values, field, max| {
         let line = clean_line(&values.optional_string(field, 1..=max)?);
         (!line.is_empty()).then_some(line)

@@ -54,6 +54,8 @@ pub struct Parts {
     pub models: Arc<[String]>,
     /// Longest message, in characters.
     pub message_chars_max: usize,
+    /// Longest file, in characters.
+    pub file_chars_max: usize,
     /// How many things one request may be about.
     pub batch_max: usize,
     /// Largest body, in bytes.

@@ -71,9 +71,9 @@ pub(super) fn page(conn: &Connection, user: UserId, filter: InboxFilter) -> Resu
 
 fn last_visible(conn: &Connection, id: ConversationId) -> Result<Option<std::sync::Arc<Message>>, Fail> {
     let sql = format!(
-        "select {} from {} where m.conversation_id = ?1 and m.deleted_at is null order by m.id desc limit 1",
-        messages::COLUMNS,
-        messages::TABLES
+        "select {} from letters l join messages m on m.id = l.message_id \
+         where l.conversation_id = ?1 and l.is_gone = 0 order by l.message_id desc limit 1",
+        messages::COLUMNS
     );
     Ok(conn.prepare_cached(&sql)?.query_row([id.0], |row| messages::from_row(conn, row)).optional()?)
 }

@@ -26,8 +26,8 @@ pub struct Audit {
     pub stale_heads: u64,
     /// Ids past the sequence that gives them out.
     pub past_sequence: u64,
-    /// Counts of letters (unread by somebody, or by kind of device) that are not what counting the
-    /// letters gives.
+    /// What lists and searches keep of letters (unread by somebody, by kind of device, the place in an
+    /// inbox, the words) and that is not what the letters themselves give.
     pub miscounted: u64,
 }
 
@@ -134,7 +134,13 @@ fn miscounted(conn: &Connection) -> rusqlite::Result<u64> {
                     and l.receiver_id = p.user_id and l.read_at is null and l.is_gone = 0)) \
                + (select count(*) from device_counts d where d.total <> ( \
                     select count(*) from messages m join letters l on l.message_id = m.id \
-                    where m.conversation_id = d.conversation_id and l.device_kind = d.device_kind and l.is_gone = 0))",
+                    where m.conversation_id = d.conversation_id and l.device_kind = d.device_kind and l.is_gone = 0)) \
+              + (select count(*) from (select 1 from letters l where l.is_gone = 0 and not exists ( \
+                   select 1 from device_counts d where d.conversation_id = l.conversation_id \
+                   and d.device_kind = l.device_kind) group by l.conversation_id, l.device_kind)) \
+              + (select abs((select count(*) from letters where is_gone = 0) - (select count(*) from letter_search))) \
+              + (select count(*) from participants p join heads h on h.conversation_id = p.conversation_id \
+                 where p.listed_id is not null and p.listed_id <> h.message_id)",
         [],
         |row| row.get(0),
     )

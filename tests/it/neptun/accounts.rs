@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::header::SET_COOKIE;
 use reqwest::{Method, StatusCode};
+use roost::domain::{Ability, Email};
 use serde_json::{Value, json};
 
 use super::{issue, issues, refusal};
@@ -185,6 +186,22 @@ async fn behind_tls_the_cookie_is_secure() {
     let request = app.request(Method::POST, "/api/auth/sign-up").header("x-forwarded-proto", "https").json(&body);
     let (_, headers, _) = whole_answer(request).await;
     assert!(headers[SET_COOKIE].to_str().unwrap().ends_with("; Secure"), "{headers:?}");
+}
+
+#[tokio::test]
+async fn an_account_that_may_not_chat_is_refused() {
+    let app = TestApp::start().await;
+    let email = Email::parse("tam@example.test").unwrap();
+    let abilities = vec![Ability::parse("backoffice").unwrap()];
+    let added = app.app.chat.add_user(None, email, "Tam".to_owned(), Some(PASSWORD.to_owned()), false, abilities).await;
+    let id = added.unwrap().id.0;
+    let (status, headers, _) = app.logs_in("tam@example.test", PASSWORD).await;
+    assert_eq!(status, StatusCode::OK);
+    let tam = Member { app: &app, id, email: String::new(), cookie: cookie_of(&headers) };
+    for path in [tam.path("/chats"), "/api/users/999/chats".to_owned()] {
+        assert_eq!(tam.get(&path).await, (StatusCode::FORBIDDEN, refusal(403, "Forbidden")), "{path}");
+    }
+    assert_eq!(tam.post("/api/auth/logout", json!({})).await, (StatusCode::OK, json!(true)));
 }
 
 #[tokio::test]

@@ -116,6 +116,10 @@ async fn every_field_of_a_file_is_judged() {
     for (body, want) in [
         (json!({}), issue("invalid_type", json!(["text"]), "Required")),
         (json!({"text": ""}), issue("too_small", json!(["text"]), "String must contain at least 1 character(s)")),
+        (
+            json!({"text": "x".repeat(100_001)}),
+            issue("too_big", json!(["text"]), "String must contain at most 100000 character(s)"),
+        ),
         (json!({"text": 1}), string(json!(["text"]), "number")),
         (json!({"text": "a\u{0}"}), issue("custom", json!(["text"]), "May not contain NUL characters")),
         (text("title", json!(null)), string(json!(["title"]), "null")),
@@ -129,7 +133,7 @@ async fn every_field_of_a_file_is_judged() {
         (json!({"files": [{"text": "a"}, {"text": false}]}), string(json!(["files", 1, "text"]), "boolean")),
     ] {
         let (status, refused) = lan.post(&path, body.clone()).await;
-        assert_eq!((status, issues(&refused)), (StatusCode::BAD_REQUEST, vec![want]), "{body}");
+        assert_eq!((status, issues(&refused)), (StatusCode::BAD_REQUEST, vec![want]), "{body:.80}");
         assert_eq!(refused["statusMessage"], "Bad Request. Invalid body(file | files).");
     }
     assert_eq!(lan.get(&lan.path("/files")).await.1, json!([]), "nothing of a list with an error is stored");

@@ -241,6 +241,16 @@ async fn a_full_store_keeps_what_it_acknowledged_and_goes_on_when_there_is_room(
         }
         assert!(round < 100, "the limit was never reached");
     }
+    // What is too little for a long one may hold a few short ones.
+    for n in 0.. {
+        let text = format!("short {n}");
+        match send(&store, &chat, &text).await {
+            Ok(()) => assert!(acknowledged.insert(text)),
+            Err(Error::StorageFull) => break,
+            Err(other) => panic!("{other:?}"),
+        }
+        assert!(n < 1000, "the limit was never reached");
+    }
     let stored = |messages: Vec<Arc<roost::domain::Message>>| -> BTreeSet<String> {
         messages.iter().map(|message| message.text.clone()).collect()
     };
