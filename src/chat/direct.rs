@@ -232,8 +232,12 @@ impl Chat {
     /// that is left for the next time: who reads goes on reading.
     ///
     /// # Errors
-    /// What the store answers.
+    /// `Forbidden(NotMember)`, and what the store answers.
     pub async fn deliver(&self, access: &Access, direct: &Direct) -> Result<usize> {
+        // What was not delivered was not read either, so that most lists cost no write.
+        if direct.member(access.user.id)?.unread == 0 {
+            return Ok(0);
+        }
         let last = direct.conversation.head.message_id;
         match self.mark_all(direct.conversation.id, access.user.id, Receipt::Delivered, last).await {
             Err(Error::Busy | Error::StorageFull | Error::StorageReadOnly) => Ok(0),

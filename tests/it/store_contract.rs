@@ -10,6 +10,7 @@ mod codes;
 mod conversations;
 mod letters;
 mod messages;
+mod places;
 mod platforms;
 mod retries;
 mod runs;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::Answered;
 use super::context::{Caller, Ctx, Input, Segment};
-use super::envelope::{Failure, Shown, Told};
+use super::envelope::{Failure, Told};
 use super::lists::{self, Asked, Beside, Numbered};
 use super::messages::number_of;
 use super::requests::{ArchiveConversation, OpenConversation, ReadConversation};
@@ -37,8 +37,8 @@ const TAG_CHARS_MAX: usize = 255;
         ("per_page" = Option<i64>, Query, description = "Conversations on a numbered page, 1 to 100"),
     ),
     responses(
-        (status = 200, description = "The conversations", body = Shown<Vec<ConversationResource>>),
-        (status = 422, description = "A cursor names no conversation"),
+        (status = 200, description = "The conversations", body = lists::ConversationList),
+        (status = 422, description = "The input is not valid; every field that is wrong is listed"),
     ))]
 pub async fn list(ctx: Ctx) -> Answered {
     ctx.run(async {

@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::context::Ctx;
+use super::wire::{ConversationResource, MessageResource};
 use crate::error::Rule;
 use crate::http::fields::Fields;
 
@@ -132,6 +133,51 @@ pub struct CursorMeta {
     /// The cursor of the page before, as its address has it; null when there is none.
     #[schema(required = true)]
     prev_cursor: Option<String>,
+}
+
+/// A list of conversations, whole or a page.
+#[derive(ToSchema)]
+#[schema(as = pigeons::ConversationList)]
+#[expect(dead_code, reason = "describes what is written piece by piece")]
+pub struct ConversationList {
+    /// The conversations, the newest message first.
+    data: Vec<ConversationResource>,
+    /// The pages around; left out of a whole list.
+    #[schema(nullable = false)]
+    links: Option<Links>,
+    /// What the page is; left out of a whole list.
+    #[schema(nullable = false)]
+    meta: Option<Meta>,
+}
+
+/// A list of messages, whole or a page.
+#[derive(ToSchema)]
+#[schema(as = pigeons::MessageList)]
+#[expect(dead_code, reason = "describes what is written piece by piece")]
+pub struct MessageList<'a> {
+    /// The messages, oldest first; of a search the newest first.
+    data: Vec<MessageResource<'a>>,
+    /// Their conversation, without its users; left out of a search.
+    #[schema(nullable = false)]
+    conversation: Option<ConversationResource>,
+    /// The pages around; left out of a whole list.
+    #[schema(nullable = false)]
+    links: Option<Links>,
+    /// What the page is; left out of a whole list.
+    #[schema(nullable = false)]
+    meta: Option<Meta>,
+}
+
+/// What a page is.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = pigeons::Meta)]
+#[expect(dead_code, reason = "describes what is written piece by piece")]
+pub enum Meta {
+    /// Among numbered ones.
+    Page(PageMeta),
+    /// Among those that are told by cursors.
+    Cursor(CursorMeta),
 }
 
 /// What follows the data of a page.

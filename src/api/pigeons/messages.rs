@@ -53,17 +53,6 @@ pub fn number_of(fields: &mut Fields, field: &'static str) -> Option<MessageId> 
     number
 }
 
-/// A list of messages.
-#[derive(utoipa::ToSchema)]
-#[schema(as = pigeons::MessageList)]
-#[expect(dead_code, reason = "describes what is written piece by piece")]
-pub struct MessageList<'a> {
-    /// The messages, oldest first.
-    data: Vec<MessageResource<'a>>,
-    /// Their conversation, without its users.
-    conversation: ConversationResource,
-}
-
 /// List a conversation's messages
 ///
 /// Oldest first. Bare it is the whole list, and with it the messages to the caller count as delivered.
@@ -80,7 +69,7 @@ pub struct MessageList<'a> {
         ("per_page" = Option<i64>, Query, description = "Messages on a numbered page, 1 to 100"),
     ),
     responses(
-        (status = 200, description = "The messages", body = MessageList<'static>),
+        (status = 200, description = "The messages", body = lists::MessageList<'static>),
         (status = 422, description = "A cursor names no message"),
     ))]
 pub async fn list(ctx: Ctx, Segment(name): Segment) -> Answered {

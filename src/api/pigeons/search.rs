@@ -4,7 +4,6 @@ use std::convert::Infallible;
 
 use super::Answered;
 use super::context::{Caller, Ctx};
-use super::envelope::Shown;
 use super::lists;
 use super::messages::number;
 use super::wire::{MessageResource, Showing};
@@ -27,7 +26,7 @@ const QUERY_CHARS_MAX: usize = 200;
         ("before" = Option<String>, Query, description = "Only messages before this one"),
     ),
     responses(
-        (status = 200, description = "The messages", body = Shown<Vec<MessageResource<'static>>>),
+        (status = 200, description = "The messages", body = lists::MessageList<'static>),
         (status = 422, description = "The input is not valid; every field that is wrong is listed"),
     ))]
 pub async fn find(ctx: Ctx) -> Answered {

@@ -17,15 +17,15 @@ use super::{Bench, benches};
 use crate::support::store::{assert_dense, at, everything, letter, with_key};
 
 /// Two users of one platform, with a conversation.
-struct Pair {
-    platform: Platform,
-    ana: User,
-    ben: User,
-    direct: Direct,
+pub(super) struct Pair {
+    pub(super) platform: Platform,
+    pub(super) ana: User,
+    pub(super) ben: User,
+    pub(super) direct: Direct,
 }
 
 impl Bench {
-    async fn pair(&self) -> Pair {
+    pub(super) async fn pair(&self) -> Pair {
         let platform = self.platform(&Uuid::new_v4().to_string()).await;
         let (ana, ben) = (self.user_of(&platform, "Ana").await, self.user_of(&platform, "Ben").await);
         let direct = self.between(&platform, &ana, &ben).await;
@@ -45,7 +45,7 @@ impl Bench {
         self.store.direct(platform.id, conversation.uuid).await.unwrap().expect("a new conversation is there")
     }
 
-    async fn writes(&self, direct: &Direct, from: &User, to: &User, text: &str) -> Arc<Message> {
+    pub(super) async fn writes(&self, direct: &Direct, from: &User, to: &User, text: &str) -> Arc<Message> {
         self.append(letter(direct, from, to, text)).await
     }
 
@@ -466,28 +466,5 @@ async fn a_letter_holds_its_authors_uploads_only() {
         assert!(bench.store.append(new).await.unwrap().replayed);
         assert!(bench.store.delete_message(pair.direct.conversation.id, sent.id, at(2)).await.unwrap());
         assert!(!bench.sees(&pair.ben, &hers).await && bench.sees(&pair.ana, &hers).await);
-    }
-}
-
-#[tokio::test]
-async fn a_letter_is_found_by_how_many_stand_before_it() {
-    for bench in benches().await {
-        let Pair { ana, ben, direct, .. } = bench.pair().await;
-        let id = direct.conversation.id;
-        let at_offset = async |offset| bench.store.letter_at(id, offset).await.unwrap();
-        assert_eq!(at_offset(0).await, (0, None));
-        let mut written = Vec::new();
-        for number in 0..7 {
-            written.push(bench.writes(&direct, &ana, &ben, &format!("m{number}")).await.id);
-        }
-        for gone in [written.remove(5), written.remove(0)] {
-            assert!(bench.store.delete_message(id, gone, at(9)).await.unwrap());
-        }
-        for (offset, message) in written.iter().enumerate() {
-            assert_eq!(at_offset(offset as u64).await, (5, Some(*message)), "{offset}");
-        }
-        for beyond in [5, 6, u64::MAX] {
-            assert_eq!(at_offset(beyond).await, (5, None));
-        }
     }
 }
