@@ -7,6 +7,7 @@ mod bench;
 mod browser;
 mod chats;
 mod cors;
+mod doors;
 mod errors;
 mod guest;
 mod hostile;

@@ -172,6 +172,10 @@ async fn very_many_words_without_an_answer_are_taken_back() {
     let (status, _) = lan.post(&lan.messages(chat), json!({"messages": batch})).await;
     assert_eq!(status, StatusCode::OK);
     let (status, taken) = lan.delete(&format!("{}/last", lan.messages(chat))).await;
-    assert_eq!((status, taken["deletedSuccessfully"].as_array().map(Vec::len)), (StatusCode::OK, Some(1000)), "{taken}");
+    assert_eq!(
+        (status, taken["deletedSuccessfully"].as_array().map(Vec::len)),
+        (StatusCode::OK, Some(1000)),
+        "{taken}"
+    );
     assert!(lan.reads(chat).await.is_empty());
 }
