@@ -24,6 +24,7 @@ pub mod assistant;
 pub mod limits;
 pub mod mail;
 pub mod media;
+pub mod memory;
 pub mod objects;
 pub mod realtime;
 pub mod telemetry;

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::http::server;
+use crate::memory;
 use crate::store::sqlite::DataDir;
 
 /// How often the house is kept.
@@ -30,6 +31,7 @@ pub async fn run(config: Config) -> Result<()> {
     let _held = dir.lock()?;
     let listener = listen(&config).await?;
     let app = App::open(&config, Clock::system()).await?;
+    memory::give_back();
     let mut signals = Signals::listen()?;
     announce(&config, &listener, &app)?;
     let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());

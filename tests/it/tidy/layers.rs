@@ -25,6 +25,7 @@ const LAYERS: &[Layer] = &[
     Layer { module: "config", uses: &[], never: HTTP },
     Layer { module: "texts", uses: &["domain"], never: HTTP },
     Layer { module: "limits", uses: &["domain", "error"], never: HTTP },
+    Layer { module: "memory", uses: &[], never: HTTP },
     Layer { module: "telemetry", uses: &["config", "error"], never: HTTP },
     Layer { module: "mail", uses: &["domain", "error"], never: HTTP },
     Layer { module: "media", uses: &[], never: &["axum", "rusqlite", "tokio", "reqwest"] },
