@@ -279,6 +279,10 @@ pub(super) fn react(tx: &mut Tx<'_>, id: ConversationId, new: &NewReaction) -> R
     Ok(true)
 }
 
+/// How many letters a search looks at: far more than it shows, since those that are not the searcher's are few
+/// unless somebody wants otherwise.
+const SEARCHED_MAX: i64 = 10_000;
+
 pub(super) fn search(
     conn: &Connection,
     user: UserId,
@@ -292,15 +296,17 @@ pub(super) fn search(
     if query.is_empty() {
         return Ok(Vec::new());
     }
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let numbers: Vec<i64> = conn
-        .prepare_cached(
-            "select rowid from letter_search where letter_search match ?1 and rowid < ?2 order by rowid desc limit ?3",
-        )?
-        .query_map(params![query, before.map_or(i64::MAX, |before| before.0), limit], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    let mut found = Vec::with_capacity(numbers.len());
-    for number in numbers {
+    // Read on demand, and past what is not theirs: otherwise others could fill a page with what is then left
+    // out, and the search would seem to end there.
+    let mut statement = conn.prepare_cached(
+        "select rowid from letter_search where letter_search match ?1 and rowid < ?2 order by rowid desc limit ?3",
+    )?;
+    let mut rows = statement.query(params![query, before.map_or(i64::MAX, |before| before.0), SEARCHED_MAX])?;
+    let mut found = Vec::new();
+    while found.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        let number: i64 = row.get(0)?;
         let message = conn
             .prepare_cached(&format!("select {COLUMNS} from {TABLES} where m.id = ?1 and m.deleted_at is null"))?
             .query_row([number], |row| messages::from_row(conn, row))
