@@ -18,7 +18,7 @@ use crate::domain::{
     ConversationId, ConversationKind, Device, DeviceKind, EventBody, EventId, Json, Letter, LetterKind, Message,
     MessageId, PlatformId, Reach, Reaction, Receipt, Timestamp, UserId,
 };
-use crate::error::{Error, Rule};
+use crate::error::{Error, Rule, Subject};
 use crate::store::{Direct, Found, MARKS_MAX, Mark, NewLetter, NewReaction, REACTIONS_MAX};
 
 /// The letter in a message's row, from that column on; `None` when the message is none.
@@ -241,9 +241,10 @@ pub(super) fn mark(tx: &mut Tx<'_>, id: ConversationId, mark: &Mark) -> Result<u
 }
 
 pub(super) fn react(tx: &mut Tx<'_>, id: ConversationId, new: &NewReaction) -> Result<bool, Fail> {
-    let Some(conversation) = conversations::by_id(tx.conn, id)? else { return Ok(false) };
-    let Some(message) = messages::visible(tx.conn, id, new.message_id)? else { return Ok(false) };
-    let Some(letter) = &message.letter else { return Ok(false) };
+    let gone = || Fail::Refused(Error::NotFound(Subject::Message));
+    let conversation = conversations::by_id(tx.conn, id)?.ok_or_else(gone)?;
+    let message = messages::visible(tx.conn, id, new.message_id)?.ok_or_else(gone)?;
+    let letter = message.letter.as_ref().ok_or_else(gone)?;
     let at = new.at.max(conversation.last_activity_at);
     let theirs: Vec<_> = letter.reactions.iter().filter(|held| held.user_id == new.user_id).collect();
     if theirs.iter().any(|held| held.emoji == new.emoji) != new.removed {
