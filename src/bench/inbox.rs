@@ -26,7 +26,7 @@ pub const CONVERSATIONS: usize = 10_000;
 const BATCH: usize = 4096;
 
 /// What was filled.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Inbox {
     /// The user's bearer token.
     token: String,

@@ -1,5 +1,6 @@
 //! Accounts: making one, changing it, giving it up.
 
+use std::fmt;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -10,7 +11,7 @@ use crate::error::{Error, Result, Subject};
 use crate::store::{NewUser, UserEdit, UserFilter};
 
 /// What somebody who registers says.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Registration {
     /// The tenant at which they do; `None`: at a door that knows none.
     pub platform_id: Option<PlatformId>,
@@ -26,8 +27,15 @@ pub struct Registration {
     pub language: Option<Language>,
 }
 
+/// Without the password, and without who it is.
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration").field("platform_id", &self.platform_id).finish_non_exhaustive()
+    }
+}
+
 /// What somebody changes about their account: what is `Some`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct AccountEdit {
     /// Their name.
     pub name: Option<String>,
@@ -41,6 +49,13 @@ pub struct AccountEdit {
     pub email: Option<Email>,
     /// Their password.
     pub password: Option<String>,
+}
+
+/// Without the password, and without who it is.
+impl fmt::Debug for AccountEdit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountEdit").finish_non_exhaustive()
+    }
 }
 
 impl Chat {

@@ -1,5 +1,6 @@
 //! What a caller comes with: bearer tokens, and sealed sessions for browsers.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -12,12 +13,19 @@ use crate::error::{Error, Refusal, Result};
 use crate::store::{self, StoredToken};
 
 /// A token that was just made: the only moment at which its secret is known.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewToken {
     /// Whose.
     pub user: User,
     /// `<number>|<secret>`, as the client sends it.
     pub token: String,
+}
+
+/// Without the token.
+impl fmt::Debug for NewToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewToken").field("user", &self.user).finish_non_exhaustive()
+    }
 }
 
 /// Characters of a token's secret part: 48 of 62 letters are 285 bits.

@@ -119,19 +119,27 @@ impl Chat {
         self.store.inbox(access.user.id, filter).await
     }
 
-    /// A piece of the whole inbox from that place on, and where the next begins.
+    /// The numbers of the caller's conversations, the newest message first; [`Chat::inbox_page`] reads what
+    /// they stand for. A conversation that gets a message meanwhile moves in the inbox, but not in these.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn inbox_numbers(&self, access: &Access) -> Result<Vec<ConversationId>> {
+        self.store.inbox_numbers(access.user.id).await
+    }
+
+    /// The first of those conversations of a user, and the numbers that are left.
     ///
     /// # Errors
     /// What the store answers.
     pub async fn inbox_page(
         &self,
-        access: &Access,
-        below: Option<InboxPlace>,
-    ) -> Result<(Vec<InboxEntry>, Option<InboxPlace>)> {
-        let filter = InboxFilter { below, limit: PAGE_ENTRIES, ..InboxFilter::default() };
-        let entries = self.store.inbox(access.user.id, filter).await?;
-        let next = entries.last().filter(|_| entries.len() == PAGE_ENTRIES).map(|last| last.place);
-        Ok((entries, next))
+        user: UserId,
+        mut numbers: Vec<ConversationId>,
+    ) -> Result<(Vec<InboxEntry>, Option<Vec<ConversationId>>)> {
+        let rest = numbers.split_off(numbers.len().min(PAGE_ENTRIES));
+        let entries = self.store.inbox_entries(user, numbers).await?;
+        Ok((entries, (!rest.is_empty()).then_some(rest)))
     }
 
     /// How many conversations the caller has.
@@ -158,17 +166,17 @@ impl Chat {
     /// Sends a letter to the other user of a conversation. The draft's author is the caller.
     ///
     /// # Errors
-    /// As [`Chat::direct`]; `NotFound(User)` when the receiver is not the other user;
-    /// `Conflict(IdempotencyKeyReused)`; `Invalid` (`attachments`) for an upload that is not the caller's.
+    /// As [`Chat::direct`]; `NotFound(User)` when the receiver is not the other user, or cannot sign in any
+    /// more (a retry of what was sent before is told so all the same); `Conflict(IdempotencyKeyReused)`;
+    /// `Invalid` (`attachments`) for an upload that is not the caller's.
     pub async fn send_letter(&self, access: &Access, direct: &Direct, mut draft: Draft) -> Result<Appended> {
         direct.member(access.user.id)?;
-        let receiver = draft.letter.as_ref().map(|letter| letter.receiver_id);
-        let is_other = receiver.is_some_and(|id| id != access.user.id && direct.user(id).is_some());
-        if !is_other {
-            return Err(Error::NotFound(Subject::User));
-        }
+        let nobody = || Error::NotFound(Subject::User);
+        let receiver = draft.letter.as_ref().map(|letter| letter.receiver_id).filter(|id| *id != access.user.id);
+        let receiver = receiver.and_then(|id| direct.user(id)).ok_or_else(nobody)?;
+        let refusal = (!receiver.user.is_active).then(nobody);
         draft.user_id = Some(access.user.id);
-        self.append(direct.conversation.id, draft).await
+        self.append_unless(refusal, self.new_message(direct.conversation.id, draft)).await
     }
 
     /// A letter that the caller may see.

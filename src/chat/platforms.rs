@@ -1,5 +1,7 @@
 //! Tenants, what users are at theirs, and the devices on which they are told.
 
+use std::fmt;
+
 use uuid::Uuid;
 
 use super::Chat;
@@ -11,7 +13,7 @@ use crate::error::{Error, Refusal, Result, Rule, Subject};
 use crate::store::{NewPlatform, NewPushDevice};
 
 /// A device that wants to be told.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct DeviceRegistration {
     /// What the push service calls it.
     pub token: String,
@@ -19,6 +21,13 @@ pub struct DeviceRegistration {
     pub os: PushOs,
     /// What the client says of itself.
     pub device: Option<Json>,
+}
+
+/// Without the token: who has it can tell the device things.
+impl fmt::Debug for DeviceRegistration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeviceRegistration").field("os", &self.os).finish_non_exhaustive()
+    }
 }
 
 /// Characters of the secret that signs a platform's subscriptions: 285 bits.

@@ -1,5 +1,7 @@
 //! What hangs on an assistant chat: the files in its answers, and its share.
 
+use std::fmt;
+
 use uuid::Uuid;
 
 use super::{ConversationId, FileId, MessageId, ShareId, Timestamp, UserId};
@@ -37,7 +39,7 @@ pub struct ChatFile {
 }
 
 /// The link by which a conversation's owner shows it to others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Share {
     /// Its number.
     pub id: ShareId,
@@ -55,6 +57,18 @@ pub struct Share {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+}
+
+/// Without the link, which is a key, and without the password's hash.
+impl fmt::Debug for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Share")
+            .field("id", &self.id)
+            .field("conversation_id", &self.conversation_id)
+            .field("is_shared", &self.is_shared)
+            .field("is_protected", &self.is_protected)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Somebody who may open a share.

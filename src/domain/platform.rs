@@ -98,7 +98,7 @@ impl MembershipStatus {
 }
 
 /// Where one of a user's devices is reached by push.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PushDevice {
     /// Its public identifier; a new one with every registration.
     pub uuid: Uuid,
@@ -112,6 +112,17 @@ pub struct PushDevice {
     pub device: Option<Json>,
     /// When it was registered.
     pub created_at: Timestamp,
+}
+
+/// Without the token: who has it can tell the device things.
+impl fmt::Debug for PushDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PushDevice")
+            .field("uuid", &self.uuid)
+            .field("user_id", &self.user_id)
+            .field("os", &self.os)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a device runs, and so which push service reaches it.

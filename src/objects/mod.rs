@@ -7,6 +7,7 @@ mod https;
 mod upload;
 
 use std::error::Error as _;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::ops::Range;
@@ -34,7 +35,7 @@ const S3_PATIENCE: Duration = Duration::from_secs(15);
 const S3_RETRIES_MAX: usize = 3;
 
 /// A bucket, and how to get at it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Bucket {
     /// Its name.
     pub name: String,
@@ -46,6 +47,17 @@ pub struct Bucket {
     pub access_key: String,
     /// Its secret part.
     pub secret_key: String,
+}
+
+/// Without the credential.
+impl fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bucket")
+            .field("name", &self.name)
+            .field("endpoint", &self.endpoint)
+            .field("region", &self.region)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The object store. Cheap to clone.

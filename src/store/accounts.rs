@@ -1,6 +1,7 @@
 //! The accounts' part of the persistence contract: tenants, users, what they may do, where they are
 //! reached, and what they sign in with. What [`super`] says of every method holds here too.
 
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -35,7 +36,7 @@ pub struct NewPlatform {
 }
 
 /// An account to be made.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewUser {
     /// Its public identifier.
     pub uuid: Uuid,
@@ -61,8 +62,18 @@ pub struct NewUser {
     pub at: Timestamp,
 }
 
+/// Without the password's hash, and without who it is.
+impl fmt::Debug for NewUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewUser")
+            .field("uuid", &self.uuid)
+            .field("platform_id", &self.platform_id)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Which parts of an account to replace: what is `Some`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct UserEdit {
     /// Its name.
     pub name: Option<String>,
@@ -80,6 +91,13 @@ pub struct UserEdit {
     pub keep: Option<TokenId>,
 }
 
+/// Without the password's hash, and without who it is.
+impl fmt::Debug for UserEdit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserEdit").field("keep", &self.keep).finish_non_exhaustive()
+    }
+}
+
 /// Which accounts to list.
 #[derive(Clone, Copy, Debug)]
 pub struct UserFilter {
@@ -92,7 +110,7 @@ pub struct UserFilter {
 }
 
 /// A device to be registered for push.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewPushDevice {
     /// Its public identifier.
     pub uuid: Uuid,
@@ -108,8 +126,19 @@ pub struct NewPushDevice {
     pub at: Timestamp,
 }
 
+/// Without the token: who has it can tell the device things.
+impl fmt::Debug for NewPushDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewPushDevice")
+            .field("uuid", &self.uuid)
+            .field("user_id", &self.user_id)
+            .field("os", &self.os)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A bearer token to be stored. The secret itself is never stored.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewToken {
     /// Whose.
     pub user_id: UserId,
@@ -126,8 +155,19 @@ pub struct NewToken {
     pub expires_at: Option<Timestamp>,
 }
 
+/// Without the secret's hash.
+impl fmt::Debug for NewToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewToken")
+            .field("user_id", &self.user_id)
+            .field("name", &self.name)
+            .field("abilities", &self.abilities)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A stored bearer token with its owner.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct StoredToken {
     /// Its number.
     pub id: TokenId,
@@ -143,6 +183,18 @@ pub struct StoredToken {
     pub created_at: Timestamp,
     /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
+}
+
+/// Without the secret's hash.
+impl fmt::Debug for StoredToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredToken")
+            .field("id", &self.id)
+            .field("user", &self.user)
+            .field("name", &self.name)
+            .field("abilities", &self.abilities)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How the check of a one-time code came out.

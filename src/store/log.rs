@@ -1,5 +1,6 @@
 //! What the log's methods take and give: conversations, messages and what hangs on them.
 
+use std::fmt;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -253,7 +254,8 @@ pub struct InboxPlace {
 pub struct InboxFilter {
     /// Only what stands below this place.
     pub below: Option<InboxPlace>,
-    /// Only what stands above this place: the nearest of them, though still from the top down.
+    /// Only what stands above this place: the nearest of them unless `below` is there too, and always from the
+    /// top down.
     pub above: Option<InboxPlace>,
     /// How many to skip.
     pub offset: u64,
@@ -317,7 +319,7 @@ pub enum ChatColumn {
 pub type ChatOrder = (ChatColumn, bool);
 
 /// A share to be made.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewShare {
     /// What its link holds.
     pub uuid: Uuid,
@@ -331,6 +333,17 @@ pub struct NewShare {
     pub password_hash: Option<String>,
     /// When.
     pub at: Timestamp,
+}
+
+/// Without the link, which is a key, and without the password's hash.
+impl fmt::Debug for NewShare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewShare")
+            .field("conversation_id", &self.conversation_id)
+            .field("is_shared", &self.is_shared)
+            .field("is_protected", &self.is_protected)
+            .finish_non_exhaustive()
+    }
 }
 
 impl NewConversation {

@@ -152,6 +152,12 @@ pub trait Store: Accounts + attachments::Attachments + Send + Sync {
     /// what is skipped, not by the number of conversations or messages.
     async fn inbox(&self, user: UserId, filter: InboxFilter) -> Result<Vec<InboxEntry>>;
 
+    /// The numbers of a user's direct conversations, in the order of [`Store::inbox`].
+    async fn inbox_numbers(&self, user: UserId) -> Result<Vec<ConversationId>>;
+
+    /// Those of the named conversations that are in that user's inbox, in the order of the names.
+    async fn inbox_entries(&self, user: UserId, ids: Vec<ConversationId>) -> Result<Vec<InboxEntry>>;
+
     /// How many direct conversations a user has.
     async fn inbox_total(&self, user: UserId) -> Result<u64>;
 
@@ -236,7 +242,8 @@ pub trait Store: Accounts + attachments::Attachments + Send + Sync {
     /// change; whether it did.
     ///
     /// # Errors
-    /// `Invalid` (`emoji`, count) when the user has [`REACTIONS_MAX`] on that letter.
+    /// `NotFound(Message)` when it is no visible letter of that conversation; `Invalid` (`emoji`, count) when the
+    /// user has [`REACTIONS_MAX`] on it.
     async fn react(&self, id: ConversationId, reaction: NewReaction) -> Result<bool>;
 
     /// The visible letters that a user wrote or got and that hold every one of the words (beginnings of

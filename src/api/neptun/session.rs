@@ -1,5 +1,6 @@
 //! The cookie that holds a session: sealed, for nobody to read but this server, and revocable here.
 
+use std::fmt;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -12,12 +13,19 @@ use crate::http::headers;
 pub const COOKIE: &str = "neptun-session";
 
 /// A signed-in caller.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Caller {
     /// As whom.
     pub access: Access,
     /// The cookie's value, as it came.
     pub sealed: String,
+}
+
+/// Without the cookie's value.
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Caller").field("access", &self.access).finish_non_exhaustive()
+    }
 }
 
 /// What came as a session, whether it is one or not.

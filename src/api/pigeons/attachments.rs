@@ -48,15 +48,15 @@ pub async fn upload(State(door): State<Pigeons>, ctx: Ctx, request: Request) -> 
     ctx.run(async {
         let Caller { access, .. } = ctx.caller().await?;
         let (parts, body) = request.into_parts();
-        let mut form = Form::read(&parts.headers, body, door.uploads)?;
-        let file = form.file(FILE).await?.ok_or_else(|| Error::field(FILE, Rule::Required))?;
+        let mut form = Form::read(&parts.headers, body, door.uploads).map_err(Failure::Form)?;
+        let file = form.file(FILE).await.map_err(Failure::Form)?.ok_or_else(|| Error::field(FILE, Rule::Required))?;
         let name = file.name.clone();
         let uploaded = ctx.chat().upload(access.user.id, &name, file).await;
         let attachment = uploaded.map_err(|error| match error {
             UploadError::Chat(error) => Failure::from(error),
-            UploadError::Source(error) => error.into(),
+            UploadError::Source(error) => Failure::Form(error),
         })?;
-        form.end().await?;
+        form.end().await.map_err(Failure::Form)?;
         Ok(ctx.told(StatusCode::CREATED, "attachment-uploaded", AttachmentResource::from(&attachment)))
     })
     .await

@@ -108,8 +108,9 @@ impl Ctx {
 
     /// What `Accept-Language` asks for most, else English.
     pub fn language(&self) -> Language {
-        let asked = self.headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-        asked.and_then(|header| negotiate(header, &LANGUAGES)).unwrap_or_default()
+        // The header may come more than once; together they are one list.
+        let asked = self.headers.get_all(header::ACCEPT_LANGUAGE).iter().filter_map(|value| value.to_str().ok());
+        negotiate(&asked.collect::<Vec<_>>().join(","), &LANGUAGES).unwrap_or_default()
     }
 
     /// A text in the request's language.

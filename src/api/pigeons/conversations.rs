@@ -61,19 +61,18 @@ fn shown(entry: &InboxEntry) -> Vec<u8> {
 
 const OPENING: &[u8] = b"{\"data\":[";
 
-/// The whole list, a piece at a time.
+/// The whole list as it stands now, a piece at a time.
 async fn whole(ctx: &Ctx, access: Access) -> Result<Response, Failure> {
-    let (chat, access) = (Arc::clone(ctx.chat()), Arc::new(access));
-    let (entries, next) = chat.inbox_page(&access, None).await?;
-    let first = json::Page::new(entries, shown, next);
-    let next = move |place| {
-        let (chat, access) = (Arc::clone(&chat), Arc::clone(&access));
+    let (chat, user) = (Arc::clone(ctx.chat()), access.user.id);
+    let read = move |numbers| {
+        let chat = Arc::clone(&chat);
         async move {
-            let (entries, next) = chat.inbox_page(&access, Some(place)).await?;
-            Ok(json::Page::new(entries, shown, next))
+            let (entries, left) = chat.inbox_page(user, numbers).await?;
+            Ok(json::Page::new(entries, shown, left))
         }
     };
-    Ok(json::paged(OPENING.to_vec(), first, next, b"]}".to_vec()))
+    let first = read(ctx.chat().inbox_numbers(&access).await?).await?;
+    Ok(json::paged(OPENING.to_vec(), first, read, b"]}".to_vec()))
 }
 
 async fn beside_cursor(ctx: &Ctx, access: &Access, asked: Beside<Uuid>) -> Result<Response, Failure> {

@@ -100,6 +100,8 @@ pub enum Failure {
     BadLogin,
     /// The body could not be read.
     Body(BodyError),
+    /// The same of a form with a file.
+    Form(BodyError),
     /// No such route.
     NoRoute,
     /// No such method on this route.
@@ -132,7 +134,9 @@ impl Failure {
             Self::Registration(Error::Invalid(_)) => (S::BAD_REQUEST, "invalid"),
             Self::Chat(error) | Self::Registration(error) | Self::Subscription(error) => shape_of(error),
             Self::BadLogin => (S::UNAUTHORIZED, "unauthenticated"),
-            Self::Body(error) => shape_of_body(error),
+            Self::Form(BodyError::MediaType(_)) => (S::UNSUPPORTED_MEDIA_TYPE, "form-media-type"),
+            Self::Form(BodyError::Malformed(_)) => (S::BAD_REQUEST, "form-malformed"),
+            Self::Body(error) | Self::Form(error) => shape_of_body(error),
             Self::NoRoute => (S::NOT_FOUND, "endpoint-not-found"),
             Self::NoMethod => (S::METHOD_NOT_ALLOWED, "method-not-allowed"),
         }
@@ -279,7 +283,9 @@ impl Ctx {
         let (status, text) = failure.shape();
         let (texts, language) = (&self.door().texts, self.language());
         let message = match failure {
-            Failure::Body(BodyError::Malformed(reason)) => texts.with(language, text, &[("reason", reason)]),
+            Failure::Body(BodyError::Malformed(reason)) | Failure::Form(BodyError::Malformed(reason)) => {
+                texts.with(language, text, &[("reason", reason)])
+            }
             _ => texts.get(language, text).to_owned(),
         };
         let errors = failure.errors(texts, language);

@@ -1,7 +1,7 @@
 //! Direct conversations as their users see them: with each other, and in their order.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use uuid::Uuid;
 
 use super::accounts;
@@ -38,33 +38,65 @@ pub(super) fn with_members(conn: &Connection, conversation: Conversation) -> Res
     Ok(Direct { conversation, members })
 }
 
-pub(super) fn page(conn: &Connection, user: UserId, filter: InboxFilter) -> Result<Vec<InboxEntry>, Fail> {
-    let (bound, place, order) = match (filter.below, filter.above) {
-        (Some(place), _) => ("and (p.listed_id, p.conversation_id) < (?, ?)", Some(place), "desc"),
-        (None, Some(place)) => ("and (p.listed_id, p.conversation_id) > (?, ?)", Some(place), "asc"),
-        (None, None) => ("", None, "desc"),
-    };
-    let sql = format!(
+/// The beginning of a statement that reads entries.
+fn listed() -> String {
+    format!(
         "select {COLUMNS}, p.listed_id from participants p \
          join conversations c on c.id = p.conversation_id join heads h on h.conversation_id = c.id \
-         where p.user_id = ? and p.listed_id is not null {bound} \
-         order by p.listed_id {order}, p.conversation_id {order} limit ? offset ?"
+         where p.user_id = ? and p.listed_id is not null"
+    )
+}
+
+pub(super) fn page(conn: &Connection, user: UserId, filter: InboxFilter) -> Result<Vec<InboxEntry>, Fail> {
+    let place = "(p.listed_id, p.conversation_id)";
+    let below = if filter.below.is_some() { format!("and {place} < (?, ?)") } else { String::new() };
+    let above = if filter.above.is_some() { format!("and {place} > (?, ?)") } else { String::new() };
+    let order = if filter.above.is_some() && filter.below.is_none() { "asc" } else { "desc" };
+    let sql = format!(
+        "{} {below} {above} order by p.listed_id {order}, p.conversation_id {order} limit ? offset ?",
+        listed()
     );
     let mut values = vec![Value::from(user.0)];
-    values.extend(place.iter().flat_map(|place| [place.message_id.0, place.conversation_id.0]).map(Value::from));
+    let places = filter.below.into_iter().chain(filter.above);
+    values.extend(places.flat_map(|place| [place.message_id.0, place.conversation_id.0]).map(Value::from));
     values.push(Value::from(i64::try_from(filter.limit).unwrap_or(i64::MAX)));
     values.push(Value::from(i64::try_from(filter.offset).unwrap_or(i64::MAX)));
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {
-        let conversation = conversations::from_row(row)?;
-        let place = InboxPlace { message_id: EventId(row.get(MORE)?), conversation_id: conversation.id };
-        let last = last_visible(conn, conversation.id)?;
-        entries.push(InboxEntry { direct: with_members(conn, conversation)?, last, place });
+        entries.push(entry(conn, row)?);
     }
     if order == "asc" {
         entries.reverse();
+    }
+    Ok(entries)
+}
+
+fn entry(conn: &Connection, row: &Row<'_>) -> Result<InboxEntry, Fail> {
+    let conversation = conversations::from_row(row)?;
+    let place = InboxPlace { message_id: EventId(row.get(MORE)?), conversation_id: conversation.id };
+    let last = last_visible(conn, conversation.id)?;
+    Ok(InboxEntry { direct: with_members(conn, conversation)?, last, place })
+}
+
+pub(super) fn numbers(conn: &Connection, user: UserId) -> Result<Vec<ConversationId>, Fail> {
+    let mut statement = conn.prepare_cached(
+        "select conversation_id from participants where user_id = ?1 and listed_id is not null \
+         order by listed_id desc, conversation_id desc",
+    )?;
+    let found = statement.query_map([user.0], |row| row.get(0).map(ConversationId))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn entries(conn: &Connection, user: UserId, ids: &[ConversationId]) -> Result<Vec<InboxEntry>, Fail> {
+    let mut statement = conn.prepare_cached(&format!("{} and p.conversation_id = ?", listed()))?;
+    let mut entries = Vec::with_capacity(ids.len());
+    for id in ids {
+        let mut rows = statement.query(params![user.0, id.0])?;
+        if let Some(row) = rows.next()? {
+            entries.push(entry(conn, row)?);
+        }
     }
     Ok(entries)
 }

@@ -18,7 +18,7 @@ use crate::domain::{
     ConversationId, ConversationKind, Device, DeviceKind, EventBody, EventId, Json, Letter, LetterKind, Message,
     MessageId, PlatformId, Reach, Reaction, Receipt, Timestamp, UserId,
 };
-use crate::error::{Error, Rule};
+use crate::error::{Error, Rule, Subject};
 use crate::store::{Direct, Found, MARKS_MAX, Mark, NewLetter, NewReaction, REACTIONS_MAX};
 
 /// The letter in a message's row, from that column on; `None` when the message is none.
@@ -241,9 +241,10 @@ pub(super) fn mark(tx: &mut Tx<'_>, id: ConversationId, mark: &Mark) -> Result<u
 }
 
 pub(super) fn react(tx: &mut Tx<'_>, id: ConversationId, new: &NewReaction) -> Result<bool, Fail> {
-    let Some(conversation) = conversations::by_id(tx.conn, id)? else { return Ok(false) };
-    let Some(message) = messages::visible(tx.conn, id, new.message_id)? else { return Ok(false) };
-    let Some(letter) = &message.letter else { return Ok(false) };
+    let gone = || Fail::Refused(Error::NotFound(Subject::Message));
+    let conversation = conversations::by_id(tx.conn, id)?.ok_or_else(gone)?;
+    let message = messages::visible(tx.conn, id, new.message_id)?.ok_or_else(gone)?;
+    let letter = message.letter.as_ref().ok_or_else(gone)?;
     let at = new.at.max(conversation.last_activity_at);
     let theirs: Vec<_> = letter.reactions.iter().filter(|held| held.user_id == new.user_id).collect();
     if theirs.iter().any(|held| held.emoji == new.emoji) != new.removed {
@@ -279,6 +280,10 @@ pub(super) fn react(tx: &mut Tx<'_>, id: ConversationId, new: &NewReaction) -> R
     Ok(true)
 }
 
+/// How many letters a search looks at: far more than it shows, since those that are not the searcher's are few
+/// unless somebody wants otherwise.
+const SEARCHED_MAX: i64 = 10_000;
+
 pub(super) fn search(
     conn: &Connection,
     user: UserId,
@@ -292,15 +297,17 @@ pub(super) fn search(
     if query.is_empty() {
         return Ok(Vec::new());
     }
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let numbers: Vec<i64> = conn
-        .prepare_cached(
-            "select rowid from letter_search where letter_search match ?1 and rowid < ?2 order by rowid desc limit ?3",
-        )?
-        .query_map(params![query, before.map_or(i64::MAX, |before| before.0), limit], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    let mut found = Vec::with_capacity(numbers.len());
-    for number in numbers {
+    // Read on demand, and past what is not theirs: otherwise others could fill a page with what is then left
+    // out, and the search would seem to end there.
+    let mut statement = conn.prepare_cached(
+        "select rowid from letter_search where letter_search match ?1 and rowid < ?2 order by rowid desc limit ?3",
+    )?;
+    let mut rows = statement.query(params![query, before.map_or(i64::MAX, |before| before.0), SEARCHED_MAX])?;
+    let mut found = Vec::new();
+    while found.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        let number: i64 = row.get(0)?;
         let message = conn
             .prepare_cached(&format!("select {COLUMNS} from {TABLES} where m.id = ?1 and m.deleted_at is null"))?
             .query_row([number], |row| messages::from_row(conn, row))

@@ -245,6 +245,14 @@ impl Store for SqliteStore {
         self.readers.read(move |conn| inbox::page(conn, user, filter)).await
     }
 
+    async fn inbox_numbers(&self, user: UserId) -> Result<Vec<ConversationId>> {
+        self.readers.read(move |conn| inbox::numbers(conn, user)).await
+    }
+
+    async fn inbox_entries(&self, user: UserId, ids: Vec<ConversationId>) -> Result<Vec<InboxEntry>> {
+        self.readers.read(move |conn| inbox::entries(conn, user, &ids)).await
+    }
+
     async fn inbox_total(&self, user: UserId) -> Result<u64> {
         self.readers.read(move |conn| inbox::total(conn, user)).await
     }

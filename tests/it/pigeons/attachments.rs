@@ -121,6 +121,10 @@ async fn what_is_no_file_is_refused() {
     let empty = ana.request(Method::POST, "attachments").header("content-type", "multipart/form-data; boundary=b-o");
     let (status, told) = answer(empty.body("--b-o--\r\n")).await;
     assert_eq!((status.as_u16(), &told["errors"]["file"][0]), (422, &json!("The file field is required.")));
+    let (_, told) = ana.posts_file("other", "a.txt", b"text").await;
+    assert!(told["message"].as_str().unwrap().starts_with("The form cannot be read: "), "{told}");
+    let (status, told) = ana.post("attachments", json!({})).await;
+    assert_eq!((status.as_u16(), told), (415, json!({"message": "Send the file as multipart/form-data."})));
     let small = ana.uploads("notes.txt", b"just text").await;
     let path = format!("{}?thumbnail=1", small["url"].as_str().unwrap());
     assert_eq!(ana.downloads(&path).await.0, 404, "text has no picture");

@@ -1,6 +1,7 @@
 //! Conversations: opened once, listed by their last message, put away.
 
 use reqwest::{Method, StatusCode};
+use roost::domain::{Access, TokenId};
 use serde_json::{Value, json};
 
 use crate::chats::keys;
@@ -123,4 +124,25 @@ async fn a_long_inbox_and_a_long_conversation_come_whole() {
     let list: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(super::texts(list["data"].as_array().unwrap()), said);
     assert_eq!(list["conversation"]["last_message_text"], said[119].as_str());
+}
+
+/// Whoever reads a long list slowly still gets a conversation that moves meanwhile.
+#[tokio::test]
+async fn a_conversation_that_moves_is_not_left_out() {
+    let app = TestApp::start().await;
+    let (ana, rui, conversation) = app.pair().await;
+    for number in 1..=130 {
+        ana.post("conversations", json!({"participant_uuid": rui.uuid(), "taggable_id": number})).await;
+    }
+    let (chat, user) = (&app.app.chat, rui.user.id);
+    let access = Access { user: rui.user.clone(), token_id: TokenId(0), abilities: Vec::new() };
+    let numbers = chat.inbox_numbers(&access).await.unwrap();
+    let (mut entries, left) = chat.inbox_page(user, numbers).await.unwrap();
+    assert!(entries.iter().all(|entry| entry.direct.conversation.uuid.to_string() != conversation), "it is the last");
+    ana.says(&conversation, &rui, "up").await;
+    let (rest, left) = chat.inbox_page(user, left.unwrap()).await.unwrap();
+    assert!(left.is_none());
+    entries.extend(rest);
+    let moved = entries.iter().find(|entry| entry.direct.conversation.uuid.to_string() == conversation).unwrap();
+    assert_eq!((entries.len(), moved.last.as_ref().unwrap().text.as_str()), (131, "up"));
 }

@@ -140,7 +140,7 @@ async fn bodies_that_cannot_be_read_are_explained() {
     assert_refused(send(json, "[1]"), 400, json!({"message": "The body must be a JSON object."})).await;
     assert_refused(send(json, "\"x\""), 400, json!({"message": "The body must be a JSON object."})).await;
     let media = json!({"message": "Send JSON, with Content-Type: application/json, or a form."});
-    assert_refused(send("text/plain", "x"), 415, media.clone()).await;
+    assert_refused(send("text/plain", "x"), 415, media).await;
     assert_refused(
         send("text/plain", "x").header("accept-language", "es"),
         415,
@@ -149,7 +149,8 @@ async fn bodies_that_cannot_be_read_are_explained() {
     .await;
     let large = "x".repeat(70 << 10);
     assert_refused(send(json, &large), 413, json!({"message": "The request body is too large."})).await;
-    assert_refused(ana.request(Method::POST, "attachments").json(&json!({})), 415, media).await;
+    let file = json!({"message": "Send the file as multipart/form-data."});
+    assert_refused(ana.request(Method::POST, "attachments").json(&json!({})), 415, file).await;
     let slow = reqwest::Body::wrap_stream(futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>());
     let request = ana.request(Method::POST, "messages").body(slow);
     assert_refused(request, 408, json!({"message": "The request body took too long."})).await;

@@ -111,3 +111,22 @@ async fn a_key_is_visible_ascii() {
     }
     assert!(ana.lists(&conversation).await.is_empty());
 }
+
+/// Nobody reads a message to an account that is gone; what was sent while it was there was sent.
+#[tokio::test]
+async fn who_is_gone_gets_no_message_but_a_retry_is_told_of_its_own() {
+    let app = TestApp::start().await;
+    let (ana, rui, conversation) = app.pair().await;
+    let message = ana.message(&conversation, &rui, "once");
+    let (_, _, first) = ana.retries("messages", "key", &message).await;
+    app.app.chat.set_active(rui.user.id, false).await.unwrap();
+    let told = (StatusCode::NOT_FOUND, json!({"message": "User not found"}));
+    assert_eq!(ana.post("messages", ana.message(&conversation, &rui, "twice")).await, told);
+    let (status, _, refused) = ana.retries("messages", "other", &message).await;
+    assert_eq!((status, refused), told);
+    let (status, headers, again) = ana.retries("messages", "key", &message).await;
+    assert_eq!((status, is_replay(&headers), again), (StatusCode::CREATED, true, first));
+    assert_eq!(texts(&ana.lists(&conversation).await), ["once"], "what there is stays");
+    app.app.chat.set_active(rui.user.id, true).await.unwrap();
+    assert_eq!(ana.post("messages", message).await.0, StatusCode::CREATED);
+}

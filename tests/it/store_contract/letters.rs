@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use roost::domain::{
-    ConversationKind, Device, DeviceKind, Event, EventBody, EventId, Json, LetterKind, Message, MessageText, Platform,
-    Reach, Reaction, Receipt, Role, Tag, Timestamp, User, UserId, fold,
+    ConversationId, ConversationKind, Device, DeviceKind, Event, EventBody, EventId, INTEGER_MAX, Json, LetterKind,
+    Message, MessageText, Platform, Reach, Reaction, Receipt, Role, Tag, Timestamp, User, UserId, fold,
 };
-use roost::error::{Error, Rule};
+use roost::error::{Error, Rule, Subject};
 use roost::store::{
     Direct, InboxEntry, InboxFilter, MARKS_MAX, Mark, NewConversation, NewReaction, REACTIONS_MAX, StateChange,
     StateEdit,
@@ -206,7 +206,13 @@ async fn reactions_are_each_there_once() {
         assert!(bench.reacts(&sent, &pair.ana, "more", false).await.unwrap(), "Ana has put fewer");
         let chat = bench.chat("a").await;
         let plain = bench.say(&chat, "no letter").await;
-        assert!(!bench.reacts(&plain, &pair.ana, "🚲", false).await.unwrap());
+        let gone = bench.writes(&pair.direct, &pair.ana, &pair.ben, "a slip").await;
+        assert!(bench.reacts(&gone, &pair.ben, "🚲", false).await.unwrap());
+        bench.store.delete_message(gone.conversation_id, gone.id, at(4)).await.unwrap();
+        for (message, removed) in [(&plain, false), (&gone, false), (&gone, true)] {
+            let refused = bench.reacts(message, &pair.ben, "🚲", removed).await;
+            assert!(matches!(refused, Err(Error::NotFound(Subject::Message))), "{refused:?}");
+        }
     }
 }
 
@@ -296,7 +302,6 @@ async fn a_deleted_letter_leaves_every_count_and_the_search() {
         assert!(bench.store.search_letters(pair.ana.id, words, None, 10).await.unwrap().is_empty());
         assert!(bench.store.letter(pair.platform.id, sent.id).await.unwrap().is_none());
         assert_eq!(bench.marks(&pair.direct, &pair.ben, Receipt::Read, Reach::One(sent.id), 3).await, 0);
-        assert!(!bench.reacts(&sent, &pair.ben, "🚲", false).await.unwrap());
     }
 }
 
@@ -332,8 +337,22 @@ async fn an_inbox_shows_the_newest_first_in_pages() {
         assert_eq!(bench.store.inbox_total(peer(&directs[1]).id).await.unwrap(), 1, "each sees their own");
         let hidden = all[0].last.as_ref().unwrap();
         bench.store.delete_message(directs[0].conversation.id, hidden.id, at(5)).await.unwrap();
-        let all = bench.store.inbox(ana.id, InboxFilter { limit: 1, ..InboxFilter::default() }).await.unwrap();
-        assert_eq!((names(&all, ana.id), all[0].last.is_none()), (vec!["Ben".to_owned()], true));
+        let now = bench.store.inbox(ana.id, InboxFilter { limit: 1, ..InboxFilter::default() }).await.unwrap();
+        assert_eq!((names(&now, ana.id), now[0].last.is_none()), (vec!["Ben".to_owned()], true));
+        let (top, end) = (all[0].place, all[3].place);
+        let between = page(InboxFilter { below: Some(top), above: Some(end), limit: 1, offset: 0 }).await.unwrap();
+        assert_eq!(names(&between, ana.id), ["Dan"], "both bounds count");
+
+        let numbers = bench.store.inbox_numbers(ana.id).await.unwrap();
+        assert_eq!(numbers, all.iter().map(|entry| entry.direct.conversation.id).collect::<Vec<_>>());
+        bench.writes(&directs[1], &peer(&directs[1]), ana, "moves to the top").await;
+        let mut asked = numbers.clone();
+        asked.insert(1, ConversationId(INTEGER_MAX));
+        let named = bench.store.inbox_entries(ana.id, asked).await.unwrap();
+        assert_eq!(names(&named, ana.id), ["Ben", "Dan", "Eva", "Cleo"], "as they are named, not as they stand");
+        assert_eq!(last(&named[3]), Some("moves to the top".into()), "as it is now");
+        let cleo = peer(&directs[1]);
+        assert_eq!(bench.store.inbox_entries(cleo.id, numbers).await.unwrap().len(), 1, "each sees their own");
     }
 }
 

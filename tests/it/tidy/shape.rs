@@ -107,3 +107,29 @@ fn assert_allowed(rule: &str, found: &[String], allowed: &[(&str, &str)]) {
     let idle: Vec<_> = idle.map(|(known, _)| format!("{known} needs no exception any more")).collect();
     assert_none(rule, &idle);
 }
+
+/// What holds a password, a token, a secret or a hash of one says itself how it is shown in a log.
+#[test]
+fn secrets_are_not_shown_by_derive() {
+    let shown: Vec<_> = super::source::program().iter().flat_map(derived_with_a_secret).collect();
+    assert_none("no derive(Debug) on a struct that holds a secret", &shown);
+}
+
+const SECRETS: &[&str] = &["password", "password_hash", "hash", "secret", "token", "sealed", "secret_key"];
+
+fn derived_with_a_secret(file: &Source) -> Vec<String> {
+    let (mut found, mut is_derived) = (Vec::new(), false);
+    for (at, line) in file.code() {
+        if line.starts_with("#[derive(") {
+            is_derived = line.contains("Debug");
+        } else if line.starts_with('}') || line.ends_with(';') {
+            is_derived = false;
+        }
+        let field =
+            line.strip_prefix("    ").and_then(|line| line.strip_prefix("pub ").unwrap_or(line).split_once(": "));
+        if is_derived && field.is_some_and(|(name, _)| SECRETS.contains(&name)) {
+            found.push(file.at(at, line));
+        }
+    }
+    found
+}
