@@ -46,7 +46,8 @@ pub async fn sign_up(ctx: Ctx, input: Input) -> Answered {
     responses(
         (status = 200, description = "The account; the cookie neptun-session is set", body = SignedIn<'static>),
         (status = 401, description = "The address or the password is wrong"),
-        (status = 403, description = "Somebody is signed in already, or a page on another site asked for it"),
+        (status = 403, description = "Somebody is signed in already, the account is switched off or its address not \
+            proved, or a page on another site asked for it"),
     ))]
 pub async fn login(ctx: Ctx, input: Input) -> Answered {
     let (email, password) = credentials(&ctx, input).await?;
