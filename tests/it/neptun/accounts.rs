@@ -223,6 +223,10 @@ async fn who_may_not_sign_in_is_told_why() {
     let why = json!("The e-mail address is not proved yet: reset the password with a code");
     assert_eq!((status, said(&body)), (StatusCode::FORBIDDEN, (json!("Forbidden"), why)));
     assert_eq!(app.logs_in(email, "Wrong-Horse-9").await.2, refusal(401, "Unauthorized"));
+    let reset = json!({"otp": smtp.code(email, 1).await, "new_password": PASSWORD});
+    let (_, done) = app.post(&format!("/{email}/reset-password"), reset).await;
+    assert_eq!(done["success"], json!(true), "the code that proves an address does so here, too");
+    assert_eq!(app.logs_in(email, PASSWORD).await.0, StatusCode::OK);
     let address = Email::parse(email).unwrap();
     let tam = app.app.chat.user_by_email(None, &address).await.unwrap().unwrap();
     app.app.chat.set_active(tam.id, false).await.unwrap();
