@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Chat;
 use crate::domain::{Ability, Access, Email, Language, Platform, PlatformId, User, UserId};
-use crate::error::{Error, Result, Subject};
+use crate::error::{Error, Result, Rule, Subject};
 use crate::store::{NewUser, UserEdit, UserFilter};
 
 /// What somebody who registers says.
@@ -79,6 +79,9 @@ impl Chat {
     }
 
     async fn add_own_account(&self, new: Registration, is_verified: bool) -> Result<User> {
+        if new.platform_id.is_none() {
+            self.must_be_free(&new.email).await?;
+        }
         let password_hash = self.hash_password(new.password).await?;
         let new = NewUser {
             uuid: self.clock.uuid(),
@@ -94,6 +97,17 @@ impl Chat {
             at: self.clock.now(),
         };
         self.store.add_user(new).await
+    }
+
+    /// Whether nobody at all has an address. An account of no platform takes an address before those of
+    /// platforms at the doors that know none: a stranger who made one would stand in the way of whoever
+    /// signs in there with theirs. They need no other, either: one account can use every door.
+    ///
+    /// # Errors
+    /// `Invalid` (`email`, unique).
+    async fn must_be_free(&self, email: &Email) -> Result<()> {
+        let taken = self.store.user_by_email(None, email).await?.is_some();
+        if taken { Err(Error::field("email", Rule::Unique)) } else { Ok(()) }
     }
 
     /// Makes an account as an operator does: no code, no mail.
@@ -169,6 +183,11 @@ impl Chat {
     /// # Errors
     /// `Invalid` when the new address has an account on that platform; `NotFound(User)`.
     pub async fn edit_account(&self, access: &Access, edit: AccountEdit) -> Result<User> {
+        if let (None, Some(email)) = (access.user.platform_id, &edit.email)
+            && *email != access.user.email
+        {
+            self.must_be_free(email).await?;
+        }
         let password_hash = match edit.password {
             Some(password) => Some(self.hash_password(password).await?),
             None => None,

@@ -90,7 +90,7 @@ impl Chat {
     /// Makes a token for a user, which ends by itself after `lifetime` if that is given.
     ///
     /// # Errors
-    /// What the store answers.
+    /// `Unauthenticated` when the account was changed since `user` was read.
     pub async fn make_token(
         &self,
         user: User,
@@ -145,10 +145,10 @@ impl Chat {
     }
 
     /// Opens a session: what a browser keeps, opaque to it and revocable here. It may do what the user
-    /// may and ends after the configured time.
+    /// may and ends after the configured time, or when a hundred newer ones have been opened.
     ///
     /// # Errors
-    /// What the store answers.
+    /// As [`Chat::make_token`].
     pub async fn open_session(&self, user: &User) -> Result<String> {
         let (abilities, lifetime) = (user.abilities.clone(), Some(self.rules.sign_in_lifetime));
         let token = self.add_token(user, SESSION.to_owned(), abilities, lifetime, Kind::Session).await?;
@@ -189,6 +189,13 @@ impl Chat {
         let (hash, expires_at) = (kind.hash(&secret), lifetime.map(|lifetime| at.plus(lifetime)));
         let new = store::NewToken { user_id: user.id, name, hash, abilities, at, expires_at };
         let id = self.store.add_token(new).await?;
+        // Who changes the password, or switches the account off, revokes the tokens that there are. One
+        // that was being made meanwhile, for the old password, must not be left over.
+        let as_now = self.store.user(user.id).await?;
+        if as_now.is_none_or(|now| now.updated_at != user.updated_at) {
+            self.store.revoke_token(id).await?;
+            return Err(Error::Unauthenticated);
+        }
         Ok(format!("{id}|{secret}"))
     }
 

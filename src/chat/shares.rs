@@ -56,7 +56,8 @@ impl Chat {
     }
 
     /// Lets the owners of these addresses, and the caller, open a chat's share; others than they cannot
-    /// from then on. Addresses that nobody has are passed over, so that nobody learns whose are known.
+    /// from then on. Addresses that nobody has are passed over; which were known the answer tells, as
+    /// signing up does. An account is taken for its address's owner without a proof: see the door's page.
     ///
     /// # Errors
     /// As [`Chat::chat_of`]; `NotFound(Share)`.

@@ -86,7 +86,7 @@ impl Cors {
         Self { layer: Some(layer), varies: true, listed }
     }
 
-    /// Whether a request that came with a cookie may change nothing: a browser says that a page
+    /// Whether a request that came with a cookie, or is to be given one, may change nothing: a browser says that a page
     /// elsewhere made it (`Sec-Fetch-Site`), and the operator has not listed that page's origin.
     /// Who is no browser does not say where from, and is nobody's unwitting messenger.
     pub fn refuses_with_cookie(&self, method: &Method, headers: &HeaderMap) -> bool {

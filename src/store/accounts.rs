@@ -137,6 +137,9 @@ impl fmt::Debug for NewPushDevice {
     }
 }
 
+/// A user's sessions: of more than this many the oldest end.
+pub const SESSIONS_MAX: usize = 100;
+
 /// A bearer token to be stored. The secret itself is never stored.
 #[derive(Clone)]
 pub struct NewToken {
@@ -255,13 +258,15 @@ pub trait Accounts: Send + Sync {
     /// A page of the accounts, by number.
     async fn users(&self, filter: UserFilter) -> Result<Vec<User>>;
 
-    /// Changes an account and returns it as it then stands.
+    /// Changes an account and returns it as it then stands. With a new address or password the one-time
+    /// code is void: it was mailed to whom the account may have been taken from.
     ///
     /// # Errors
     /// `Invalid` (`email`, unique) as [`Accounts::add_user`]; nothing is changed then.
     async fn edit_user(&self, id: UserId, edit: UserEdit, at: Timestamp) -> Result<Option<User>>;
 
-    /// Switches an account on or off. With off, all its tokens are revoked.
+    /// Switches an account on or off. With off, all its tokens are revoked, and while it is off the
+    /// links to its chats lead nowhere.
     async fn set_active(&self, id: UserId, is_active: bool, at: Timestamp) -> Result<Option<User>>;
 
     /// Forgets who somebody was: tokens, code, devices, roles, name, address and password are gone,
@@ -309,7 +314,8 @@ pub trait Accounts: Send + Sync {
     // --- tokens and codes ---
 
     /// Stores a token and returns its number. Tokens of the same user that have ended by `at` are
-    /// cleared away, so that somebody who signs in every day leaves no pile.
+    /// cleared away, so that somebody who signs in every day leaves no pile; and of those of one name
+    /// that end by themselves only the [`SESSIONS_MAX`] newest stay.
     async fn add_token(&self, new: NewToken) -> Result<TokenId>;
 
     /// The token of that number with its owner, also one that has ended.

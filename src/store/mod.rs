@@ -40,8 +40,8 @@ use crate::domain::{
 use crate::error::Result;
 
 pub use accounts::{
-    Accounts, CodeCheck, KEYS_MAX, NewPlatform, NewPushDevice, NewToken, NewUser, PUSH_DEVICES_MAX, StoredToken,
-    UserEdit, UserFilter,
+    Accounts, CodeCheck, KEYS_MAX, NewPlatform, NewPushDevice, NewToken, NewUser, PUSH_DEVICES_MAX, SESSIONS_MAX,
+    StoredToken, UserEdit, UserFilter,
 };
 pub(crate) use log::merged_contact;
 pub use log::{

@@ -86,3 +86,24 @@ async fn what_enters_by_a_door_is_in_the_log_behind_it() {
         assert_eq!(said, texts);
     }
 }
+
+/// It would come before theirs wherever no platform is named.
+#[tokio::test]
+async fn nobody_takes_an_address_from_a_platforms_user() {
+    let app = TestApp::start().await;
+    let chat = &app.app.chat;
+    let platform = chat.add_platform("Acme").await.unwrap();
+    let email = Email::parse("ana@example.test").unwrap();
+    let password = Some(PASSWORD.to_owned());
+    chat.add_user(Some(&platform), email, "Ana".to_owned(), password, false, vec![Ability::any()]).await.unwrap();
+    let stranger = json!({"email": "ana@example.test", "password": "An0ther password"});
+    assert_eq!(app.post("/api/auth/sign-up", stranger).await.0, StatusCode::CONFLICT);
+    let body = json!({"name": "Evil", "email": "ana@example.test", "password": "An0ther password",
+        "password_confirmation": "An0ther password"});
+    assert_eq!(app.post("/api/v1/auth/register", body).await.0, StatusCode::BAD_REQUEST);
+    let eve = app.member("Eve").await;
+    let (status, body) = eve.send(Method::PATCH, &eve.path(""), json!({"email": "ana@example.test"})).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{body}");
+    let hers = json!({"email": "ana@example.test", "password": PASSWORD});
+    assert_eq!(app.post("/api/auth/login", hers).await.0, StatusCode::OK);
+}

@@ -29,7 +29,7 @@ const CHANGES: &str = "Bad Request. Invalid body(?email, ?password).";
     request_body(content((Credentials = "application/json"), (Credentials = "application/x-www-form-urlencoded"))),
     responses(
         (status = 200, description = "The account; the cookie neptun-session is set", body = SignedIn<'static>),
-        (status = 403, description = "Somebody is signed in already"),
+        (status = 403, description = "Somebody is signed in already, or a page on another site asked for it"),
         (status = 409, description = "The address has an account", body = Failed),
     ))]
 pub async fn sign_up(ctx: Ctx, input: Input) -> Answered {
@@ -46,7 +46,8 @@ pub async fn sign_up(ctx: Ctx, input: Input) -> Answered {
     responses(
         (status = 200, description = "The account; the cookie neptun-session is set", body = SignedIn<'static>),
         (status = 401, description = "The address or the password is wrong"),
-        (status = 403, description = "Somebody is signed in already"),
+        (status = 403, description = "Somebody is signed in already, the account is switched off or its address not \
+            proved, or a page on another site asked for it"),
     ))]
 pub async fn login(ctx: Ctx, input: Input) -> Answered {
     let (email, password) = credentials(&ctx, input).await?;
@@ -58,6 +59,7 @@ async fn credentials(ctx: &Ctx, input: Input) -> Result<(Email, String), Failure
     if ctx.maybe_caller().is_some() {
         return Err(Failure::SignedIn);
     }
+    ctx.must_be_from_here()?;
     let mut values = input.values(ctx).await?;
     let email = values.email("email", EMAIL);
     let password = password(&mut values, "password");
@@ -105,7 +107,10 @@ pub async fn logout(ctx: Ctx) -> Answered {
         None => false,
     };
     let mut response = json::response(json::bytes(&closed));
-    session::forget(&mut response, ctx.is_secure());
+    // A form on a page elsewhere comes without the cookie, and must not make the browser forget it.
+    if session::sent(ctx.headers()).is_some() {
+        session::forget(&mut response, ctx.is_secure());
+    }
     Ok(response)
 }
 

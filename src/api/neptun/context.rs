@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts as RequestParts;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -111,6 +111,13 @@ impl Ctx {
     /// A piece of the path.
     pub fn segment(&self, name: &str) -> &str {
         self.path.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value)
+    }
+
+    /// Refuses pages elsewhere what gives a browser a session: their forms would sign visitors in as
+    /// somebody who then reads along.
+    pub fn must_be_from_here(&self) -> Result<(), Failure> {
+        let is_from_elsewhere = self.door.web.cors.refuses_with_cookie(&Method::POST, &self.headers);
+        if is_from_elsewhere { Err(Failure::CrossSite) } else { Ok(()) }
     }
 
     /// The caller, if they are signed in.

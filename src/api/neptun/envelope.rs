@@ -13,9 +13,13 @@ use utoipa::ToSchema;
 use super::issues::Issue;
 use super::wire_shares::ShareInfo;
 use crate::domain::RunOutcome;
-use crate::error::{Conflict, Error, FieldError, Rule, Subject};
+use crate::error::{Conflict, Error, FieldError, Refusal, Rule, Subject};
 use crate::http::body::BodyError;
 use crate::http::headers;
+
+/// What is said to who registered at a door that mails a code, and has not sent it back. Here, a code is
+/// good for a new password, which proves the address as well.
+const UNVERIFIED: &str = "The e-mail address is not proved yet: reset the password with a code";
 
 /// A refusal.
 #[derive(Serialize, ToSchema)]
@@ -188,6 +192,8 @@ fn shape_of(bad_input: &'static str, error: &Error) -> Shape {
         Error::Invalid(fields) => invalid(bad_input, fields),
         Error::NotFound(subject) => (S::NOT_FOUND, "Not Found", said(not_found(*subject))),
         Error::Unauthenticated => (S::UNAUTHORIZED, "Unauthorized", None),
+        Error::Forbidden(Refusal::AccountUnverified) => (S::FORBIDDEN, "Forbidden", said(UNVERIFIED)),
+        Error::Forbidden(Refusal::AccountInactive) => (S::FORBIDDEN, "Forbidden", said("The account is switched off")),
         Error::Forbidden(_) => (S::FORBIDDEN, "Forbidden", None),
         Error::Conflict(Conflict::IdempotencyKeyReused) => {
             (S::CONFLICT, "Conflict", said("This Idempotency-Key was used with another body"))

@@ -153,6 +153,12 @@ pub(super) fn edit(tx: &Tx<'_>, id: UserId, edit: &UserEdit, at: Timestamp) -> R
             at.0,
         ]);
     or_taken(written)?;
+    if edit.password_hash.is_some() || edit.email.is_some() {
+        // Void and not gone: when it was set holds the next letter back.
+        tx.conn
+            .prepare_cached("update codes set expires_at = ?2 where user_id = ?1 and expires_at > ?2")?
+            .execute(params![id.0, at.0])?;
+    }
     if edit.password_hash.is_some() {
         tx.conn
             .prepare_cached("delete from tokens where user_id = ?1 and id is not ?2")?

@@ -205,7 +205,9 @@ pub(super) fn share_of(conn: &Connection, id: ConversationId) -> Result<Option<S
 }
 
 pub(super) fn share(conn: &Connection, uuid: Uuid) -> Result<Option<(Share, Vec<UserId>)>, Fail> {
-    let Some(share) = one_share(conn, "uuid = ?1", [uuid.as_bytes()])? else { return Ok(None) };
+    let condition = "uuid = ?1 and exists (select 1 from conversations c join users u on u.id = c.user_id \
+                     where c.id = conversation_id and u.is_active = 1)";
+    let Some(share) = one_share(conn, condition, [uuid.as_bytes()])? else { return Ok(None) };
     let entries = entries(conn, share.id)?.into_iter().map(|entry| entry.user_id).collect();
     Ok(Some((share, entries)))
 }

@@ -9,7 +9,7 @@ use super::accounts::{COLUMNS, WIDTH, abilities, from_row, joined};
 use super::fail::Fail;
 use super::writer::Tx;
 use crate::domain::{Timestamp, TokenId, UserId};
-use crate::store::{CodeCheck, NewToken, StoredToken};
+use crate::store::{CodeCheck, NewToken, SESSIONS_MAX, StoredToken};
 
 /// A token's columns, after its owner's.
 const TOKEN: &str = "t.id, t.name, t.hash, t.abilities, t.created_at, t.expires_at";
@@ -43,7 +43,17 @@ pub(super) fn add(tx: &Tx<'_>, new: &NewToken) -> Result<TokenId, Fail> {
             new.at.0,
             new.expires_at.map(|at| at.0)
         ])?;
-    Ok(TokenId(tx.conn.last_insert_rowid()))
+    let id = TokenId(tx.conn.last_insert_rowid());
+    if new.expires_at.is_some() {
+        tx.conn
+            .prepare_cached(
+                "delete from tokens where user_id = ?1 and name = ?2 and expires_at is not null and id <= ( \
+                   select id from tokens where user_id = ?1 and name = ?2 and expires_at is not null \
+                   order by id desc limit 1 offset ?3)",
+            )?
+            .execute(params![new.user_id.0, new.name, SESSIONS_MAX])?;
+    }
+    Ok(id)
 }
 
 pub(super) fn by_id(conn: &Connection, id: TokenId) -> Result<Option<StoredToken>, Fail> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roost::chat::Registration;
+use roost::chat::{AccountEdit, Registration};
 use roost::domain::Ability;
 use roost::error::{Error, Refusal};
 use uuid::Uuid;
@@ -88,6 +88,23 @@ async fn a_session_lasts_over_a_restart_until_its_time_is_over() {
     let over = desk.chat().authenticate_session(&sealed).await;
     assert!(matches!(over, Err(Error::Unauthenticated)), "{over:?}");
     assert!(!desk.chat().close_session(&sealed).await.unwrap());
+}
+
+/// Checking a password takes its time: meanwhile another one may be set, which ends what there is.
+#[tokio::test]
+async fn who_was_signing_in_while_the_account_changed_is_not_in() {
+    let desk = Desk::new().await;
+    let lan = desk.person(None, "lan").await;
+    let access = desk.signs_in(None, "lan", PASSWORD).await.unwrap();
+    desk.app.clock.advance(HOUR);
+    let edit = AccountEdit { password: Some("another password".to_owned()), ..AccountEdit::default() };
+    let changed = desk.chat().edit_account(&access, edit).await.unwrap();
+    let late = desk.chat().open_session(&lan).await;
+    assert!(matches!(late, Err(Error::Unauthenticated)), "{late:?}");
+    let late = desk.chat().make_token(lan.clone(), "late".to_owned(), vec![Ability::any()], None).await;
+    assert!(matches!(late, Err(Error::Unauthenticated)), "{late:?}");
+    assert_eq!(desk.chat().tokens(lan.id).await.unwrap().len(), 1, "only the one that changed it");
+    desk.chat().open_session(&changed).await.unwrap();
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{issue, issues, refusal};
 use crate::support::app::{TestApp, answer, whole_answer};
 use crate::support::neptun::{Member, PASSWORD, cookie_of};
+use crate::support::smtp::Smtp;
 
 #[tokio::test]
 async fn a_session_begins_with_the_account_and_ends_with_the_logout() {
@@ -202,6 +203,37 @@ async fn an_account_that_may_not_chat_is_refused() {
         assert_eq!(tam.get(&path).await, (StatusCode::FORBIDDEN, refusal(403, "Forbidden")), "{path}");
     }
     assert_eq!(tam.post("/api/auth/logout", json!({})).await, (StatusCode::OK, json!(true)));
+}
+
+/// With the right password only: else nobody learns that there is such an account.
+#[tokio::test]
+async fn who_may_not_sign_in_is_told_why() {
+    let smtp = Smtp::start().await;
+    let url = smtp.url.clone();
+    let app = TestApp::with(|config| {
+        config.mail.smtp_url = url;
+        config.mail.from = "roost@example.test".to_owned();
+    })
+    .await;
+    let email = "tam@example.test";
+    let body = json!({"name": "Tam", "email": email, "password": PASSWORD, "password_confirmation": PASSWORD});
+    assert_eq!(app.post("/api/v1/auth/register", body).await.0, StatusCode::CREATED);
+    let said = |body: &Value| (body["statusMessage"].clone(), body["data"]["message"].clone());
+    let (status, _, body) = app.logs_in(email, PASSWORD).await;
+    let why = json!("The e-mail address is not proved yet: reset the password with a code");
+    assert_eq!((status, said(&body)), (StatusCode::FORBIDDEN, (json!("Forbidden"), why)));
+    assert_eq!(app.logs_in(email, "Wrong-Horse-9").await.2, refusal(401, "Unauthorized"));
+    let reset = json!({"otp": smtp.code(email, 1).await, "new_password": PASSWORD});
+    let (_, done) = app.post(&format!("/{email}/reset-password"), reset).await;
+    assert_eq!(done["success"], json!(true), "the code that proves an address does so here, too");
+    assert_eq!(app.logs_in(email, PASSWORD).await.0, StatusCode::OK);
+    let address = Email::parse(email).unwrap();
+    let tam = app.app.chat.user_by_email(None, &address).await.unwrap().unwrap();
+    app.app.chat.set_active(tam.id, false).await.unwrap();
+    let (status, _, body) = app.logs_in(email, PASSWORD).await;
+    let why = json!("The account is switched off");
+    assert_eq!((status, said(&body)), (StatusCode::FORBIDDEN, (json!("Forbidden"), why)));
+    assert_eq!(app.logs_in(email, "Wrong-Horse-9").await.2, refusal(401, "Unauthorized"));
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! Refusals that no field is to blame for: each in the door's own shape.
 
+use reqwest::header::SET_COOKIE;
 use reqwest::{Method, RequestBuilder, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::refusal;
 use crate::support::app::{TestApp, answer, whole_answer};
@@ -253,7 +254,31 @@ async fn every_origin_is_no_listed_one() {
     let lan = app.member("Lan").await;
     let (status, _) = answer(from_page(&lan, "cross-site", "https://shop.example")).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
-    let without: Value = json!({"email": lan.email, "password": PASSWORD});
-    let request = app.request(Method::POST, "/api/auth/login").header("sec-fetch-site", "cross-site");
-    assert_eq!(answer(request.json(&without)).await.0, StatusCode::OK, "without the cookie nobody's name is used");
+}
+
+/// A form elsewhere comes without the cookie (`SameSite=Lax`), and the browser keeps what its answer sets.
+#[tokio::test]
+async fn pages_elsewhere_sign_nobody_in_or_out() {
+    let listed = "https://chat.example";
+    let app = TestApp::with(|config| config.http.cors_origins = vec![listed.to_owned()]).await;
+    let lan = app.member("Lan").await;
+    let form = |path: &str, email: &str, site: &str, origin: &str| {
+        let request = app.request(Method::POST, path).header("sec-fetch-site", site).header("origin", origin);
+        whole_answer(request.form(&[("email", email), ("password", PASSWORD)]))
+    };
+    for (site, origin, want) in [
+        ("cross-site", "https://evil.example", StatusCode::FORBIDDEN),
+        ("same-site", "https://evil.example", StatusCode::FORBIDDEN),
+        ("cross-site", listed, StatusCode::OK),
+        ("same-origin", "https://anything.example", StatusCode::OK),
+    ] {
+        let fresh = format!("{site}-{}@example.test", want.as_u16() + u16::from(origin == listed));
+        for (path, email) in [("/api/auth/login", &lan.email), ("/api/auth/sign-up", &fresh)] {
+            let (status, headers, body) = form(path, email, site, origin).await;
+            assert_eq!(status, want, "{path} {site} {origin}: {body}");
+            assert_eq!(headers.contains_key(SET_COOKIE), want == StatusCode::OK, "{path} {site} {origin}");
+        }
+    }
+    let (status, headers, body) = form("/api/auth/logout", "", "cross-site", "https://evil.example").await;
+    assert_eq!((status, body, headers.get(SET_COOKIE)), (StatusCode::OK, json!(false), None));
 }

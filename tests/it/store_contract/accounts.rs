@@ -2,7 +2,7 @@
 
 use roost::domain::{Ability, Email, Language, TokenId, User, UserId};
 use roost::error::{Error, FieldError, Rule};
-use roost::store::{NewToken, NewUser, UserEdit, UserFilter};
+use roost::store::{NewToken, NewUser, SESSIONS_MAX, UserEdit, UserFilter};
 use uuid::Uuid;
 
 use super::{Bench, benches};
@@ -117,6 +117,24 @@ async fn a_token_is_found_with_its_owner_until_it_is_revoked() {
         assert!(bench.store.token(other).await.unwrap().is_some(), "another's stay");
         let fresh = bench.store.add_token(token(&lan, "phone")).await.unwrap();
         assert!(fresh > other, "a revoked token's number is not given out again");
+    }
+}
+
+#[tokio::test]
+async fn of_too_many_sessions_the_oldest_end() {
+    for bench in benches().await {
+        let (lan, minh) = (bench.staff("lan").await, bench.staff("minh").await);
+        let session = |user, name: &str| NewToken { expires_at: Some(at(1000)), ..token(user, name) };
+        let forever = bench.store.add_token(token(&lan, "session")).await.unwrap();
+        let other = bench.store.add_token(session(&lan, "other")).await.unwrap();
+        let others = bench.store.add_token(session(&minh, "session")).await.unwrap();
+        let mut sessions = Vec::new();
+        for _ in 0..SESSIONS_MAX + 2 {
+            sessions.push(bench.store.add_token(session(&lan, "session")).await.unwrap());
+        }
+        let left: Vec<_> = bench.store.tokens(lan.id).await.unwrap().iter().map(|token| token.id).collect();
+        assert_eq!(left, [&[forever, other], &sessions[2..]].concat());
+        assert!(bench.store.token(others).await.unwrap().is_some(), "another's stay");
     }
 }
 

@@ -134,6 +134,10 @@ async fn a_chat_has_one_share() {
         let again = bench.store.add_share_entries(share.id, vec![minh.id], at(3)).await.unwrap();
         assert_eq!((entries.len(), &again[..]), (2, &entries[1..]));
         assert_eq!(bench.store.share(new.uuid).await.unwrap(), Some((share, vec![lan.id, minh.id])));
+        bench.store.set_active(lan.id, false, at(3)).await.unwrap();
+        assert!(bench.store.share(new.uuid).await.unwrap().is_none(), "its owner is switched off");
+        bench.store.set_active(lan.id, true, at(3)).await.unwrap();
+        assert!(bench.store.share(new.uuid).await.unwrap().is_some());
         assert!(bench.store.share(Uuid::new_v4()).await.unwrap().is_none());
         assert!(bench.store.remove_conversation(chat.id).await.unwrap());
         assert!(bench.store.share(new.uuid).await.unwrap().is_none(), "it goes with its chat");

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use roost::domain::{Timestamp, User, UserId};
-use roost::store::CodeCheck;
+use roost::domain::{Email, Timestamp, User, UserId};
+use roost::store::{CodeCheck, UserEdit};
 
 use super::accounts::token;
 use super::{Bench, benches};
@@ -123,6 +123,29 @@ async fn the_right_code_sets_a_password_and_signs_out_everywhere() {
         assert!(bench.store.token(others).await.unwrap().is_some());
         assert_eq!(reset(minh.id, RIGHT, "again", 3).await.unwrap(), CodeCheck::Refused, "it is spent");
         assert_eq!(bench.password(&minh).await.as_deref(), Some("new"));
+    }
+}
+
+/// It lies in a mailbox that may be why the address was changed.
+#[tokio::test]
+async fn a_new_address_or_password_makes_the_code_void() {
+    for bench in benches().await {
+        let minh = bench.newcomer("minh").await;
+        let address = UserEdit { email: Email::parse("minh.new@example.test"), ..UserEdit::default() };
+        let password = UserEdit { password_hash: Some("new".to_owned()), ..UserEdit::default() };
+        for (number, edit) in [(0, address), (1, password)] {
+            let begin = number * 100;
+            let pause = Duration::from_secs(60);
+            assert!(bench.store.set_code(minh.id, RIGHT, at(begin), pause, at(begin + 90)).await.unwrap());
+            bench.store.edit_user(minh.id, edit, at(begin + 1)).await.unwrap();
+            assert_eq!(bench.try_code(&minh, RIGHT, at(begin + 2)).await, CodeCheck::Refused);
+            let again = bench.store.set_code(minh.id, RIGHT, at(begin + 3), pause, at(begin + 90)).await.unwrap();
+            assert!(!again, "it brings no letters sooner");
+        }
+        bench.store.set_code(minh.id, RIGHT, at(200), NO_PAUSE, at(290)).await.unwrap();
+        let name = UserEdit { name: Some("Minh".to_owned()), ..UserEdit::default() };
+        bench.store.edit_user(minh.id, name, at(201)).await.unwrap();
+        assert_eq!(bench.try_code(&minh, RIGHT, at(202)).await, CodeCheck::Verified, "a name is no matter");
     }
 }
 
