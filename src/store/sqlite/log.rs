@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::conversations::{self, listed_at};
 use super::fail::Fail;
-use super::messages::{COLUMNS, MORE, TABLES, from_row};
+use super::messages::{COLUMNS, MORE, TABLES, from_row, source};
 use super::rows::{self, StateRow};
 use super::writer::Tx;
 use crate::domain::{
@@ -74,6 +74,7 @@ pub(super) fn events(conn: &Connection, id: ConversationId, after: EventId, limi
     // Each half has its own limit, so that neither is read past what the page can hold.
     ordered_events(
         conn,
+        id,
         "select * from (select id, 1 as added from messages where conversation_id = ?1 and id > ?2 order by id limit ?3) \
          union all \
          select * from (select id, 0 from events where conversation_id = ?1 and id > ?2 order by id limit ?3) \
@@ -89,6 +90,7 @@ pub(super) fn tail(conn: &Connection, id: ConversationId, count: usize) -> Resul
     let limit = i64::try_from(count.saturating_add(1)).unwrap_or(i64::MAX);
     let mut events = ordered_events(
         conn,
+        id,
         "select * from ( \
            select * from (select id, 1 as added from messages where conversation_id = ?1 order by id desc limit ?2) \
            union all \
@@ -105,6 +107,7 @@ pub(super) fn tail(conn: &Connection, id: ConversationId, count: usize) -> Resul
 /// they hold `bytes_max`.
 fn ordered_events(
     conn: &Connection,
+    id: ConversationId,
     which: &str,
     values: impl rusqlite::Params,
     bytes_max: usize,
@@ -112,9 +115,11 @@ fn ordered_events(
     let mut statement = conn.prepare_cached(which)?;
     let mut found = statement.query(values)?;
     let (mut events, mut bytes) = (Vec::new(), 0);
+    let (columns, tables) = source(conn, id)?;
+    let message = format!("select {columns}, m.deleted_at is not null from {tables} where m.id = ?1");
     while let Some(row) = found.next()? {
         let (id, added): (i64, bool) = (row.get(0)?, row.get(1)?);
-        let event = if added { added_event(conn, id)? } else { other_event(conn, id)? };
+        let event = if added { added_event(conn, &message, id)? } else { other_event(conn, id)? };
         bytes += event.bytes();
         events.push(event);
         if bytes >= bytes_max {
@@ -124,19 +129,17 @@ fn ordered_events(
     Ok(events)
 }
 
-fn added_event(conn: &Connection, id: i64) -> Result<Event, Fail> {
-    let event = conn
-        .prepare_cached(&format!("select {COLUMNS}, m.deleted_at is not null from {TABLES} where m.id = ?1"))?
-        .query_row([id], |row| {
-            let message = from_row(conn, row)?;
-            Ok(Event {
-                id: message.id,
-                conversation_id: message.conversation_id,
-                seq: message.seq,
-                at: message.created_at,
-                body: if row.get(MORE)? { EventBody::MessageGone } else { EventBody::MessageAdded(message) },
-            })
-        })?;
+fn added_event(conn: &Connection, message: &str, id: i64) -> Result<Event, Fail> {
+    let event = conn.prepare_cached(message)?.query_row([id], |row| {
+        let message = from_row(conn, row)?;
+        Ok(Event {
+            id: message.id,
+            conversation_id: message.conversation_id,
+            seq: message.seq,
+            at: message.created_at,
+            body: if row.get(MORE)? { EventBody::MessageGone } else { EventBody::MessageAdded(message) },
+        })
+    })?;
     Ok(event)
 }
 

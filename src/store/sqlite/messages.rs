@@ -29,6 +29,22 @@ pub(super) const COLUMNS: &str = "m.id, m.uuid, m.conversation_id, m.seq, m.role
 pub(super) const TABLES: &str = "messages m left join letters l on l.message_id = m.id";
 pub(super) const MORE: usize = 19;
 
+/// The same of a conversation that holds no letters. Looking for them nevertheless costs a page of fifty
+/// messages a third of its time.
+const PLAIN_COLUMNS: &str = "m.id, m.uuid, m.conversation_id, m.seq, m.role, m.user_id, m.text, m.metadata, \
+     m.reply_to, m.created_at, m.updated_at, m.edited_at, null, null, null, null, null, null, null";
+const PLAIN_TABLES: &str = "messages m";
+
+/// The columns and tables of a conversation's messages: with letters only where there can be any.
+pub(super) fn source(conn: &Connection, id: ConversationId) -> Result<(&'static str, &'static str), Fail> {
+    let kind: Option<String> = conn
+        .prepare_cached("select kind from conversations where id = ?1")?
+        .query_row([id.0], |row| row.get(0))
+        .optional()?;
+    let has_letters = kind.as_deref() == Some(ConversationKind::Direct.as_str());
+    Ok(if has_letters { (COLUMNS, TABLES) } else { (PLAIN_COLUMNS, PLAIN_TABLES) })
+}
+
 pub(super) fn from_row(conn: &Connection, row: &Row<'_>) -> rusqlite::Result<Arc<Message>> {
     let id = EventId(row.get(0)?);
     Ok(Arc::new(Message {
@@ -368,7 +384,8 @@ impl Scan {
         let room = self.filter.limit - self.found.len();
         values.push(Value::from(i64::try_from(room).unwrap_or(i64::MAX)));
         let order = if self.newest_first { "desc" } else { "asc" };
-        let sql = format!("select {COLUMNS} from {TABLES} where {conditions} order by m.id {order} limit ?");
+        let (columns, tables) = source(conn, self.id)?;
+        let sql = format!("select {columns} from {tables} where {conditions} order by m.id {order} limit ?");
         let mut statement = conn.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
         while let Some(row) = rows.next()? {
