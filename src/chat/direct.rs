@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::messages::MessagePage;
+use super::messages::{MessagePage, fingerprint};
 use super::{Chat, Draft, Key};
 use crate::domain::{
     Access, ConversationId, ConversationKind, DeviceKind, EventId, INTEGER_MAX, Message, MessageId, MessageText,
@@ -85,8 +84,7 @@ impl Chat {
     /// As [`Chat::open_direct`]; `Conflict(IdempotencyKeyReused)`.
     pub async fn open_direct_once(&self, access: &Access, peer: Uuid, tag: Tag, key: Key) -> Result<(Direct, bool)> {
         let (me, other) = (access.user.id, self.peer(access, peer).await?.id);
-        let mut fingerprint = [0; 16];
-        fingerprint.copy_from_slice(&Sha256::digest(pair_key(me, other, &tag))[..16]);
+        let fingerprint = fingerprint([pair_key(me, other, &tag).as_str()]);
         let idempotency = Idempotency { key: key.into(), fingerprint };
         let replayed = self.store.claim_key(me, "conversations", idempotency, self.clock.now()).await?;
         let (direct, _) = self.open_direct(access, peer, tag).await?;

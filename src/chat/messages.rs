@@ -78,21 +78,27 @@ pub struct Draft {
 impl Draft {
     /// What the key stands for: a retry has to say the same thing.
     fn fingerprint(&self) -> [u8; 16] {
-        let mut hash = Sha256::new();
         let metadata = self.metadata.as_ref().map_or("", |json| json.0.as_str());
         let letter = self
             .letter
             .as_ref()
             .map(|letter| [letter.kind.as_str(), letter.attachments.0.as_str(), letter.device.details.0.as_str()]);
         let parts = [self.role.as_str(), self.text.as_str(), metadata].into_iter().chain(letter.into_iter().flatten());
-        for part in parts {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-        let mut fingerprint = [0; 16];
-        fingerprint.copy_from_slice(&hash.finalize()[..16]);
-        fingerprint
+        fingerprint(parts)
     }
+}
+
+/// A short hash of what was sent, for the key that it came with. Each part with its length before it: no
+/// two lists of parts look alike.
+pub(super) fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a str>) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let mut fingerprint = [0; 16];
+    fingerprint.copy_from_slice(&hash.finalize()[..16]);
+    fingerprint
 }
 
 impl Chat {

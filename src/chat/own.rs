@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
+use super::messages::fingerprint;
 use super::{Chat, Draft};
 use crate::domain::{
     Access, ChatFile, Conversation, ConversationId, ConversationKind, ConversationState, EventId, FileId, INTEGER_MAX,
@@ -133,7 +132,9 @@ impl Chat {
             .map(|draft| self.new_message(id, Draft { user_id: Some(access.user.id), key: None, ..draft }))
             .collect();
         if let Some(key) = key {
-            let fingerprint = fingerprint(&new);
+            // One for the whole batch: a retry has to say all of it again.
+            let parts = new.iter().flat_map(|message| [message.role.as_str(), message.text.as_str()]);
+            let fingerprint = fingerprint(parts);
             for (at, message) in new.iter_mut().enumerate() {
                 // No client's key has a space in it.
                 let key = if at == 0 { key.as_str().to_owned() } else { format!("{} {at}", key.as_str()) };
@@ -246,18 +247,4 @@ impl Chat {
         let next = files.last().filter(|_| files.len() == FILES).map(|last| last.id);
         Ok((files, next))
     }
-}
-
-/// One fingerprint for a whole batch: a retry has to say all of it again.
-fn fingerprint(new: &[NewMessage]) -> [u8; 16] {
-    let mut hash = Sha256::new();
-    for message in new {
-        for part in [message.role.as_str(), message.text.as_str()] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-    }
-    let mut fingerprint = [0; 16];
-    fingerprint.copy_from_slice(&hash.finalize()[..16]);
-    fingerprint
 }

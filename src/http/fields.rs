@@ -105,22 +105,13 @@ impl Fields {
     /// As [`Fields::optional_line`], but it has to be there and not blank. When it is not, the
     /// result is empty and the error is noted.
     pub fn required_line(&mut self, field: &'static str, chars_max: usize) -> String {
-        self.must(field, |fields| fields.optional_line(field, chars_max))
+        self.needed(field, |fields, field| fields.optional_line(field, chars_max)).unwrap_or_default()
     }
 
     /// As [`Fields::optional`], but it has to be there and not blank. When it is not, the result
     /// is empty and the error is noted.
     pub fn required(&mut self, field: &'static str, chars_max: usize) -> String {
-        self.must(field, |fields| fields.optional(field, chars_max))
-    }
-
-    fn must(&mut self, field: &'static str, take: impl FnOnce(&mut Self) -> Option<String>) -> String {
-        let (there, before) = (self.object.members.get(field).cloned(), self.errors.len());
-        let taken = take(self);
-        if taken.is_none() && self.errors.len() == before {
-            self.wrong(field, absence(there.as_ref()));
-        }
-        taken.unwrap_or_default()
+        self.needed(field, |fields, field| fields.optional(field, chars_max)).unwrap_or_default()
     }
 
     /// A message's text; see [`MessageText::parse`].

@@ -12,6 +12,7 @@ pub mod headers;
 pub mod json;
 pub mod links;
 pub mod multipart;
+pub mod request;
 pub mod server;
 pub mod sse;
 pub mod streams;

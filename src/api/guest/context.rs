@@ -5,8 +5,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
-use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts as RequestParts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::Response;
@@ -20,12 +19,13 @@ use crate::chat::{Channel, Key, SharedChat};
 use crate::domain::{Access, Language};
 use crate::error::{Error, Refusal, Result, Rule};
 use crate::http::SharedWeb;
-use crate::http::body;
 use crate::http::fields::Fields;
 use crate::http::frame::Scope;
 use crate::http::headers;
 use crate::limits::{Decision, Limit, LimitKey};
 use crate::texts::Texts;
+
+pub use crate::http::request::{Input, Segment};
 
 /// A request at the guest door.
 pub struct Ctx {
@@ -257,42 +257,5 @@ impl Ctx {
     /// `Invalid` when it is not 1 to 255 visible ASCII characters.
     pub fn idempotency_key(&self) -> Result<Option<Key>> {
         idempotency::key(&self.headers)
-    }
-}
-
-/// One piece of the path. What cannot be decoded is empty, and so names nothing.
-pub struct Segment(pub String);
-
-impl FromRequestParts<Guest> for Segment {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut RequestParts, door: &Guest) -> Result<Self, Infallible> {
-        let segment = Path::<String>::from_request_parts(parts, door).await;
-        Ok(Self(segment.map_or_else(|_| String::new(), |Path(segment)| segment)))
-    }
-}
-
-/// A body that nothing was read of yet: the caller and the limits come first, so that who is over
-/// a limit costs no memory and waits for nothing.
-pub struct Input {
-    door: Guest,
-    headers: HeaderMap,
-    body: Body,
-}
-
-impl FromRequest<Guest> for Input {
-    type Rejection = Infallible;
-
-    async fn from_request(request: Request, door: &Guest) -> Result<Self, Infallible> {
-        let (parts, body) = request.into_parts();
-        Ok(Self { door: Arc::clone(door), headers: parts.headers, body })
-    }
-}
-
-impl Input {
-    /// The body's fields, read now.
-    pub async fn fields(self) -> Result<Fields, Failure> {
-        let bytes = body::read(self.body, &self.door.web.config).await?;
-        Ok(body::parse(&self.headers, &bytes)?.into())
     }
 }

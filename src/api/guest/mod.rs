@@ -67,6 +67,12 @@ impl Second {
     }
 }
 
+impl AsRef<SharedWeb> for Parts {
+    fn as_ref(&self) -> &SharedWeb {
+        &self.web
+    }
+}
+
 /// The door's shared parts, as handlers get them.
 pub type Guest = Arc<Parts>;
 

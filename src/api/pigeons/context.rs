@@ -5,12 +5,10 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
-use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts as RequestParts;
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::Response;
-use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::envelope::Failure;
@@ -22,7 +20,7 @@ use crate::domain::{Access, Language, Platform};
 use crate::error::{Error, Refusal, Result};
 use crate::http::fields::Fields;
 use crate::http::frame::{Peer, Scope};
-use crate::http::{address, body, headers, links};
+use crate::http::{address, headers, links};
 use crate::limits::{Decision, Limit, LimitKey};
 
 /// The header with the platform's key; the query parameter is for who cannot send headers.
@@ -44,6 +42,8 @@ fn sent_key(headers: &HeaderMap, uri: &Uri) -> Option<String> {
         pairs.find(|(name, _)| name == PUBLIC_KEY_PARAMETER).map(|(_, value)| value.into_owned())
     })
 }
+
+pub use crate::http::request::{Input, Segment};
 
 /// A request at the Pigeons door.
 pub struct Ctx {
@@ -223,42 +223,5 @@ impl Ctx {
         let decision = limit.check(key);
         let _ = self.decision.set(decision);
         decision.retry_after.map_or(Ok(()), |after| Err(Error::TooMany(after).into()))
-    }
-}
-
-/// The pieces of the path. What cannot be decoded is empty, and so names nothing.
-pub struct Segment<T = String>(pub T);
-
-impl<T: DeserializeOwned + Default + Send> FromRequestParts<Pigeons> for Segment<T> {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut RequestParts, door: &Pigeons) -> Result<Self, Infallible> {
-        let segment = Path::<T>::from_request_parts(parts, door).await;
-        Ok(Self(segment.map_or_else(|_| T::default(), |Path(segment)| segment)))
-    }
-}
-
-/// A body that nothing was read of yet: the caller and the limits come first, so that who is over a
-/// limit costs no memory and waits for nothing.
-pub struct Input {
-    door: Pigeons,
-    headers: HeaderMap,
-    body: Body,
-}
-
-impl FromRequest<Pigeons> for Input {
-    type Rejection = Infallible;
-
-    async fn from_request(request: Request, door: &Pigeons) -> Result<Self, Infallible> {
-        let (parts, body) = request.into_parts();
-        Ok(Self { door: Arc::clone(door), headers: parts.headers, body })
-    }
-}
-
-impl Input {
-    /// The body's fields, read now.
-    pub async fn fields(self) -> Result<Fields, Failure> {
-        let bytes = body::read(self.body, &self.door.web.config).await?;
-        Ok(body::parse(&self.headers, &bytes)?.into())
     }
 }

@@ -61,6 +61,12 @@ pub struct Parts {
     pub texts: Texts,
 }
 
+impl AsRef<SharedWeb> for Parts {
+    fn as_ref(&self) -> &SharedWeb {
+        &self.web
+    }
+}
+
 /// The door's shared parts, as handlers get them.
 pub type Pigeons = Arc<Parts>;
 
