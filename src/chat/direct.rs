@@ -109,6 +109,28 @@ impl Chat {
         Ok(direct)
     }
 
+    /// A conversation of that platform, for telling its users what happened in it.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn direct_at(&self, platform: PlatformId, uuid: Uuid) -> Result<Option<Direct>> {
+        self.store.direct(platform, uuid).await
+    }
+
+    /// Notes that a letter has reached a user, because their own connection was sent it. While the store
+    /// cannot be written that is left for the next time they list the conversation.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn reached(&self, conversation: ConversationId, user: UserId, letter: MessageId) -> Result<usize> {
+        let at = self.clock.now();
+        let mark = Mark { reader: user, receipt: Receipt::Delivered, reach: Reach::One(letter), at };
+        match self.store.mark(conversation, mark).await {
+            Err(Error::Busy | Error::StorageFull | Error::StorageReadOnly) => Ok(0),
+            marked => marked,
+        }
+    }
+
     /// At most `filter.limit` of the caller's conversations, the newest message first.
     ///
     /// # Errors

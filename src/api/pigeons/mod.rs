@@ -16,6 +16,7 @@ mod envelope;
 mod health;
 mod lists;
 mod messages;
+pub mod news;
 mod reactions;
 mod requests;
 mod search;
