@@ -17,6 +17,7 @@ pub mod server;
 pub mod sse;
 pub mod streams;
 pub mod values;
+pub mod websocket;
 
 use std::sync::Arc;
 

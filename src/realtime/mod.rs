@@ -6,6 +6,7 @@
 
 mod channel;
 mod hub;
+pub mod sockets;
 
 pub use channel::{Channel, Since};
 pub use hub::{Hub, HubStats};
