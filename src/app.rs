@@ -11,18 +11,19 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower::ServiceExt;
 
-use crate::api::{chats, document, guest, health, neptun, pigeons};
+use crate::api::{chats, document, guest, health, neptun, pigeons, pusher};
 use crate::assistant::{Echo, Provider};
-use crate::chat::{AttachmentRules, Chat, Rules, SharedChat};
+use crate::chat::{AttachmentRules, Chat, NothingMissed, Rules, SharedChat};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, ListSessions, ObjectStoreName, ProviderName};
-use crate::domain::{ConversationId, Logged};
+use crate::domain::{ConversationId, Logged, Nobody};
 use crate::error::{Error, Result};
 use crate::http::multipart::FormLimits;
 use crate::http::{SharedWeb, Web, frame};
 use crate::limits::{Limit, Limits};
 use crate::mail::{self, Mailer};
 use crate::objects::{self, Bucket, Objects};
+use crate::realtime::sockets::Sockets;
 use crate::realtime::{Broker, Hub, Realtime};
 use crate::store::sqlite::{DataDir, SqliteOptions, WriterStats};
 use crate::store::{Listener, SqliteStore};
@@ -99,7 +100,8 @@ impl App {
 pub fn open_store(config: &Config, clock: &Clock) -> Result<(Realtime, Arc<SqliteStore>)> {
     let heads = &config.heads;
     let hub = Arc::new(Hub::new(heads.conversations_max, heads.events_max, heads.bytes_max));
-    let realtime = Realtime { hub, broker: Arc::new(Broker::new(heads.follower_events_max)) };
+    let broker = Arc::new(Broker::new(heads.follower_events_max));
+    let realtime = Realtime { hub, broker, sockets: Arc::new(Sockets) };
     let dir = DataDir::prepare(&config.data)?;
     let store = SqliteStore::open(&dir, &store_options(config), Arc::new(Announcer(realtime.clone())), clock.now())?;
     if let Some(snapshot) = store.snapshot() {
@@ -298,7 +300,8 @@ fn router(
     let (chats_routes, chats_api) = chats::router(Arc::clone(&chats));
     let (pigeons_routes, pigeons_api) = pigeons::router(Arc::clone(&pigeons));
     let (neptun_routes, neptun_api) = neptun::router(&neptun);
-    let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api]);
+    let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, chat, web));
+    let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api, pusher_api]);
     let pigeons_shared = pigeons::shared_router(Arc::clone(&pigeons));
     let shared = guest_shared.layer(axum::middleware::from_fn_with_state(pigeons_shared, by_dialect));
     let doors = guest_routes
@@ -306,6 +309,7 @@ fn router(
         .merge(chats_routes)
         .merge(pigeons_routes)
         .merge(neptun_routes)
+        .merge(pusher_routes)
         .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats, pigeons, neptun }));
     Router::new()
         .merge(health::router(health))
@@ -347,6 +351,25 @@ fn neptun_door(config: &Config, chat: &SharedChat, web: &SharedWeb, limits: &Arc
     })
 }
 
+fn pusher_door(config: &Config, chat: &SharedChat, web: &SharedWeb) -> pusher::Pusher {
+    let options = &config.pusher;
+    Arc::new(pusher::Parts {
+        chat: Arc::clone(chat),
+        web: Arc::clone(web),
+        rules: Arc::new(pusher::session::Rules {
+            client_events: options.client_events,
+            client_events_per_second: options.client_events_per_second,
+            channels_max: options.channels_per_socket_max,
+        }),
+        activity_timeout_s: options.activity_timeout_s,
+        counts: options.subscription_count,
+        origins: options.origins.clone(),
+        replay: Arc::new(NothingMissed(Arc::clone(chat.sockets()))),
+        happenings: pusher::Happenings::new(Arc::new(Nobody)),
+        ping: pusher::frame::ping(),
+    })
+}
+
 async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
     use axum::extract::FromRequestParts;
     let path = request.uri().path().to_owned();
@@ -360,6 +383,9 @@ async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
     }
     if neptun::is_under_prefix(&path) {
         return neptun::not_found(&doors.neptun, request).await;
+    }
+    if pusher::is_under_prefix(&path) {
+        return pusher::not_found().await;
     }
     let (mut parts, _) = request.into_parts();
     if path == "/api/v1" || path.starts_with("/api/v1/") {

@@ -6,6 +6,7 @@
 mod accounts;
 mod attachments;
 mod codes;
+mod connections;
 mod conversations;
 mod credentials;
 mod direct;
@@ -30,11 +31,13 @@ use crate::clock::Clock;
 use crate::limits::Attempts;
 use crate::mail::Mailer;
 use crate::objects::Objects;
-use crate::realtime::{Broker, Hub, Realtime};
+use crate::realtime::sockets::Sockets;
+use crate::realtime::{Broker, Hub, Online, Realtime};
 use crate::store::SharedStore;
 
 pub use accounts::{AccountEdit, Registration};
 pub use attachments::{AttachmentRules, UploadError};
+pub use connections::{NothingMissed, Replay};
 pub use conversations::{NewSession, SessionEdit};
 pub use credentials::NewToken;
 pub use follow::{BACKOFFICE, Topic};
@@ -98,6 +101,9 @@ pub struct Chat {
     store: SharedStore,
     hub: Arc<Hub>,
     broker: Arc<Broker>,
+    sockets: Arc<Sockets>,
+    online: Online,
+    apps: connections::Apps,
     clock: Clock,
     provider: Option<Arc<dyn Provider>>,
     mailer: Mailer,
@@ -143,6 +149,9 @@ impl Chat {
             store,
             hub: realtime.hub,
             broker: realtime.broker,
+            sockets: realtime.sockets,
+            online: Online::default(),
+            apps: connections::Apps::default(),
             clock,
             provider,
             mailer,
