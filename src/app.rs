@@ -19,11 +19,12 @@ use crate::config::{Config, Durability, ListSessions, ObjectStoreName, ProviderN
 use crate::domain::{ConversationId, Event};
 use crate::error::{Error, Result};
 use crate::http::multipart::FormLimits;
-use crate::http::{SharedWeb, Web, frame};
+use crate::http::{SharedWeb, Web, frame, websocket};
 use crate::limits::{Limit, Limits};
 use crate::mail::{self, Mailer};
 use crate::objects::{self, Bucket, Objects};
 use crate::realtime::Hub;
+use crate::realtime::sockets::{SocketRules, SocketStats, Sockets};
 use crate::store::sqlite::{DataDir, SqliteOptions, WriterStats};
 use crate::store::{Listener, SqliteStore};
 use crate::telemetry::{self, Distribution, Figures};
@@ -36,6 +37,8 @@ pub struct App {
     pub store: Arc<SqliteStore>,
     /// The plumbing.
     pub web: SharedWeb,
+    /// WebSocket connections.
+    pub sockets: Arc<Sockets>,
     /// Every route.
     pub router: Router,
     /// Set when the server goes down; `/readyz` then says so.
@@ -63,6 +66,7 @@ impl App {
     pub async fn open(config: &Config, clock: Clock) -> Result<Self> {
         let (hub, store) = open_store(config, &clock)?;
         let web = Web::new(config.http.clone(), clock.clone());
+        let sockets = sockets(config, clock.clone())?;
         let limits = Arc::new(limits(&config.limits));
         let provider = provider(config);
         let objects = objects(config)?;
@@ -79,10 +83,16 @@ impl App {
             web: Arc::clone(&web),
             draining: Arc::clone(&draining),
             proved: tokio::sync::Mutex::default(),
-            figures: figures(Arc::clone(&store), Arc::clone(&hub), Arc::clone(&limits), Arc::clone(&chat)),
+            figures: figures(
+                Arc::clone(&store),
+                Arc::clone(&hub),
+                Arc::clone(&limits),
+                Arc::clone(&chat),
+                Arc::clone(&sockets),
+            ),
         });
         let router = router(config, &chat, &web, &limits, health);
-        Ok(Self { chat, store, web, router, draining })
+        Ok(Self { chat, store, web, sockets, router, draining })
     }
 
     /// Makes `/readyz` say that no new requests are wanted.
@@ -143,6 +153,11 @@ fn store_options(config: &Config) -> SqliteOptions {
         wal_bytes: store.wal_mib * MIB,
         ..SqliteOptions::default()
     }
+}
+
+fn sockets(config: &Config, clock: Clock) -> Result<Arc<Sockets>> {
+    let draw = Box::new(move || clock.secret());
+    Sockets::start(SocketRules::new(&config.sockets, websocket::frame::close, draw)).map_err(Error::internal)
 }
 
 fn provider(config: &Config) -> Option<Arc<dyn Provider>> {
@@ -374,6 +389,7 @@ fn figures(
     hub: Arc<Hub>,
     limits: Arc<Limits>,
     chat: SharedChat,
+    sockets: Arc<Sockets>,
 ) -> Box<dyn Fn() -> (Figures, Distribution) + Send + Sync> {
     Box::new(move || {
         let (writer, heads) = (store.writer_stats(), hub.stats());
@@ -405,8 +421,24 @@ fn figures(
         ];
         let refused = |limit: &Option<Limit>| limit.as_ref().map_or(0.0, |limit| limit.refusals() as f64);
         figures.extend(refusals.map(|(name, help, limit)| (name, help, refused(limit))));
+        figures.extend(of_sockets(&sockets.stats()));
         (figures, batches(writer))
     })
+}
+
+fn of_sockets(stats: &SocketStats) -> Figures {
+    vec![
+        ("sockets", "Open WebSocket connections", stats.connections as f64),
+        ("sockets_channels", "Channels that somebody subscribes to", stats.channels as f64),
+        ("sockets_subscriptions", "Subscriptions of channels", stats.subscriptions as f64),
+        ("sockets_fanout_bytes", "Bytes that wait for the fan-out threads", stats.fanout_bytes as f64),
+        ("sockets_kept_bytes", "Bytes kept for those who subscribe to cache channels", stats.kept_bytes as f64),
+        ("sockets_frames_total", "WebSocket frames written", stats.frames_total as f64),
+        ("sockets_bytes_total", "Bytes written to WebSocket connections", stats.bytes_total as f64),
+        ("sockets_writes_total", "System calls that wrote to WebSocket connections", stats.writes_total as f64),
+        ("sockets_slow_total", "WebSocket connections closed for being too slow", stats.slow_total as f64),
+        ("sockets_refused_total", "WebSocket connections refused for want of room", stats.refused_total as f64),
+    ]
 }
 
 /// How many writes shared each commit.
