@@ -9,11 +9,13 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::api::{chats, document, guest, health, neptun, pigeons, pusher};
 use crate::assistant::{Echo, Provider};
-use crate::chat::{AttachmentRules, Chat, NothingMissed, Rules, SharedChat};
+use crate::chat::{AttachmentRules, Chat, Replay, Rules, SharedChat};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, ListSessions, ObjectStoreName, ProviderName};
 use crate::domain::{ConversationId, Logged, Nobody};
@@ -41,8 +43,32 @@ pub struct App {
     pub sockets: Arc<Sockets>,
     /// Every route.
     pub router: Router,
+    /// What goes on beside requests.
+    pub background: Background,
     /// Set when the server goes down; `/readyz` then says so.
     pub draining: Arc<AtomicBool>,
+}
+
+/// What goes on beside requests, for as long as the system is there.
+#[derive(Debug, Default)]
+pub struct Background {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Background {
+    /// Ends all of it, and resolves when it has ended.
+    pub async fn end(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
 }
 
 /// What hears of commits.
@@ -85,8 +111,12 @@ impl App {
             proved: tokio::sync::Mutex::default(),
             figures: figures(Arc::clone(&store), realtime, Arc::clone(&limits), Arc::clone(&chat)),
         });
-        let router = router(config, &chat, &web, &limits, health);
-        Ok(Self { chat, store, web, sockets, router, draining })
+        let background = Background::default();
+        let broadcast =
+            pigeons::Broadcast::start(&chat, pusher::frame::event, background.tasks.clone(), &background.stop);
+        let shared = Shared { chat: &chat, web: &web, limits: &limits };
+        let router = router(config, shared, health, Arc::new(broadcast));
+        Ok(Self { chat, store, web, sockets, router, background, draining })
     }
 
     /// Makes `/readyz` say that no new requests are wanted.
@@ -268,13 +298,16 @@ fn limits(config: &crate::config::Limits) -> Limits {
     }
 }
 
-fn router(
-    config: &Config,
-    chat: &SharedChat,
-    web: &SharedWeb,
-    limits: &Arc<Limits>,
-    health: Arc<health::Parts>,
-) -> Router {
+/// What every door stands on.
+#[derive(Clone, Copy)]
+struct Shared<'a> {
+    chat: &'a SharedChat,
+    web: &'a SharedWeb,
+    limits: &'a Arc<Limits>,
+}
+
+fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, replay: Arc<dyn Replay>) -> Router {
+    let Shared { chat, web, limits } = shared;
     let guest = Arc::new(guest::Parts {
         chat: Arc::clone(chat),
         web: Arc::clone(web),
@@ -311,7 +344,7 @@ fn router(
     let (chats_routes, chats_api) = chats::router(Arc::clone(&chats));
     let (pigeons_routes, pigeons_api) = pigeons::router(Arc::clone(&pigeons));
     let (neptun_routes, neptun_api) = neptun::router(&neptun);
-    let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, chat, web));
+    let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, chat, web, replay));
     let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api, pusher_api]);
     let pigeons_shared = pigeons::shared_router(Arc::clone(&pigeons));
     let shared = guest_shared.layer(axum::middleware::from_fn_with_state(pigeons_shared, by_dialect));
@@ -362,7 +395,7 @@ fn neptun_door(config: &Config, chat: &SharedChat, web: &SharedWeb, limits: &Arc
     })
 }
 
-fn pusher_door(config: &Config, chat: &SharedChat, web: &SharedWeb) -> pusher::Pusher {
+fn pusher_door(config: &Config, chat: &SharedChat, web: &SharedWeb, replay: Arc<dyn Replay>) -> pusher::Pusher {
     let options = &config.pusher;
     Arc::new(pusher::Parts {
         chat: Arc::clone(chat),
@@ -376,7 +409,7 @@ fn pusher_door(config: &Config, chat: &SharedChat, web: &SharedWeb) -> pusher::P
         activity_timeout_s: options.activity_timeout_s,
         counts: options.subscription_count,
         origins: config.sockets.origins.clone(),
-        replay: Arc::new(NothingMissed(Arc::clone(chat.sockets()))),
+        replay,
         happenings: pusher::Happenings::new(Arc::new(Nobody)),
         ping: pusher::frame::ping(),
     })

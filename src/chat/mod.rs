@@ -13,6 +13,7 @@ mod direct;
 mod follow;
 mod listen;
 mod messages;
+mod origin;
 mod own;
 mod passwords;
 mod platforms;
@@ -32,17 +33,18 @@ use crate::limits::Attempts;
 use crate::mail::Mailer;
 use crate::objects::Objects;
 use crate::realtime::sockets::Sockets;
-use crate::realtime::{Broker, Hub, Online, Realtime};
+use crate::realtime::{Broker, Hub, Online, Origins, Realtime};
 use crate::store::SharedStore;
 
 pub use accounts::{AccountEdit, Registration};
 pub use attachments::{AttachmentRules, UploadError};
-pub use connections::{NothingMissed, Replay};
+pub use connections::Replay;
 pub use conversations::{NewSession, SessionEdit};
 pub use credentials::NewToken;
 pub use follow::{BACKOFFICE, Topic};
 pub use listen::{Batch, Follower};
 pub use messages::{Draft, Key, MessagePage};
+pub use origin::Deed;
 pub use own::Retracted;
 pub use platforms::DeviceRegistration;
 pub use runs::{Asked, Attached, Ended, Piece, Run};
@@ -103,6 +105,7 @@ pub struct Chat {
     broker: Arc<Broker>,
     sockets: Arc<Sockets>,
     online: Online,
+    origins: Origins<Deed>,
     apps: connections::Apps,
     clock: Clock,
     provider: Option<Arc<dyn Provider>>,
@@ -151,6 +154,7 @@ impl Chat {
             broker: realtime.broker,
             sockets: realtime.sockets,
             online: Online::default(),
+            origins: Origins::default(),
             apps: connections::Apps::default(),
             clock,
             provider,

@@ -8,6 +8,7 @@ mod broker;
 mod channel;
 mod hub;
 mod online;
+mod origins;
 pub mod seam;
 pub mod sockets;
 
@@ -15,6 +16,7 @@ pub use broker::{Broker, Heard, Listening};
 pub use channel::{Channel, Since};
 pub use hub::{Hub, HubStats};
 pub use online::Online;
+pub use origins::Origins;
 
 use std::sync::Arc;
 
