@@ -15,6 +15,7 @@ mod neptun;
 mod pigeons;
 mod process;
 mod promises;
+mod pusher;
 mod schema;
 mod store_contract;
 mod store_sqlite;
