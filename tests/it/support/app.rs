@@ -163,6 +163,15 @@ impl Drop for TestApp {
     }
 }
 
+/// Waits until something is so.
+pub async fn until(is: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !is() {
+        assert!(began.elapsed() < PATIENCE, "it does not become so");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 async fn open(config: &Config, clock: &Clock) -> (Arc<App>, TcpListener) {
     // The port may be held for a moment by the connections of the server before.
     let listener = loop {
