@@ -9,6 +9,7 @@ mod chats;
 mod cors;
 mod doors;
 mod errors;
+mod fuzz_corpus;
 mod guest;
 mod hostile;
 mod neptun;
