@@ -19,6 +19,7 @@ mod messages;
 mod reactions;
 mod requests;
 mod search;
+mod sockets_wire;
 mod users;
 mod users_wire;
 mod wire;

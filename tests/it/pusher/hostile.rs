@@ -31,7 +31,8 @@ async fn frames_that_are_no_messages_are_told_and_borne() {
 
 #[tokio::test]
 async fn what_breaks_the_websocket_protocol_ends_the_connection() {
-    let app = TestApp::start().await;
+    // Who does not answer a close is waited for as long as for a pong.
+    let app = TestApp::with(|config| config.sockets.pong_s = 1).await;
     let acme = app.platform("Acme").await;
     let max = app.config.sockets.message_bytes_max;
     let long = format!(r#"{{"event":"pusher:ping","data":"{}"}}"#, "a".repeat(max));
@@ -121,7 +122,7 @@ async fn who_never_reads_is_closed_and_the_others_hear_all() {
 async fn who_never_speaks_is_asked_and_then_closed() {
     let app = TestApp::with(|config| {
         config.sockets.ping_s = 1;
-        config.sockets.pong_s = 1;
+        config.sockets.pong_s = 3;
     })
     .await;
     let mut client = Client::connect(&app, &app.platform("Acme").await).await;
