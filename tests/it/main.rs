@@ -22,3 +22,4 @@ mod store_sqlite;
 mod strangers;
 mod support;
 mod tidy;
+mod websocket;
