@@ -23,3 +23,4 @@ mod store_sqlite;
 mod strangers;
 mod support;
 mod tidy;
+mod websocket;
