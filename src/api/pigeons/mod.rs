@@ -22,6 +22,7 @@ pub mod news;
 mod reactions;
 mod requests;
 mod search;
+mod sockets_wire;
 mod users;
 mod users_wire;
 mod wire;
