@@ -16,14 +16,14 @@ use crate::assistant::{Echo, Provider};
 use crate::chat::{AttachmentRules, Chat, Rules, SharedChat};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, ListSessions, ObjectStoreName, ProviderName};
-use crate::domain::{ConversationId, Event};
+use crate::domain::{ConversationId, Logged};
 use crate::error::{Error, Result};
 use crate::http::multipart::FormLimits;
 use crate::http::{SharedWeb, Web, frame};
 use crate::limits::{Limit, Limits};
 use crate::mail::{self, Mailer};
 use crate::objects::{self, Bucket, Objects};
-use crate::realtime::Hub;
+use crate::realtime::{Broker, Hub, Realtime};
 use crate::store::sqlite::{DataDir, SqliteOptions, WriterStats};
 use crate::store::{Listener, SqliteStore};
 use crate::telemetry::{self, Distribution, Figures};
@@ -42,11 +42,11 @@ pub struct App {
     pub draining: Arc<AtomicBool>,
 }
 
-/// The head table hears of commits.
-struct Announcer(Arc<Hub>);
+/// What hears of commits.
+struct Announcer(Realtime);
 
 impl Listener for Announcer {
-    fn committed(&self, events: &[Event]) {
+    fn committed(&self, events: &[Logged]) {
         self.0.announce(events);
     }
 
@@ -61,13 +61,13 @@ impl App {
     /// # Errors
     /// `Internal` with a sentence for the operator.
     pub async fn open(config: &Config, clock: Clock) -> Result<Self> {
-        let (hub, store) = open_store(config, &clock)?;
+        let (realtime, store) = open_store(config, &clock)?;
         let web = Web::new(config.http.clone(), clock.clone());
         let limits = Arc::new(limits(&config.limits));
         let provider = provider(config);
         let objects = objects(config)?;
         let mailer = mailer(config)?;
-        let chat = Chat::new(store.clone(), Arc::clone(&hub), clock, provider, mailer, objects, rules(config)).await?;
+        let chat = Chat::new(store.clone(), realtime.clone(), clock, provider, mailer, objects, rules(config)).await?;
         clear_remnants(config);
         let interrupted = chat.close_interrupted_runs().await?;
         if interrupted > 0 {
@@ -79,7 +79,7 @@ impl App {
             web: Arc::clone(&web),
             draining: Arc::clone(&draining),
             proved: tokio::sync::Mutex::default(),
-            figures: figures(Arc::clone(&store), Arc::clone(&hub), Arc::clone(&limits), Arc::clone(&chat)),
+            figures: figures(Arc::clone(&store), realtime, Arc::clone(&limits), Arc::clone(&chat)),
         });
         let router = router(config, &chat, &web, &limits, health);
         Ok(Self { chat, store, web, router, draining })
@@ -92,19 +92,20 @@ impl App {
     }
 }
 
-/// The head table with the store that announces to it. Blocks.
+/// What hears of commits, with the store that announces to it. Blocks.
 ///
 /// # Errors
 /// `Internal` with a sentence for the operator.
-pub fn open_store(config: &Config, clock: &Clock) -> Result<(Arc<Hub>, Arc<SqliteStore>)> {
+pub fn open_store(config: &Config, clock: &Clock) -> Result<(Realtime, Arc<SqliteStore>)> {
     let heads = &config.heads;
     let hub = Arc::new(Hub::new(heads.conversations_max, heads.events_max, heads.bytes_max));
+    let realtime = Realtime { hub, broker: Arc::new(Broker::new(heads.follower_events_max)) };
     let dir = DataDir::prepare(&config.data)?;
-    let store = SqliteStore::open(&dir, &store_options(config), Arc::new(Announcer(Arc::clone(&hub))), clock.now())?;
+    let store = SqliteStore::open(&dir, &store_options(config), Arc::new(Announcer(realtime.clone())), clock.now())?;
     if let Some(snapshot) = store.snapshot() {
         tracing::info!(snapshot = %snapshot.display(), "the store was upgraded; this is how it was before");
     }
-    Ok((hub, Arc::new(store)))
+    Ok((realtime, Arc::new(store)))
 }
 
 /// The use-cases without a server around them: what the command line works through, also while a
@@ -117,9 +118,9 @@ pub async fn open_chat(config: &Config, clock: Clock) -> Result<SharedChat> {
     let dir = DataDir::prepare(&config.data)?;
     let is_behind = SqliteStore::is_behind(&dir, store_options(config).migrations)?;
     let held = if is_behind { Some(dir.lock().map_err(must_upgrade)?) } else { None };
-    let (hub, store) = open_store(config, &clock)?;
+    let (realtime, store) = open_store(config, &clock)?;
     drop(held);
-    Chat::new(store, hub, clock, None, Mailer::Off, objects(config)?, rules(config)).await
+    Chat::new(store, realtime, clock, None, Mailer::Off, objects(config)?, rules(config)).await
 }
 
 fn must_upgrade(error: Error) -> Error {
@@ -371,12 +372,12 @@ async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
 /// What a scrape adds to the metrics from parts that no door sees.
 fn figures(
     store: Arc<SqliteStore>,
-    hub: Arc<Hub>,
+    realtime: Realtime,
     limits: Arc<Limits>,
     chat: SharedChat,
 ) -> Box<dyn Fn() -> (Figures, Distribution) + Send + Sync> {
     Box::new(move || {
-        let (writer, heads) = (store.writer_stats(), hub.stats());
+        let (writer, heads) = (store.writer_stats(), realtime.hub.stats());
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
         let mut figures: Figures = vec![
             ("store_writes_queued", "Writes that wait for the writer", count(&writer.queued)),
@@ -388,7 +389,8 @@ fn figures(
                 f64::from(u8::from(writer.failing.load(Ordering::Relaxed))),
             ),
             ("heads_conversations", "Conversations in the head table", heads.conversations as f64),
-            ("heads_listeners", "Followers and long polls on them", heads.listeners as f64),
+            ("heads_listeners", "Long polls on them", heads.listeners as f64),
+            ("followers", "Event streams and others who follow the log", realtime.broker.listeners() as f64),
             ("uploads", "Uploads under way", chat.uploads_under_way() as f64),
             ("runs", "Answers of the assistant under way", chat.runs_under_way() as f64),
             ("sign_in_refusals_total", "Tries to sign in that were told to wait", chat.sign_ins_refused() as f64),

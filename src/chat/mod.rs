@@ -30,7 +30,7 @@ use crate::clock::Clock;
 use crate::limits::Attempts;
 use crate::mail::Mailer;
 use crate::objects::Objects;
-use crate::realtime::Hub;
+use crate::realtime::{Broker, Hub, Realtime};
 use crate::store::SharedStore;
 
 pub use accounts::{AccountEdit, Registration};
@@ -97,6 +97,7 @@ pub struct Rules {
 pub struct Chat {
     store: SharedStore,
     hub: Arc<Hub>,
+    broker: Arc<Broker>,
     clock: Clock,
     provider: Option<Arc<dyn Provider>>,
     mailer: Mailer,
@@ -121,7 +122,7 @@ impl Chat {
     /// When the store cannot keep this installation's secrets.
     pub async fn new(
         store: SharedStore,
-        hub: Arc<Hub>,
+        realtime: Realtime,
         clock: Clock,
         provider: Option<Arc<dyn Provider>>,
         mailer: Mailer,
@@ -140,7 +141,8 @@ impl Chat {
         let letters = Arc::new(tokio::sync::Semaphore::new(codes::LETTERS_MAX));
         Ok(Arc::new(Self {
             store,
-            hub,
+            hub: realtime.hub,
+            broker: realtime.broker,
             clock,
             provider,
             mailer,
