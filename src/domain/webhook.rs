@@ -345,11 +345,8 @@ pub struct Retries {
 
 impl Retries {
     /// For how long Pusher says that it repeats its webhooks.
-    pub const PUSHER: Self = Self {
-        first: Duration::from_secs(5),
-        longest: Duration::from_secs(120),
-        give_up: Duration::from_secs(300),
-    };
+    pub const PUSHER: Self =
+        Self { first: Duration::from_secs(5), longest: Duration::from_secs(120), give_up: Duration::from_secs(300) };
 
     /// When to try again after the `tries`th try failed at `now`; `None` to give up. `dice` is any number.
     pub fn next(&self, tries: u32, begun_at: Timestamp, now: Timestamp, dice: u16) -> Option<Timestamp> {

@@ -54,22 +54,15 @@ fn add(tx: &Tx<'_>, new: &NewWebhook) -> Result<Webhook, Fail> {
             "insert into webhooks (platform_id, url, form, kinds, key, cursor, open, created_at, updated_at) \
              values (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?7)",
         )?
-        .execute(params![
-            platform,
-            new.url,
-            new.form.as_str(),
-            new.kinds.join(" "),
-            new.key.0,
-            cursor,
-            new.at.0
-        ])?;
+        .execute(params![platform, new.url, new.form.as_str(), new.kinds.join(" "), new.key.0, cursor, new.at.0])?;
     let id = WebhookId(tx.conn.last_insert_rowid());
     one(tx.conn, HookOwner::Anybody, id)?.ok_or_else(|| Error::internal("a new endpoint is not there").into())
 }
 
 fn all(conn: &Connection, owner: HookOwner) -> Result<Vec<Webhook>, Fail> {
-    let mut statement = conn
-        .prepare_cached(&format!("select {HOOK} from webhooks w where ?1 is null or w.platform_id = ?1 order by w.id"))?;
+    let mut statement = conn.prepare_cached(&format!(
+        "select {HOOK} from webhooks w where ?1 is null or w.platform_id = ?1 order by w.id"
+    ))?;
     let found = statement.query_map([platform(owner)], hook)?.collect::<Result<_, _>>()?;
     Ok(found)
 }
@@ -84,13 +77,7 @@ fn one(conn: &Connection, owner: HookOwner, id: WebhookId) -> Result<Option<Webh
     Ok(found)
 }
 
-fn edit(
-    tx: &Tx<'_>,
-    owner: HookOwner,
-    id: WebhookId,
-    edit: &HookEdit,
-    at: Timestamp,
-) -> Result<Option<Webhook>, Fail> {
+fn edit(tx: &Tx<'_>, owner: HookOwner, id: WebhookId, edit: &HookEdit, at: Timestamp) -> Result<Option<Webhook>, Fail> {
     let Some(mut now) = one(tx.conn, owner, id)? else { return Ok(None) };
     let is_switched_on = matches!(edit.disabled, Some(None));
     now.url = edit.url.clone().unwrap_or(now.url);
@@ -188,9 +175,9 @@ fn queue(conn: &Connection, id: WebhookId, told: &[(String, Content)], at: Times
 }
 
 fn take(tx: &Tx<'_>, taken: &[Taken], at: Timestamp) -> Result<usize, Fail> {
-    let mut step = tx.conn.prepare_cached(
-        "update webhooks set cursor = ?3 where id = ?1 and cursor = ?2 and disabled_at is null",
-    )?;
+    let mut step = tx
+        .conn
+        .prepare_cached("update webhooks set cursor = ?3 where id = ?1 and cursor = ?2 and disabled_at is null")?;
     let mut queued = 0;
     for one in taken {
         if step.execute(params![one.webhook_id.0, one.from.0, one.to.0])? == 1 {
@@ -393,9 +380,7 @@ fn replay(tx: &Tx<'_>, id: WebhookId, which: Replay, now: Timestamp) -> Result<u
         }
         reopened += opened;
     }
-    tx.conn
-        .prepare_cached("update webhooks set open = open + ?2 where id = ?1")?
-        .execute(params![id.0, reopened])?;
+    tx.conn.prepare_cached("update webhooks set open = open + ?2 where id = ?1")?.execute(params![id.0, reopened])?;
     let lanes: BTreeSet<_> = found.iter().map(|(_, lane, _)| lane.as_str()).collect();
     lanes.into_iter().try_for_each(|lane| settle(tx.conn, id, lane, now))?;
     Ok(found.len())
