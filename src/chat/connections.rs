@@ -13,10 +13,10 @@ use crate::realtime::Online;
 use crate::realtime::sockets::{Expected, Socket, SocketId, Sockets};
 
 /// Tells a subscriber what was missed.
-pub trait Replay: Send + Sync {
+pub trait Resume: Send + Sync {
     /// The subscription is held. Sends what came after `since`, then ends the hold
     /// ([`Sockets::release`]). Must not block: what takes time it spawns.
-    fn replay(&self, socket: &Socket, channel: String, since: EventId, owner: UserId);
+    fn resume(&self, socket: &Socket, channel: String, since: EventId, owner: UserId);
 }
 
 /// How long an app is known without looking at the store.

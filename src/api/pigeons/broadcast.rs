@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::catch_up::CatchUp;
 use super::news::{self, News, To};
-use crate::chat::{Batch, Follower, Replay, SharedChat};
+use crate::chat::{Batch, Follower, Resume, SharedChat};
 use crate::domain::{ConversationId, ConversationKind, EventId, Logged, MessageId, Scope, UserId};
 use crate::realtime::sockets::{App, Frame, Published, Socket, SocketId, Sockets};
 
@@ -145,8 +145,8 @@ impl Broadcast {
     }
 }
 
-impl Replay for Arc<Broadcast> {
-    fn replay(&self, socket: &Socket, channel: String, since: EventId, owner: UserId) {
+impl Resume for Arc<Broadcast> {
+    fn resume(&self, socket: &Socket, channel: String, since: EventId, owner: UserId) {
         self.catch_up.begin(self, socket, channel, since, owner);
     }
 }
