@@ -17,6 +17,7 @@ mod origin;
 mod own;
 mod passwords;
 mod platforms;
+mod presence;
 mod runs;
 mod seal;
 mod shares;
