@@ -25,10 +25,6 @@ const GRACE: Duration = Duration::from_millis(100);
 const GRACES: usize = 20;
 /// Connections that read the log at once; the others wait for their turn.
 const READERS: usize = 64;
-/// What may wait to be written to a connection before more is read for it, in bytes.
-const AHEAD: usize = 64 << 10;
-/// How long it is waited for a connection that does not take more.
-const PAUSE: Duration = Duration::from_millis(20);
 /// How long it waits before it asks a store again that did not answer.
 const AGAIN: Duration = Duration::from_millis(250);
 
@@ -135,10 +131,10 @@ impl Turn {
             tokio::time::sleep(AGAIN).await;
         };
         for told in news.iter().filter(|news| is_of(self.socket.app(), news)) {
-            self.send(missing, told);
-            while self.socket.waiting() > AHEAD && !self.socket.is_closing() {
-                tokio::time::sleep(PAUSE).await;
+            if !self.socket.has_room().await {
+                return;
             }
+            self.send(missing, told);
         }
     }
 
