@@ -166,7 +166,7 @@ fn announce(config: &Config, listener: &TcpListener, app: &App) -> Result<()> {
 
 /// Every connection is a descriptor, and the usual soft limit of 1024 is below what one process
 /// can well hold.
-fn raise_descriptor_limit() {
+pub fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let now = getrlimit(Resource::Nofile);
     let most = Rlimit { current: now.maximum, maximum: now.maximum };

@@ -14,6 +14,7 @@ pub mod links;
 pub mod multipart;
 pub mod request;
 pub mod server;
+pub mod signature;
 pub mod sse;
 pub mod streams;
 pub mod values;
