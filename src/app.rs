@@ -11,19 +11,20 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower::ServiceExt;
 
-use crate::api::{chats, document, guest, health, neptun, pigeons};
+use crate::api::{chats, document, guest, health, neptun, pigeons, pusher};
 use crate::assistant::{Echo, Provider};
-use crate::chat::{AttachmentRules, Chat, Rules, SharedChat};
+use crate::chat::{AttachmentRules, Chat, NothingMissed, Rules, SharedChat};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, ListSessions, ObjectStoreName, ProviderName};
-use crate::domain::{ConversationId, Event};
+use crate::domain::{ConversationId, Event, Nobody};
 use crate::error::{Error, Result};
 use crate::http::multipart::FormLimits;
 use crate::http::{SharedWeb, Web, frame};
 use crate::limits::{Limit, Limits};
 use crate::mail::{self, Mailer};
 use crate::objects::{self, Bucket, Objects};
-use crate::realtime::Hub;
+use crate::realtime::sockets::Sockets;
+use crate::realtime::{Hub, Live};
 use crate::store::sqlite::{DataDir, SqliteOptions, WriterStats};
 use crate::store::{Listener, SqliteStore};
 use crate::telemetry::{self, Distribution, Figures};
@@ -67,7 +68,8 @@ impl App {
         let provider = provider(config);
         let objects = objects(config)?;
         let mailer = mailer(config)?;
-        let chat = Chat::new(store.clone(), Arc::clone(&hub), clock, provider, mailer, objects, rules(config)).await?;
+        let live = Live { hub: Arc::clone(&hub), sockets: Arc::new(Sockets) };
+        let chat = Chat::new(store.clone(), live, clock, provider, mailer, objects, rules(config)).await?;
         clear_remnants(config);
         let interrupted = chat.close_interrupted_runs().await?;
         if interrupted > 0 {
@@ -119,7 +121,8 @@ pub async fn open_chat(config: &Config, clock: Clock) -> Result<SharedChat> {
     let held = if is_behind { Some(dir.lock().map_err(must_upgrade)?) } else { None };
     let (hub, store) = open_store(config, &clock)?;
     drop(held);
-    Chat::new(store, hub, clock, None, Mailer::Off, objects(config)?, rules(config)).await
+    let live = Live { hub, sockets: Arc::new(Sockets) };
+    Chat::new(store, live, clock, None, Mailer::Off, objects(config)?, rules(config)).await
 }
 
 fn must_upgrade(error: Error) -> Error {
@@ -297,7 +300,8 @@ fn router(
     let (chats_routes, chats_api) = chats::router(Arc::clone(&chats));
     let (pigeons_routes, pigeons_api) = pigeons::router(Arc::clone(&pigeons));
     let (neptun_routes, neptun_api) = neptun::router(&neptun);
-    let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api]);
+    let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, chat, web));
+    let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api, pusher_api]);
     let pigeons_shared = pigeons::shared_router(Arc::clone(&pigeons));
     let shared = guest_shared.layer(axum::middleware::from_fn_with_state(pigeons_shared, by_dialect));
     let doors = guest_routes
@@ -305,6 +309,7 @@ fn router(
         .merge(chats_routes)
         .merge(pigeons_routes)
         .merge(neptun_routes)
+        .merge(pusher_routes)
         .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats, pigeons, neptun }));
     Router::new()
         .merge(health::router(health))
@@ -346,6 +351,25 @@ fn neptun_door(config: &Config, chat: &SharedChat, web: &SharedWeb, limits: &Arc
     })
 }
 
+fn pusher_door(config: &Config, chat: &SharedChat, web: &SharedWeb) -> pusher::Pusher {
+    let options = &config.pusher;
+    Arc::new(pusher::Parts {
+        chat: Arc::clone(chat),
+        web: Arc::clone(web),
+        rules: Arc::new(pusher::session::Rules {
+            client_events: options.client_events,
+            client_events_per_second: options.client_events_per_second,
+            channels_max: options.channels_per_socket_max,
+        }),
+        activity_timeout_s: options.activity_timeout_s,
+        counts: options.subscription_count,
+        origins: options.origins.clone(),
+        replay: Arc::new(NothingMissed(Arc::clone(chat.sockets()))),
+        happenings: pusher::Happenings::new(Arc::new(Nobody)),
+        ping: pusher::frame::ping(),
+    })
+}
+
 async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
     use axum::extract::FromRequestParts;
     let path = request.uri().path().to_owned();
@@ -359,6 +383,9 @@ async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
     }
     if neptun::is_under_prefix(&path) {
         return neptun::not_found(&doors.neptun, request).await;
+    }
+    if pusher::is_under_prefix(&path) {
+        return pusher::not_found().await;
     }
     let (mut parts, _) = request.into_parts();
     if path == "/api/v1" || path.starts_with("/api/v1/") {

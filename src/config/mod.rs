@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use sections::{
     Accounts, Assistant, Attachments, AutoBool, Chats, Durability, Guest, Heads, Http, Limits, ListSessions, Log,
-    LogFormat, Mail, Neptun, Network, ObjectStoreName, Pigeons, ProviderName, Store,
+    LogFormat, Mail, Neptun, Network, ObjectStoreName, Pigeons, ProviderName, Pusher, Store,
 };
 
 /// The annotated defaults.
@@ -43,6 +43,8 @@ pub struct Config {
     pub chats: Chats,
     /// The Pigeons door.
     pub pigeons: Pigeons,
+    /// The Pusher door.
+    pub pusher: Pusher,
     /// The Neptun door.
     pub neptun: Neptun,
     /// Who answers.
@@ -69,6 +71,7 @@ impl Default for Config {
             guest: Guest::default(),
             chats: Chats::default(),
             pigeons: Pigeons::default(),
+            pusher: Pusher::default(),
             neptun: Neptun::default(),
             assistant: Assistant::default(),
             accounts: Accounts::default(),
@@ -88,6 +91,7 @@ const SECTIONS: &[&str] = &[
     "guest",
     "chats",
     "pigeons",
+    "pusher",
     "neptun",
     "assistant",
     "accounts",
@@ -135,6 +139,9 @@ impl Config {
             ("guest.message_chars_max", self.guest.message_chars_max as u64),
             ("chats.message_chars_max", self.chats.message_chars_max as u64),
             ("pigeons.message_chars_max", self.pigeons.message_chars_max as u64),
+            ("pusher.activity_timeout_s", self.pusher.activity_timeout_s),
+            ("pusher.client_events_per_second", u64::from(self.pusher.client_events_per_second)),
+            ("pusher.channels_per_socket_max", self.pusher.channels_per_socket_max as u64),
             ("neptun.message_chars_max", self.neptun.message_chars_max as u64),
             ("neptun.file_chars_max", self.neptun.file_chars_max as u64),
             ("neptun.batch_max", self.neptun.batch_max as u64),
@@ -158,6 +165,9 @@ impl Config {
             return Err(format!(
                 "http.cors_origins: {wrong:?} is neither \"*\" nor an origin like https://example.com"
             ));
+        }
+        if let Some(wrong) = self.pusher.origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(format!("pusher.origins: {wrong:?} is neither \"*\" nor an origin like https://example.com"));
         }
         if let Some(wrong) = self.neptun.models.iter().find(|name| !is_model(name)) {
             return Err(format!("neptun.models: {wrong:?} is no name like publisher/model"));

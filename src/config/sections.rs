@@ -77,6 +77,15 @@ section!(Chats {
 
 section!(Pigeons { message_chars_max: usize = 5000 });
 
+section!(Pusher {
+    activity_timeout_s: u64 = 120,
+    origins: Vec<String> = vec!["*".to_owned()],
+    client_events: bool = true,
+    client_events_per_second: u32 = 10,
+    channels_per_socket_max: usize = 500,
+    subscription_count: bool = false,
+});
+
 section!(Neptun {
     models: Vec<String> = models(),
     message_chars_max: usize = 32_000,

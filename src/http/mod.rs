@@ -18,6 +18,7 @@ pub mod signature;
 pub mod sse;
 pub mod streams;
 pub mod values;
+pub mod websocket;
 
 use std::sync::Arc;
 

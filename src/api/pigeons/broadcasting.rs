@@ -1,10 +1,8 @@
 //! Who may subscribe to which channel, as stock clients of the Pusher protocol ask it: the answer is a
 //! signature that the socket then shows.
 
-use hmac::{Hmac, KeyInit, Mac};
+use axum::http::StatusCode;
 use serde::Serialize;
-use sha2::Sha256;
-use std::fmt::Write as _;
 use uuid::Uuid;
 
 use super::Answered;
@@ -15,7 +13,7 @@ use super::wire::Signature;
 use crate::chat::Topic;
 use crate::domain::{Platform, User};
 use crate::error::{Error, Refusal, Rule};
-use axum::http::StatusCode;
+use crate::http::signature;
 
 /// Longest name of a channel, in characters, by the protocol.
 const CHANNEL_CHARS_MAX: usize = 164;
@@ -48,7 +46,7 @@ pub async fn authorize(ctx: Ctx, input: Input) -> Answered {
             topic(&channel).ok_or(Failure::Subscription(Error::Forbidden(Refusal::NotMember)))?;
         ctx.chat().may_follow(&access, topic).await.map_err(Failure::Subscription)?;
         let data = is_presence.then(|| presence(&access.user));
-        Ok(ctx.answer(StatusCode::OK, &signature(&platform, &socket, &channel, data)))
+        Ok(ctx.answer(StatusCode::OK, &signed(&platform, &socket, &channel, data)))
     })
     .await
 }
@@ -100,41 +98,14 @@ fn presence(user: &User) -> String {
 }
 
 /// Signs the names as they were sent, and what the client will send along.
-fn signature(platform: &Platform, socket: &str, channel: &str, data: Option<String>) -> Signature {
-    let mut signed = format!("{socket}:{channel}");
-    if let Some(data) = &data {
-        let _ = write!(signed, ":{data}");
-    }
-    Signature { auth: format!("{}:{}", platform.key, hex_hmac(&platform.secret, &signed)), channel_data: data }
-}
-
-fn hex_hmac(secret: &str, text: &str) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("an HMAC takes keys of any length");
-    mac.update(text.as_bytes());
-    let mut hex = String::with_capacity(64);
-    for byte in mac.finalize().into_bytes() {
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
+fn signed(platform: &Platform, socket: &str, channel: &str, data: Option<String>) -> Signature {
+    let signed = signature::subscription(&platform.secret, socket, channel, data.as_deref());
+    Signature { auth: format!("{}:{signed}", platform.key), channel_data: data }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Published by the protocol's own documents.
-    #[test]
-    fn signatures_are_those_of_the_protocol() {
-        let secret = "7ad3773142a6692b25b8";
-        assert_eq!(
-            hex_hmac(secret, "1234.1234:private-foobar"),
-            "58df8b0c36d6982b82c3ecf6b4662e34fe8c25bba48f5369f135bf843651c3a4"
-        );
-        assert_eq!(
-            hex_hmac(secret, "1234.1234:presence-foobar:{\"user_id\":10,\"user_info\":{\"name\":\"Mr. Channels\"}}"),
-            "31935e7d86dba64c2a90aed31fdc61869f9b22ba9d8863bba239c03ca481bc80"
-        );
-    }
 
     #[test]
     fn a_socket_is_two_numbers() {
