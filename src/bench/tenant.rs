@@ -19,7 +19,6 @@ use crate::store::sqlite::{BareStore, DataDir, SqliteOptions};
 /// The platform.
 pub struct Tenant {
     key: Uuid,
-    id: i64,
     secret: String,
     users: Vec<Person>,
     /// The conversations.
@@ -63,7 +62,7 @@ impl Tenant {
         }
         drop(chat);
         let talks = open_talks(folder, clock, &platform, &users, &pairs)?;
-        Ok(Self { key: platform.key, id: platform.id.0, secret: platform.secret, users: people, talks })
+        Ok(Self { key: platform.key, secret: platform.secret, users: people, talks })
     }
 
     /// The platform as an app of that server.
@@ -72,7 +71,8 @@ impl Tenant {
             address: server.address,
             host: server.host.clone(),
             key: self.key.to_string(),
-            id: self.id.to_string(),
+            // Its key is the number of a Roost app, too.
+            id: self.key.to_string(),
             secret: self.secret.clone(),
         }
     }
