@@ -79,14 +79,14 @@ async fn measure_way(
     app: &App,
     (channel, way, name): (String, Way<'_>, &'static str),
 ) -> Result<Measured> {
-    const RAMP: Duration = Duration::from_secs(2);
+    const RAMP_MAX: Duration = Duration::from_secs(2);
     let (subscribers, span) = (options.subscribers as usize, Duration::from_secs(options.seconds.into()));
     let tally = Tally::new();
     say(&format!("{NAME}, {name}: connecting {subscribers} subscribers"));
     let mut crowd = Crowd::gather(app, subscribers, |_| channel.clone(), |_| tally.ear()).await?;
     let mut press = Press::open(way, (server.address, server.process), LANES, subscribers, &tally).await?;
     say(&format!("{NAME}, {name}: looking for the highest rate"));
-    let rate = press.highest(&mut crowd, RAMP.min(span)).await?;
+    let rate = press.highest(&mut crowd, RAMP_MAX.min(span / 2)).await?;
     let mut measured = Measured { way: name, highest: Sum::at(rate), half: Sum::at(rate / 2.0), memory: None };
     for round in 1..=options.rounds {
         say(&format!("{NAME}, {name}: round {round} at {rate:.0} and {:.0} messages/s", rate / 2.0));
