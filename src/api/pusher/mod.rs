@@ -26,7 +26,7 @@ use utoipa_axum::routes;
 
 use crate::api::document::{self, Door};
 use crate::chat::{Replay, SharedChat};
-use crate::http::SharedWeb;
+use crate::http::{SharedWeb, websocket};
 use crate::realtime::sockets::{Frame, Sockets};
 
 pub use envelope::not_found;
@@ -40,6 +40,8 @@ pub struct Parts {
     pub web: SharedWeb,
     /// What a session may do.
     pub rules: Arc<session::Rules>,
+    /// What a client may send.
+    pub limits: websocket::Limits,
     /// After how long a silence a client is to ask for a sign of life, in seconds.
     pub activity_timeout_s: u64,
     /// Whether subscribers are told how many they are.

@@ -50,7 +50,7 @@ pub enum Action {
     Unsubscribe(String),
     /// Tell a channel's other subscribers something.
     Whisper(Whisper),
-    /// It is a user from now on.
+    /// It is a user, if there is room for one more connection of theirs: [`Session::signed_in`].
     SignIn(Identity),
 }
 
@@ -252,14 +252,14 @@ impl Session {
         is_within
     }
 
-    fn sign_in(&mut self, sent: &Sent<'_>) -> Action {
+    fn sign_in(&self, sent: &Sent<'_>) -> Action {
         match self.try_sign_in(sent) {
             Ok(identity) => Action::SignIn(identity),
             Err((code, why)) => Action::Tell(frame::error(Some(code), why)),
         }
     }
 
-    fn try_sign_in(&mut self, sent: &Sent<'_>) -> Result<Identity, (u16, &'static str)> {
+    fn try_sign_in(&self, sent: &Sent<'_>) -> Result<Identity, (u16, &'static str)> {
         let wish: SignIn = sent.data().ok_or((GENERIC, "pusher:signin wants auth and user_data"))?;
         if !auth::is_sign_in(&self.app, &wish.auth, &self.socket, &wish.user_data) {
             return Err((UNAUTHORISED, "The sign-in is not authorised"));
@@ -275,13 +275,22 @@ impl Session {
         if self.user.as_deref().is_some_and(|held| held != user) {
             return Err((UNAUTHORISED, "The connection is signed in as somebody else"));
         }
-        self.user = Some(user.as_str().into());
         Ok(Identity { user, watched, user_data: wish.user_data })
+    }
+
+    /// The client is that user from now on.
+    pub fn signed_in(&mut self, user: &str) {
+        self.user = Some(user.into());
     }
 
     fn find(&self, channel: &str) -> Result<usize, usize> {
         self.held.binary_search_by(|held| (*held.channel).cmp(channel))
     }
+}
+
+/// The user is signed in on as many connections as one may be.
+pub fn too_many_sign_ins() -> Frame {
+    frame::error(Some(UNAUTHORISED), "The user is signed in on as many connections as one may be")
 }
 
 /// What became of a wish to subscribe.

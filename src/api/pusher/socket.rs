@@ -11,14 +11,15 @@ use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
 use super::frame;
-use super::session::{Action, Entry, Identity, Session, Whisper};
+use super::session::{self, Action, Entry, Identity, Session, Whisper};
 use super::{Parts, Pusher, channels};
 use crate::domain::{Happened, Platform, UserId};
 use crate::error::{Error, Refusal};
 use crate::http::frame::Scope;
 use crate::http::request::Segment;
 use crate::http::websocket::{self, Handshake};
-use crate::realtime::sockets::{Appearance, Join, Published, Socket};
+use crate::limits::network;
+use crate::realtime::sockets::{Appearance, Join, Published, SignInRefused, Socket};
 
 /// Versions of the protocol that are spoken; they differ in nothing that a server does.
 const PROTOCOLS: std::ops::RangeInclusive<u32> = 5..=7;
@@ -55,7 +56,8 @@ pub async fn connect(State(door): State<Pusher>, Segment(key): Segment, mut requ
     match door.sockets().admit(app.id, address) {
         Ok(place) => {
             let sockets = Arc::clone(door.sockets());
-            handshake.accept(&sockets, place, move |socket| Client::new(door, app, socket))
+            let limits = door.limits;
+            handshake.accept(&sockets, place, limits, move |socket| Client::new(door, app, socket))
         }
         Err(_) => turn_away(&door, handshake, address, (4100, "Over capacity")),
     }
@@ -111,13 +113,13 @@ fn check_protocol(query: Option<&str>) -> Result<(), (u16, &'static str)> {
 
 fn address(request: &Request) -> IpAddr {
     let unknown = IpAddr::from([0, 0, 0, 0]);
-    request.extensions().get::<Scope>().map_or(unknown, |scope| scope.address)
+    network(request.extensions().get::<Scope>().map_or(unknown, |scope| scope.address))
 }
 
 /// Opens the connection to say why it is closed: a refused handshake has no code that a page could read.
 fn turn_away(door: &Pusher, handshake: Handshake, address: IpAddr, why: (u16, &'static str)) -> Response {
     let Some(place) = door.sockets().admit_briefly(address) else { return later() };
-    handshake.accept(door.sockets(), place, move |socket| Stranger { socket, why })
+    handshake.accept(door.sockets(), place, door.limits, move |socket| Stranger { socket, why })
 }
 
 fn later() -> Response {
@@ -247,13 +249,17 @@ impl Client {
         }
     }
 
-    fn sign_in(&self, identity: &Identity) {
+    fn sign_in(&mut self, identity: &Identity) {
         let sockets = self.door.sockets();
-        let appeared = sockets.sign_in(&self.socket, &identity.user);
-        self.socket.send(frame::signed_in(&identity.user_data));
-        if let Some(appeared) = appeared {
-            tell_watchers(&appeared, true);
+        match sockets.sign_in(&self.socket, &identity.user) {
+            Ok(appeared) => tell_watchers(&appeared, true),
+            // Stock clients sign in again when they are told to; only the watchlist may be another.
+            Err(SignInRefused::Already) => {}
+            Err(SignInRefused::TooMany) => return self.socket.send(session::too_many_sign_ins()),
+            Err(SignInRefused::Closing) => return,
         }
+        self.session.signed_in(&identity.user);
+        self.socket.send(frame::signed_in(&identity.user_data));
         let online = sockets.watch(&self.socket, &identity.watched);
         if !online.is_empty() {
             self.socket.send(frame::watched(true, &online));

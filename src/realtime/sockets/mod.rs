@@ -1,18 +1,54 @@
 //! Connections that are written to: who is connected, who subscribed to what, who is there, and the
-//! way out to each of them.
+//! way out to each of them. It knows no protocol: what goes out is [`Frame`]s that its callers made.
+//!
+//! A publication is queued for the fan-out threads (`lanes.rs`), which append it to the outboxes of
+//! those who get it (`channel.rs`, `outbox.rs`) and write each connection once (`socket.rs`). The
+//! order of everything that happens to a channel is made under the channel's lock: whoever subscribes
+//! gets what is published after, and nothing from before, and a subscription that catches up
+//! ([`Join::hold`]) gets everything once.
 
+mod channel;
+mod directory;
 mod id;
+mod lanes;
+mod look;
+mod outbox;
+mod own;
+mod people;
+mod places;
+mod rules;
+mod shared;
+mod socket;
+mod subscriptions;
+mod sweep;
+mod terms;
+#[cfg(test)]
+mod tests;
+mod users;
 
-use std::fmt;
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::net::TcpStream;
 
-use crate::domain::{EventId, PlatformId, UserId};
+use crate::domain::PlatformId;
+use directory::{Directory, SHARDS};
+use lanes::Lanes;
+use places::Places;
+use shared::{Shared, lock};
+use users::Users;
 
 pub use id::SocketId;
+pub use places::Place;
+pub use rules::{Draw, SayClose, SocketRules};
+pub use socket::{SOCKET_BYTES, Socket, Turn};
+pub use terms::{
+    Answer, Appearance, ChannelFigures, Expected, Full, Join, JoinRefused, Joined, Left, Member, Published,
+    SignInRefused, SocketStats,
+};
 
 /// Bytes as they go over the wire; one encoding serves every receiver.
 pub type Frame = Bytes;
@@ -20,363 +56,148 @@ pub type Frame = Bytes;
 /// Each platform is an app: its channels and users are its own.
 pub type App = PlatformId;
 
-/// One connection's way out. Cheap to clone.
-#[derive(Clone)]
-pub struct Socket(Arc<Inner>);
-
-struct Inner {
-    id: SocketId,
-    app: App,
-}
-
-impl Socket {
-    /// Its name.
-    pub fn id(&self) -> SocketId {
-        self.0.id
-    }
-
-    /// The app that it came to.
-    pub fn app(&self) -> App {
-        self.0.app
-    }
-
-    /// Sends, after everything that was sent before. Who does not read what is sent is closed as too slow.
-    pub fn send(&self, frame: Frame) {
-        let _ = frame;
-    }
-
-    /// Sends what is queued, then a close frame; nothing that is sent later goes out.
-    pub fn close(&self, code: u16, reason: &str) {
-        let _ = (code, reason);
-    }
-
-    /// Whether nothing more is sent to it.
-    pub fn is_closing(&self) -> bool {
-        false
-    }
-}
-
-impl fmt::Debug for Socket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Socket({})", self.0.id)
-    }
-}
-
-/// What is published to a channel.
-#[derive(Clone, Debug, Default)]
-pub struct Published {
-    /// What subscribers get.
-    pub frame: Frame,
-    /// Where it stands in the log, if it does; a subscription that catches up takes each once.
-    pub cursor: Option<EventId>,
-    /// Who does not get it.
-    pub except: Option<SocketId>,
-    /// For how long it is kept for those who subscribe later, in the place of what was kept before.
-    pub keep: Option<Duration>,
-}
-
-/// Somebody on a presence channel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Their id in the app.
-    pub user_id: String,
-    /// What the others are told of them, as JSON.
-    pub info: Option<String>,
-}
-
-/// A subscription that is asked for.
-#[derive(Clone, Debug)]
-pub struct Join<'a> {
-    /// The channel's name.
-    pub channel: &'a str,
-    /// Who it is, on a presence channel.
-    pub member: Option<Member>,
-    /// Which user of ours authorised it.
-    pub owner: Option<UserId>,
-    /// Whether to hold what is published until [`Sockets::release`].
-    pub hold: bool,
-}
-
-/// What a subscription found.
-#[derive(Clone, Debug)]
-pub struct Joined {
-    /// Subscriptions of the channel, with this one.
-    pub subscriptions: usize,
-    /// Whether it is the only one: the channel is occupied from now on.
-    pub is_first: bool,
-    /// Whether its member was not there before.
-    pub is_new_member: bool,
-    /// Everybody who is there, with the member who joined.
-    pub members: Vec<Member>,
-    /// What is kept for those who subscribe.
-    pub kept: Option<Frame>,
-}
-
-/// What is said about a subscription while nothing else can be published to the channel.
-#[derive(Clone, Debug, Default)]
-pub struct Answer {
-    /// To the one who joined, in order, before everything that is published later.
-    pub joiner: Vec<Frame>,
-    /// To all others.
-    pub others: Option<Published>,
-}
-
-/// Why a subscription is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JoinRefused {
-    /// The connection has as many channels as one may have.
-    TooManyChannels,
-    /// The presence channel has as many members as one may have.
-    TooManyMembers,
-    /// It has subscribed to that channel.
-    Already,
-    /// It is being closed.
-    Closing,
-}
-
-/// What the end of a subscription leaves.
-#[derive(Clone, Debug)]
-pub struct Left {
-    /// Subscriptions that the channel still has.
-    pub subscriptions: usize,
-    /// Whether it was the last one: the channel is vacated.
-    pub is_last: bool,
-    /// The member who is not there any more, when this was their last subscription.
-    pub member_gone: Option<Member>,
-}
-
-/// A channel, counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChannelFigures {
-    /// Its name.
-    pub name: Arc<str>,
-    /// How many subscribe to it.
-    pub subscriptions: usize,
-    /// How many different members are there; 0 where it is no presence channel.
-    pub users: usize,
-}
-
-/// What a sign-in, or the end of a connection, means to those who watch that user.
-#[derive(Clone, Debug)]
-pub struct Appearance {
-    /// Whose.
-    pub user_id: String,
-    /// Whether it is their first connection, or was their last.
-    pub is_change: bool,
-    /// Who watches them; empty when nothing changed.
-    pub watchers: Vec<Socket>,
-}
-
-/// What the auth endpoint found out about a subscription that will be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expected {
-    /// Where the client is in the log, if it said so.
-    pub since: Option<EventId>,
-    /// Who was authorised.
-    pub owner: UserId,
-}
-
-/// Why there is no room for a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
-    /// The server has as many as it may have.
-    Server,
-    /// The app has.
-    App,
-    /// The address has.
-    Address,
-    /// The server goes down.
-    Draining,
-}
-
-/// Room for one connection; given back when dropped.
-#[derive(Debug)]
-pub struct Place;
-
-/// Counts, since the start where they end in `_total`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SocketStats {
-    /// Connections.
-    pub connections: usize,
-    /// Channels that somebody subscribes to.
-    pub channels: usize,
-    /// Subscriptions.
-    pub subscriptions: usize,
-    /// Frames written.
-    pub frames_total: u64,
-    /// Bytes written.
-    pub bytes_total: u64,
-    /// System calls that wrote.
-    pub writes_total: u64,
-    /// Connections closed because they did not read.
-    pub slow_total: u64,
-    /// Connections that found no room.
-    pub refused_total: u64,
-}
+/// What a connection is told on the server's way down. 4100 is the code at which stock clients pause
+/// for a second before they come back.
+const DRAINED: (u16, &str) = (4100, "the server goes down: reconnect and resume");
 
 /// Every connection.
-pub struct Sockets;
+pub struct Sockets {
+    shared: Arc<Shared>,
+    lanes: Lanes,
+    places: Arc<Places>,
+    by_id: Box<[Mutex<HashMap<SocketId, Socket>>]>,
+    channels: Directory,
+    users: Users,
+}
 
 impl Sockets {
-    /// Room for a connection to that app.
+    /// Starts the fan-out threads and, in the background, the look at who has fallen silent. All of it
+    /// ends when the last reference is dropped.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(rules: SocketRules) -> std::io::Result<Arc<Self>> {
+        let shared = Arc::new(Shared::new(rules));
+        let sockets = Arc::new(Self {
+            lanes: Lanes::start(&shared)?,
+            shared,
+            places: Arc::default(),
+            by_id: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            channels: Directory::new(),
+            users: Users::default(),
+        });
+        tokio::spawn(sweep_on(Arc::downgrade(&sockets)));
+        Ok(sockets)
+    }
+
+    /// Room for a connection to that app. An IPv6 address has to be cut to its network first.
     ///
     /// # Errors
     /// What there is no room in.
     pub fn admit(&self, app: App, address: IpAddr) -> Result<Place, Full> {
-        let _ = (app, address);
-        Ok(Place)
+        self.places.take(&self.shared.rules, app, address)
     }
 
     /// Room to say no: for a connection that is told why and closed. `None`: not even that; refuse it
     /// before the upgrade.
     pub fn admit_briefly(&self, address: IpAddr) -> Option<Place> {
-        let _ = address;
-        None
+        self.places.take_briefly(&self.shared.rules, address)
     }
 
-    /// Subscribes. `answer` runs under the channel's lock: what it returns for the joiner is sent to it
-    /// before anything published later, what it returns for the others is published in order.
-    ///
-    /// # Errors
-    /// Why not; nothing has changed then.
-    pub fn subscribe(
-        &self,
-        socket: &Socket,
-        join: Join<'_>,
-        answer: impl FnOnce(&Joined) -> Answer,
-    ) -> Result<(), JoinRefused> {
-        let _ = (socket, join, answer);
-        Ok(())
+    /// Takes in a connection that has a place. Whoever drives it calls [`Self::forget`] at its end.
+    pub fn enter(&self, place: &Place, stream: TcpStream) -> Socket {
+        let app = place.app().unwrap_or_default();
+        loop {
+            let id = SocketId::drawn((self.shared.rules.draw)());
+            let mut shard = self.shard(id);
+            if !shard.contains_key(&id) {
+                let socket = Socket::new(id, app, stream, Arc::clone(&self.shared));
+                shard.insert(id, socket.clone());
+                drop(shard);
+                let ping = u32::try_from(self.shared.rules.ping_after.as_secs()).unwrap_or(u32::MAX);
+                self.shared.wheel().put(id, ping);
+                return socket;
+            }
+        }
     }
 
-    /// Ends a hold: what was held with a cursor after `after`, or without one, is sent in order, and from
-    /// now on everything goes straight through. `false`: more was published than is held; read the log
-    /// again and call again. `true` also when there is no such subscription any more.
-    pub fn release(&self, socket: &Socket, channel: &str, after: EventId) -> bool {
-        let _ = (socket, channel, after);
-        true
+    /// The connection is gone. What it has not given back with [`Self::leave`], it gives back now.
+    pub fn forget(&self, socket: &Socket) {
+        socket.hang_up();
+        self.leave(socket, |_, _| None);
+        let mut shard = self.shard(socket.id());
+        shard.remove(&socket.id());
+        if shard.len() * 8 < shard.capacity() {
+            shard.shrink_to_fit();
+        }
     }
 
-    /// Ends a subscription; `tell` runs under the channel's lock and says what the others get. `false`:
-    /// there is none.
-    pub fn unsubscribe(&self, socket: &Socket, channel: &str, tell: impl FnOnce(&Left) -> Option<Published>) -> bool {
-        let _ = (socket, channel, tell);
-        true
+    /// A connection by its name.
+    pub fn find(&self, app: App, id: SocketId) -> Option<Socket> {
+        self.shard(id).get(&id).filter(|socket| socket.app() == app).cloned()
     }
 
-    /// Ends everything of a connection: `tell` as in [`Self::unsubscribe`], for each channel (its name is
-    /// given). Returns what that means to those who watch its user, when it was signed in.
-    pub fn leave(&self, socket: &Socket, tell: impl FnMut(&str, &Left) -> Option<Published>) -> Option<Appearance> {
-        let _ = (socket, tell);
-        None
+    /// Lets nobody in any more, closes everybody, one after another over `spread`, and resolves when
+    /// all are gone.
+    pub async fn drain(&self, spread: Duration) {
+        const STEP: Duration = Duration::from_millis(20);
+        self.places.drain();
+        let all = self.all();
+        let steps = (spread.as_millis() / STEP.as_millis()).max(1) as usize;
+        for some in all.chunks(all.len().div_ceil(steps).max(1)) {
+            some.iter().for_each(|socket| socket.close(DRAINED.0, DRAINED.1));
+            tokio::time::sleep(STEP).await;
+        }
+        drop(all);
+        // Who had a place and came in meanwhile.
+        self.all().iter().for_each(|socket| socket.close(DRAINED.0, DRAINED.1));
+        self.places.emptied().await;
     }
 
-    /// Publishes; whether anybody is there. Never blocks.
-    pub fn publish(&self, app: App, channel: &str, published: Published) -> bool {
-        let _ = (app, channel, published);
-        false
+    /// Ends everybody at once.
+    pub fn abandon(&self) {
+        self.places.drain();
+        self.all().iter().for_each(Socket::end);
     }
 
-    /// Whether anybody subscribes.
-    pub fn has_subscribers(&self, app: App, channel: &str) -> bool {
-        let _ = (app, channel);
-        false
+    /// Connections, with those that are being told no.
+    pub fn len(&self) -> usize {
+        self.places.total()
     }
 
-    /// Whether that connection subscribes.
-    pub fn is_subscribed(&self, socket: &Socket, channel: &str) -> bool {
-        let _ = (socket, channel);
-        false
+    /// Whether nobody is connected.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
-    /// As whom that connection is on that presence channel.
-    pub fn member(&self, socket: &Socket, channel: &str) -> Option<Member> {
-        let _ = (socket, channel);
-        None
+    fn all(&self) -> Vec<Socket> {
+        self.by_id.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>()).collect()
     }
 
-    /// Whether some subscription was authorised by that user.
-    pub fn has_owner(&self, app: App, channel: &str, owner: UserId) -> bool {
-        let _ = (app, channel, owner);
-        false
+    fn shard(&self, id: SocketId) -> MutexGuard<'_, HashMap<SocketId, Socket>> {
+        lock(&self.by_id[id.0 as usize % SHARDS])
     }
 
-    /// The app's occupied channels whose names begin like that, by name.
-    pub fn channels(&self, app: App, prefix: &str) -> Vec<ChannelFigures> {
-        let _ = (app, prefix);
-        Vec::new()
+    /// Looks at those who are due, and at some of what is kept.
+    fn sweep(&self) {
+        let now = self.shared.seconds();
+        let due = self.shared.wheel().turn(now);
+        for id in due {
+            let Some(socket) = self.shard(id).get(&id).cloned() else { continue };
+            if let Some(again) = sweep::visit(&socket, &self.shared.rules, now) {
+                self.shared.wheel().put(id, again);
+            }
+        }
+        self.clear_kept(now as usize);
     }
+}
 
-    /// One occupied channel.
-    pub fn channel(&self, app: App, name: &str) -> Option<ChannelFigures> {
-        let _ = (app, name);
-        None
-    }
-
-    /// The ids of who is on a presence channel.
-    pub fn members(&self, app: App, name: &str) -> Vec<String> {
-        let _ = (app, name);
-        Vec::new()
-    }
-
-    /// What is kept for those who subscribe.
-    pub fn kept(&self, app: App, name: &str) -> Option<Frame> {
-        let _ = (app, name);
-        None
-    }
-
-    /// Connections of that app.
-    pub fn connections(&self, app: App) -> usize {
-        let _ = app;
-        0
-    }
-
-    /// Signs a connection in as a user of its app, once. `None`: it is signed in.
-    pub fn sign_in(&self, socket: &Socket, user_id: &str) -> Option<Appearance> {
-        let _ = (socket, user_id);
-        None
-    }
-
-    /// As whom a connection is signed in.
-    pub fn signed_in(&self, socket: &Socket) -> Option<String> {
-        let _ = socket;
-        None
-    }
-
-    /// Whether that user has a signed-in connection.
-    pub fn is_signed_in(&self, app: App, user_id: &str) -> bool {
-        let _ = (app, user_id);
-        false
-    }
-
-    /// The signed-in connections of a user.
-    pub fn sockets_of(&self, app: App, user_id: &str) -> Vec<Socket> {
-        let _ = (app, user_id);
-        Vec::new()
-    }
-
-    /// Watches users in the place of those it watched before; returns who of them is signed in. How many
-    /// it may watch is the caller's to check.
-    pub fn watch(&self, socket: &Socket, ids: &[String]) -> Vec<String> {
-        let _ = (socket, ids);
-        Vec::new()
-    }
-
-    /// Says that a connection will soon ask for a channel, and for whom. `false`: there is no such
-    /// connection, or it expects too many.
-    pub fn expect(&self, app: App, socket: SocketId, channel: &str, expected: Expected) -> bool {
-        let _ = (app, socket, channel, expected);
-        false
-    }
-
-    /// What was said with [`Self::expect`] within the last minute; taken.
-    pub fn expected(&self, socket: &Socket, channel: &str) -> Option<Expected> {
-        let _ = (socket, channel);
-        None
-    }
-
-    /// The counts.
-    pub fn stats(&self) -> SocketStats {
-        SocketStats::default()
+async fn sweep_on(sockets: Weak<Sockets>) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        seconds.tick().await;
+        let Some(sockets) = sockets.upgrade() else { return };
+        sockets.sweep();
     }
 }
