@@ -26,6 +26,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("ROOST_HTTP_CONNECTIONS_MAX", "19500"),
     ("ROOST_HTTP_STREAMS_MAX", "19500"),
     ("ROOST_HTTP_STREAMS_PER_ADDRESS_MAX", "19500"),
+    ("ROOST_SOCKETS_PER_ADDRESS_MAX", "19500"),
 ];
 
 /// Starts an own server for such a profile.

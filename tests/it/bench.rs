@@ -11,6 +11,8 @@ use axum::{Json, Router};
 use roost::bench::{Options, Profile, run};
 use serde_json::{Value, json};
 
+use crate::support::process::roost;
+use crate::support::temp::TempDir;
 use fake::Fault;
 
 /// Answers what the profiles `send` and `poll-20` ask; `missing` messages are left out of a poll.
@@ -108,4 +110,36 @@ fn a_frame_that_is_lost_or_doubled_fails_the_run() {
 fn an_apps_secret_is_not_shown() {
     let shown = format!("{:?}", options(Profile::Fanout, "ws://127.0.0.1:1".to_owned()));
     assert!(shown.contains("--key key --secret ... --app-id 7") && !shown.contains("hush"), "{shown}");
+}
+
+/// The profiles of connections that stay, in short, with a server of their own: from the outside, as it is
+/// started by the command line.
+fn measures(profile: &str, more: &[&str]) {
+    let folder = TempDir::new();
+    let mut command = roost();
+    command.args(["bench", "--profile", profile, "--seconds", "1", "--rounds", "1"]).args(more);
+    let output = command.arg("--data").arg(folder.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains(&format!("\n{profile}  ")) && !said.contains("not measured"), "{said}");
+}
+
+#[test]
+fn measures_fan_out() {
+    measures("fanout", &["--subscribers", "20"]);
+}
+
+#[test]
+fn measures_idle_connections() {
+    measures("idle", &["--connections", "100"]);
+}
+
+#[test]
+fn measures_a_storm() {
+    measures("storm", &["--connections", "100"]);
+}
+
+#[test]
+fn measures_following() {
+    measures("follow", &["--connections", "50"]);
 }
