@@ -49,7 +49,7 @@ pub async fn measure(options: &Options, folder: &Path, clock: &Clock) -> Result<
         all.push(events(options, &server, &app, clock).await?);
     } else {
         let data = folder.join(NAME);
-        let tenant = Tenant::fill(&data, clock, 1).await?;
+        let tenant = Tenant::fill(&data, clock, 1, 1).await?;
         let server = live::spawn(options, &data)?;
         let app = tenant.app(&server);
         all.push(events(options, &server, &app, clock).await?);

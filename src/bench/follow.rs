@@ -21,6 +21,9 @@ const NAME: &str = "follow";
 const FEW: usize = 10;
 const MANY: usize = 10_000;
 
+/// Users whose the conversations are.
+const USERS: usize = 100;
+
 /// Publishers at once.
 const LANES: usize = 16;
 
@@ -47,7 +50,7 @@ pub async fn measure(options: &Options, folder: &Path, clock: &Clock) -> Result<
     }
     let data = folder.join(NAME);
     say(&format!("{NAME}: opening {} conversations", many + 1));
-    let tenant = Tenant::fill(&data, clock, many + 1).await?;
+    let tenant = Tenant::fill(&data, clock, many + 1, USERS).await?;
     let server = live::spawn(options, &data)?;
     let app = tenant.app(&server);
     let channel = |number: usize| tenant.talks[number].channel();

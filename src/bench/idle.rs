@@ -50,7 +50,7 @@ pub async fn measure(options: &Options, folder: &Path, clock: &Clock) -> Result<
         all.push(sockets(options, &server, &app, count).await?);
     } else {
         let data = folder.join(NAME);
-        let tenant = Tenant::fill(&data, clock, 0).await?;
+        let tenant = Tenant::fill(&data, clock, 0, 1).await?;
         let server = live::spawn(options, &data)?;
         all.push(sockets(options, &server, &tenant.app(&server), count).await?);
         server.stop()?;
@@ -217,8 +217,8 @@ fn report(all: &[Measured]) -> Live {
             &live::megabytes(*after),
             &format!("{:.2}", cost.own_micros(measured.connection_seconds())),
         ]));
-        live.goals.push(goal(NAME, &format!("KB a {kind}"), kilobytes, Wanted::AtMost(8.0)));
-        live.goals.push(goal(NAME, &format!("us/s a {kind}"), measured.server_micros(), Wanted::AtMost(2.0)));
+        live.goals.push(goal(NAME, &format!("KB each, {kind}"), kilobytes, Wanted::AtMost(8.0)));
+        live.goals.push(goal(NAME, &format!("us/s each, {kind}"), measured.server_micros(), Wanted::AtMost(2.0)));
         live.notes.extend(cost.elsewhere_note(&format!("{NAME}, {kind}")));
     }
     live

@@ -77,6 +77,10 @@ pub struct Options {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub connections: Option<u32>,
 
+    /// Users whose the connections of the profile storm are; each follows one of its user's conversations
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    pub users: u32,
+
     /// Drive the server at this address instead of starting one (its rate limits must be off);
     /// fanout, idle and follow drive any server of the Pusher protocol
     #[arg(long)]
@@ -203,6 +207,9 @@ impl Options {
         );
         if matches!(profile, Profile::Fanout | Profile::All) {
             line.push_str(&format!(" --subscribers {}", self.subscribers));
+        }
+        if matches!(profile, Profile::Storm | Profile::All) {
+            line.push_str(&format!(" --users {}", self.users));
         }
         let more = [
             ("connections", self.connections.map(|count| count.to_string())),

@@ -70,7 +70,7 @@ pub async fn measure(options: &Options, folder: &Path, clock: &Clock) -> Result<
     let count = options.connections.map_or(CONNECTIONS, |count| count as usize);
     let data = folder.join(NAME);
     say(&format!("{NAME}: opening {count} conversations"));
-    let tenant = Tenant::fill(&data, clock, count).await?;
+    let tenant = Tenant::fill(&data, clock, count, options.users as usize).await?;
     let server = live::spawn(options, &data)?;
     let followers = Arc::new(Followers {
         app: tenant.app(&server),
@@ -93,7 +93,7 @@ pub async fn measure(options: &Options, folder: &Path, clock: &Clock) -> Result<
     let memory = live::memory(&server)?;
     wave.shutdown().await;
     server.stop()?;
-    Ok(report(count, &rounds, memory))
+    Ok(report(count, options.users, &rounds, memory))
 }
 
 impl Followers {
@@ -215,7 +215,7 @@ impl Followers {
     }
 }
 
-fn report(count: usize, rounds: &[Round], memory: Option<Memory>) -> Live {
+fn report(count: usize, users: u32, rounds: &[Round], memory: Option<Memory>) -> Live {
     let mut live = Live::default();
     live.table.push(row([
         NAME,
@@ -243,6 +243,8 @@ fn report(count: usize, rounds: &[Round], memory: Option<Memory>) -> Live {
     live.goals.push(goal(NAME, "s until the last has caught up", Some(longest), Wanted::AtMost(10.0)));
     let cost = rounds.iter().fold(Cost::default(), |sum, round| sum.and(round.cost));
     live.notes.extend(cost.elsewhere_note(NAME));
-    live.notes.push(format!("{NAME}: each missed {MISSED} messages, and one more was sent to each meanwhile"));
+    live.notes.push(format!(
+        "{NAME}: connections of {users} users, each of which missed {MISSED} messages; one more was sent to each meanwhile"
+    ));
     live
 }

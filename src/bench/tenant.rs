@@ -40,15 +40,16 @@ pub struct Talk {
 }
 
 impl Tenant {
-    /// Fills the store in `folder` with a platform and that many conversations.
+    /// Fills the store in `folder` with a platform and that many conversations, which so many users begin
+    /// in turn, each with another peer every time.
     ///
     /// # Errors
     /// The store's.
-    pub async fn fill(folder: &Path, clock: &Clock, conversations: usize) -> Result<Self> {
+    pub async fn fill(folder: &Path, clock: &Clock, conversations: usize, users: usize) -> Result<Self> {
         let config = Config { data: folder.to_owned(), ..Config::default() };
         let chat = app::open_chat(&config, clock.clone()).await?;
         let platform = chat.add_platform("Bench").await?;
-        let pairs = pairs(conversations);
+        let pairs = pairs(conversations, users);
         let count = pairs.last().map_or(0, |(_, to)| to + 1);
         let (mut users, mut people) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for number in 0..count {
@@ -113,9 +114,10 @@ impl Talk {
     }
 }
 
-/// The first pairs of users, in an order that needs few users: (0, 1), (0, 2), (1, 2), (0, 3), …
-fn pairs(count: usize) -> Vec<(usize, usize)> {
-    (1..).flat_map(|to| (0..to).map(move |from| (from, to))).take(count).collect()
+/// Pairs of users: who begins, and the peer. The peers come after those who begin.
+fn pairs(count: usize, users: usize) -> Vec<(usize, usize)> {
+    let users = users.clamp(1, count.max(1));
+    (0..count).map(|number| (number % users, users + number / users)).collect()
 }
 
 fn open_talks(
@@ -147,8 +149,9 @@ fn open_talks(
 #[cfg(test)]
 mod tests {
     #[test]
-    fn pairs_are_different_and_need_few_users() {
-        assert_eq!(super::pairs(4), [(0, 1), (0, 2), (1, 2), (0, 3)]);
-        assert_eq!(super::pairs(5000).last(), Some(&(49, 100)));
+    fn pairs_are_different() {
+        assert_eq!(super::pairs(5, 2), [(0, 2), (1, 2), (0, 3), (1, 3), (0, 4)]);
+        assert_eq!(super::pairs(2, 100), [(0, 2), (1, 2)]);
+        assert_eq!(super::pairs(0, 100), []);
     }
 }

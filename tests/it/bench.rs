@@ -58,6 +58,7 @@ fn options(profile: Profile, url: String) -> Options {
         preload: None,
         subscribers: 20,
         connections: Some(50),
+        users: 10,
         url: Some(url),
         key: Some("key".to_owned()),
         secret: Some("hush".to_owned()),
@@ -136,7 +137,7 @@ fn measures_idle_connections() {
 
 #[test]
 fn measures_a_storm() {
-    measures("storm", &["--connections", "100"]);
+    measures("storm", &["--connections", "100", "--users", "10"]);
 }
 
 #[test]
