@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::chat::SharedChat;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::descriptors;
 use crate::error::{Error, Result};
 use crate::http::server;
 use crate::jobs::Outbox;
@@ -28,7 +29,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// # Errors
 /// `Internal` with a sentence for the operator when it cannot start.
 pub async fn run(config: Config) -> Result<()> {
-    raise_descriptor_limit(&config);
+    make_room(&config);
     let dir = DataDir::prepare(&config.data)?;
     let _held = dir.lock()?;
     let listener = listen(&config).await?;
@@ -199,17 +200,9 @@ fn announce(config: &Config, listener: &TcpListener, app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Every connection is a descriptor, and the usual soft limit of 1024 is below what one process
-/// can well hold.
-fn raise_descriptor_limit(config: &Config) {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let now = getrlimit(Resource::Nofile);
-    let most = Rlimit { current: now.maximum, maximum: now.maximum };
-    if setrlimit(Resource::Nofile, most).is_err() {
-        tracing::debug!("the limit of open files stays as it is");
-    }
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let sockets = config.sockets.connections_max as u64;
+/// As many connections as the system allows; says so when that is fewer than the operator allows.
+fn make_room(config: &Config) {
+    let (limit, sockets) = (descriptors::raise(), config.sockets.connections_max as u64);
     if sockets >= limit {
         tracing::warn!(limit, sockets, "fewer files may be open (ulimit -n) than WebSocket connections are allowed");
     }
