@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::Chat;
-use crate::domain::{Access, EventId, Platform, PlatformId, User};
+use crate::domain::{Access, EventId, Platform, PlatformId, User, UserId};
 use crate::error::{Error, Refusal, Result};
-use crate::realtime::Online;
 use crate::realtime::sockets::{Expected, Socket, SocketId, Sockets};
 
 /// Tells a subscriber what was missed.
@@ -81,9 +80,14 @@ impl Chat {
         &self.sockets
     }
 
-    /// Who is there.
-    pub fn online(&self) -> &Online {
-        &self.online
+    /// One more connection is that account's; whether it is the first.
+    pub fn came(&self, user: UserId) -> bool {
+        self.online.enter(user)
+    }
+
+    /// One connection of that account is gone; whether it was the last.
+    pub fn went(&self, user: UserId) -> bool {
+        self.online.leave(user)
     }
 
     /// Notes who will subscribe to a channel on that connection, and from where on. A name that is no

@@ -178,7 +178,7 @@ impl websocket::Session for Client {
         let tell = |channel: &str, left: &_| channels::left(&self.door, app, channel, left);
         let gone = self.door.sockets().leave(&self.socket, tell);
         self.owners.iter().for_each(|owner| {
-            self.door.chat.online().leave(*owner);
+            self.door.chat.went(*owner);
         });
         if let Some(gone) = gone {
             tell_watchers(&gone, false);
@@ -228,7 +228,7 @@ impl Client {
     fn belongs_to(&mut self, owner: Option<UserId>) {
         if let Some(owner) = owner.filter(|owner| !self.owners.contains(owner)) {
             self.owners.push(owner);
-            self.door.chat.online().enter(owner);
+            self.door.chat.came(owner);
         }
     }
 
