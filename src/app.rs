@@ -467,6 +467,7 @@ fn of_sockets(stats: &SocketStats) -> Figures {
         ("sockets_subscriptions", "Subscriptions of channels", stats.subscriptions as f64),
         ("sockets_fanout_bytes", "Bytes that wait for the fan-out threads", stats.fanout_bytes as f64),
         ("sockets_kept_bytes", "Bytes kept for those who subscribe to cache channels", stats.kept_bytes as f64),
+        ("sockets_inbound_bytes", "Bytes kept of messages that are not complete", stats.inbound_bytes as f64),
         ("sockets_frames_total", "WebSocket frames written", stats.frames_total as f64),
         ("sockets_bytes_total", "Bytes written to WebSocket connections", stats.bytes_total as f64),
         ("sockets_writes_total", "System calls that wrote to WebSocket connections", stats.writes_total as f64),

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::http::server;
 use crate::memory;
+use crate::realtime::sockets::Sockets;
 use crate::store::sqlite::DataDir;
 
 /// How often the house is kept.
@@ -26,7 +27,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// # Errors
 /// `Internal` with a sentence for the operator when it cannot start.
 pub async fn run(config: Config) -> Result<()> {
-    raise_descriptor_limit();
+    raise_descriptor_limit(&config);
     let dir = DataDir::prepare(&config.data)?;
     let _held = dir.lock()?;
     let listener = listen(&config).await?;
@@ -38,6 +39,7 @@ pub async fn run(config: Config) -> Result<()> {
     let serving = server::serve(listener, app.router.clone(), Arc::clone(&app.web), stop.clone(), abandon.clone());
     let mut serving = tokio::spawn(serving);
     let chores = tokio::spawn(keep_house(Arc::clone(&app.chat), stop.clone()));
+    tokio::spawn(give_back_after_many(Arc::clone(&app.sockets), stop.clone()));
     tokio::select! {
         () = signals.next() => {}
         // It ends on `stop` only; living on without it would be living on deaf.
@@ -68,6 +70,29 @@ async fn keep_house(chat: SharedChat, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
         () = round => {}
+    }
+}
+
+/// Gives back what connections used when many have left. Each thread has freed memory of its own, so
+/// each has to do it; those that sleep are woken by there being more tasks than one thread takes.
+async fn give_back_after_many(sockets: Arc<Sockets>, stop: CancellationToken) {
+    const MANY: usize = 1000;
+    let mut looks = tokio::time::interval(Duration::from_secs(5));
+    let mut most = 0;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = looks.tick() => {}
+        }
+        most = most.max(sockets.len());
+        if most - sockets.len() >= MANY {
+            most = sockets.len();
+            let threads = tokio::runtime::Handle::current().metrics().num_workers();
+            let tasks: Vec<_> = (0..threads * 8).map(|_| tokio::spawn(async { memory::give_back() })).collect();
+            for task in tasks {
+                let _ = task.await;
+            }
+        }
     }
 }
 
@@ -169,11 +194,16 @@ fn announce(config: &Config, listener: &TcpListener, app: &App) -> Result<()> {
 
 /// Every connection is a descriptor, and the usual soft limit of 1024 is below what one process
 /// can well hold.
-fn raise_descriptor_limit() {
+fn raise_descriptor_limit(config: &Config) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let now = getrlimit(Resource::Nofile);
     let most = Rlimit { current: now.maximum, maximum: now.maximum };
     if setrlimit(Resource::Nofile, most).is_err() {
         tracing::debug!("the limit of open files stays as it is");
+    }
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let sockets = config.sockets.connections_max as u64;
+    if sockets >= limit {
+        tracing::warn!(limit, sockets, "fewer files may be open (ulimit -n) than WebSocket connections are allowed");
     }
 }

@@ -24,6 +24,7 @@ fn rules() -> SocketRules {
         outbox_bytes_max: 64 << 10,
         fanout_bytes_max: 1 << 20,
         kept_bytes_max: 1000,
+        inbound_bytes_max: 1 << 20,
         fanout_threads: 2,
         ping_after: Duration::from_secs(60),
         pong_wait: Duration::from_secs(30),
@@ -365,14 +366,20 @@ async fn on_the_way_down_everybody_is_told_and_nobody_gets_in() {
     for _ in 0..10 {
         clients.push(connect(&sockets).await);
     }
+    let late = sockets.admit(APP, ADDRESS).unwrap();
     let draining = Arc::clone(&sockets);
     let drain = tokio::spawn(async move { draining.drain(Duration::from_millis(200)).await });
     for client in &mut clients {
         assert_eq!(client.until(">").await, "<4100 the server goes down: reconnect and resume>");
     }
     assert_eq!(sockets.admit(APP, ADDRESS).unwrap_err(), Full::Draining);
-    assert!(!drain.is_finished());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (_stream, accepted) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+    assert!(sockets.enter(&late, accepted.unwrap().0).is_closing(), "also who had a place already");
     drop(clients);
+    until("the end of those", || sockets.len() == 1).await;
+    assert!(!drain.is_finished());
+    drop(late);
     drain.await.unwrap();
 }
 
