@@ -97,6 +97,7 @@ async fn the_witness_sees_what_happens_in_order() {
     let (mut ana, mut rui) = (door.connect(&app, &acme).await, door.connect(&app, &acme).await);
     ana.joins("presence-a", "ana").await;
     rui.joins("presence-a", "rui").await;
+    ana.next_of("pusher_internal:member_added").await;
     ana.subscribes("private-cache-a").await;
     ana.whispers("presence-a", "client-x", json!({"n": 1})).await;
     assert_eq!(rui.next_of("client-x").await["user_id"], "ana");
