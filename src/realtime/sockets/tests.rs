@@ -140,6 +140,24 @@ async fn who_subscribes_gets_what_is_published_after() {
 }
 
 #[tokio::test]
+async fn what_still_waits_to_be_written_is_not_for_who_comes_now() {
+    let sockets = start(|rules| rules.fanout_threads = 1);
+    let (gate, mut before, mut now) = (connect(&sockets).await, connect(&sockets).await, connect(&sockets).await);
+    sockets.subscribe(&gate.socket, join("gate"), says("")).unwrap();
+    sockets.subscribe(&before.socket, join("x"), says("")).unwrap();
+    let channel = sockets.channels.find(APP, "gate").unwrap();
+    // The thread comes no further than the gate while this looks at its subscriber.
+    channel.with(&gate.socket, |_| {
+        sockets.publish(APP, "gate", published("closed"));
+        sockets.publish(APP, "x", published("1;"));
+        sockets.subscribe(&now.socket, join("x"), says("[now]")).unwrap();
+        sockets.publish(APP, "x", published("2."));
+    });
+    assert_eq!(before.until(".").await, "1;2.");
+    assert_eq!(now.until(".").await, "[now]2.");
+}
+
+#[tokio::test]
 async fn a_subscription_is_refused_where_it_is_too_much() {
     let sockets = start(|_| {});
     let client = connect(&sockets).await;
@@ -416,11 +434,12 @@ async fn there_is_no_seam() {
     let writer = {
         let (sockets, head) = (Arc::clone(&sockets), Arc::clone(&head));
         tokio::task::spawn_blocking(move || {
-            for cursor in 1..=EVENTS {
-                head.store(cursor, Ordering::SeqCst);
-                sockets.publish(APP, "log", logged(cursor));
-                if cursor % 16 == 0 {
-                    std::thread::yield_now();
+            // What is committed together is published one after another.
+            for batch in 0..EVENTS / 10 {
+                head.store(10 * batch + 10, Ordering::SeqCst);
+                std::thread::yield_now();
+                for cursor in 1..=10 {
+                    sockets.publish(APP, "log", logged(10 * batch + cursor));
                 }
             }
         })
