@@ -7,24 +7,16 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::Chat;
-use crate::domain::{Access, EventId, Platform, PlatformId, User, UserId};
+use crate::domain::{Access, EventId, Platform, PlatformId, UserId};
 use crate::error::{Error, Refusal, Result};
+use crate::realtime::Online;
 use crate::realtime::sockets::{Expected, Socket, SocketId, Sockets};
 
 /// Tells a subscriber what was missed.
-pub trait Replay: Send + Sync {
+pub trait Resume: Send + Sync {
     /// The subscription is held. Sends what came after `since`, then ends the hold
     /// ([`Sockets::release`]). Must not block: what takes time it spawns.
-    fn replay(&self, socket: Socket, channel: String, since: EventId);
-}
-
-/// Nothing is missed: every hold ends at once.
-pub struct NothingMissed(pub Arc<Sockets>);
-
-impl Replay for NothingMissed {
-    fn replay(&self, socket: Socket, channel: String, since: EventId) {
-        self.0.release(&socket, &channel, since);
-    }
+    fn resume(&self, socket: &Socket, channel: String, since: EventId, owner: UserId);
 }
 
 /// How long an app is known without looking at the store.
@@ -91,14 +83,9 @@ impl Chat {
         &self.sockets
     }
 
-    /// One more connection is that account's; whether it is the first.
-    pub fn came(&self, user: UserId) -> bool {
-        self.online.enter(user)
-    }
-
-    /// One connection of that account is gone; whether it was the last.
-    pub fn went(&self, user: UserId) -> bool {
-        self.online.leave(user)
+    /// Who is there.
+    pub fn online(&self) -> &Online {
+        &self.online
     }
 
     /// Notes who will subscribe to a channel on that connection, and from where on. A name that is no
@@ -106,11 +93,5 @@ impl Chat {
     pub fn expect_subscription(&self, access: &Access, socket: &str, channel: &str, since: Option<EventId>) {
         let (Some(app), Ok(socket)) = (access.user.platform_id, socket.parse::<SocketId>()) else { return };
         self.sockets.expect(app, socket, channel, Expected { since, owner: access.user.id });
-    }
-
-    /// Whether that user of a tenant has a connection with a subscription that they were authorised for, or
-    /// that is signed in as them.
-    pub fn is_online(&self, platform: &Platform, user: &User) -> bool {
-        self.online.has(user.id) || self.sockets.is_signed_in(platform.id, &user.uuid.to_string())
     }
 }

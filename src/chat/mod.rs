@@ -13,13 +13,16 @@ mod direct;
 mod follow;
 mod listen;
 mod messages;
+mod origin;
 mod own;
 mod passwords;
 mod platforms;
+mod presence;
 mod runs;
 mod seal;
 mod shares;
 mod staff;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,27 +35,31 @@ use crate::limits::Attempts;
 use crate::mail::Mailer;
 use crate::objects::Objects;
 use crate::realtime::sockets::Sockets;
-use crate::realtime::{Hub, Live, Online};
+use crate::realtime::{Broker, Hub, Online, Origins, Realtime};
 use crate::store::SharedStore;
 
 pub use accounts::{AccountEdit, Registration};
 pub use attachments::{AttachmentRules, UploadError};
-pub use connections::{NothingMissed, Replay};
+pub use connections::Resume;
 pub use conversations::{NewSession, SessionEdit};
 pub use credentials::NewToken;
 pub use follow::{BACKOFFICE, Topic};
 pub use listen::{Batch, Follower};
 pub use messages::{Draft, Key, MessagePage};
+pub use origin::Deed;
 pub use own::Retracted;
 pub use platforms::DeviceRegistration;
 pub use runs::{Asked, Attached, Ended, Piece, Run};
 pub use shares::Opened;
+pub use webhooks::{WebhookDraft, WebhookRules};
 
 /// What an assistant is shown, and what it says.
 pub use crate::assistant::{Answer, Line};
 /// The type of every small picture of an attachment.
 pub use crate::media::THUMBNAIL_TYPE;
 pub use crate::realtime::Channel;
+pub use crate::store::FeedPage;
+pub use crate::store::webhooks::{DeliveryFilter, HookEdit, HookOwner, Replay};
 /// How a caller names, filters and pages what the use-cases return.
 pub use crate::store::{
     Appended, ChatColumn, ChatOrder, ConversationFilter, Desk, Direct, Found, InboxEntry, InboxFilter, InboxPlace,
@@ -94,14 +101,18 @@ pub struct Rules {
     pub sign_in_lifetime: Duration,
     /// Uploaded files.
     pub attachments: AttachmentRules,
+    /// Endpoints that are told what happens.
+    pub webhooks: WebhookRules,
 }
 
 /// The use-cases with what they stand on. Shared by every door.
 pub struct Chat {
     store: SharedStore,
     hub: Arc<Hub>,
+    broker: Arc<Broker>,
     sockets: Arc<Sockets>,
     online: Online,
+    origins: Origins<Deed>,
     apps: connections::Apps,
     clock: Clock,
     provider: Option<Arc<dyn Provider>>,
@@ -115,6 +126,7 @@ pub struct Chat {
     seal: seal::Seal,
     letters: Arc<tokio::sync::Semaphore>,
     shelf: attachments::Shelf,
+    hooked: webhooks::Hooked,
 }
 
 /// A shared [`Chat`].
@@ -127,7 +139,7 @@ impl Chat {
     /// When the store cannot keep this installation's secrets.
     pub async fn new(
         store: SharedStore,
-        live: Live,
+        realtime: Realtime,
         clock: Clock,
         provider: Option<Arc<dyn Provider>>,
         mailer: Mailer,
@@ -146,9 +158,11 @@ impl Chat {
         let letters = Arc::new(tokio::sync::Semaphore::new(codes::LETTERS_MAX));
         Ok(Arc::new(Self {
             store,
-            hub: live.hub,
-            sockets: live.sockets,
+            hub: realtime.hub,
+            broker: realtime.broker,
+            sockets: realtime.sockets,
             online: Online::default(),
+            origins: Origins::default(),
             apps: connections::Apps::default(),
             clock,
             provider,
@@ -162,6 +176,7 @@ impl Chat {
             seal,
             letters,
             shelf,
+            hooked: webhooks::Hooked::default(),
         }))
     }
 

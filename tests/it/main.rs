@@ -18,6 +18,7 @@ mod process;
 mod promises;
 mod pusher;
 mod schema;
+mod seam;
 mod store_contract;
 mod store_sqlite;
 mod strangers;

@@ -8,7 +8,9 @@
 
 mod accounts;
 mod attachments;
+mod broadcast;
 mod broadcasting;
+mod catch_up;
 mod context;
 mod conversations;
 mod devices;
@@ -16,6 +18,8 @@ mod envelope;
 mod health;
 mod lists;
 mod messages;
+pub mod news;
+mod presence;
 mod reactions;
 mod requests;
 mod search;
@@ -44,6 +48,7 @@ use crate::http::multipart::FormLimits;
 use crate::limits::Limits;
 use crate::texts::Texts;
 
+pub use broadcast::{Broadcast, Encode};
 pub use context::names_platform;
 
 /// The door's parts.
@@ -103,6 +108,7 @@ pub fn router(parts: Pigeons) -> (Router, OpenApi) {
         .routes(routes!(devices::count))
         .routes(routes!(users::edit))
         .routes(routes!(users::set_role))
+        .routes(routes!(presence::read))
         .routes(routes!(health::read))
         .routes(routes!(accounts::sign_in))
         .routes(routes!(accounts::keep_alive))

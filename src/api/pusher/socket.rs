@@ -178,7 +178,7 @@ impl websocket::Session for Client {
         let tell = |channel: &str, left: &_| channels::left(&self.door, app, channel, left);
         let gone = self.door.sockets().leave(&self.socket, tell);
         self.owners.iter().for_each(|owner| {
-            self.door.chat.went(*owner);
+            self.door.chat.online().leave(*owner);
         });
         if let Some(gone) = gone {
             tell_watchers(&gone, false);
@@ -205,7 +205,8 @@ impl Client {
     fn subscribe(&mut self, entry: Entry) {
         let sockets = self.door.sockets();
         let expected = sockets.expected(&self.socket, &entry.channel);
-        let (since, owner) = (expected.and_then(|expected| expected.since), expected.map(|expected| expected.owner));
+        let owner = expected.map(|expected| expected.owner);
+        let since = expected.and_then(|expected| expected.since.zip(owner));
         let user = entry.member.as_ref().map(|member| member.user_id.clone());
         let join = Join { channel: &entry.channel, member: entry.member.clone(), owner, hold: since.is_some() };
         let answer = |joined: &_| channels::joined(&self.door, self.socket.app(), &entry, joined);
@@ -213,8 +214,8 @@ impl Client {
             Ok(()) => {
                 self.session.entered(&entry.channel, user.as_deref());
                 self.belongs_to(owner);
-                if let Some(since) = since {
-                    self.door.replay.replay(self.socket.clone(), entry.channel, since);
+                if let Some((since, owner)) = since {
+                    self.door.resume.resume(&self.socket, entry.channel, since, owner);
                 }
             }
             Err(refused) => {
@@ -228,7 +229,7 @@ impl Client {
     fn belongs_to(&mut self, owner: Option<UserId>) {
         if let Some(owner) = owner.filter(|owner| !self.owners.contains(owner)) {
             self.owners.push(owner);
-            self.door.chat.came(owner);
+            self.door.chat.online().enter(owner);
         }
     }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use reqwest::StatusCode;
 use roost::api::pusher;
-use roost::chat::Replay;
-use roost::domain::{EventId, Happened, Platform, PlatformId, Witness};
+use roost::chat::Resume;
+use roost::domain::{EventId, Happened, Platform, PlatformId, UserId, Witness};
 use roost::http::{server, websocket};
 use roost::realtime::sockets::{Published, Socket, Sockets};
 use serde_json::json;
@@ -34,8 +34,8 @@ impl Witness for Diary {
 /// Tells one event that was missed, while another comes.
 struct OneMissed(Arc<Sockets>);
 
-impl Replay for OneMissed {
-    fn replay(&self, socket: Socket, channel: String, since: EventId) {
+impl Resume for OneMissed {
+    fn resume(&self, socket: &Socket, channel: String, since: EventId, _: UserId) {
         let frame = |name: &str| pusher::frame::event(name, &channel, "{}");
         let published = |name, cursor| Published { frame: frame(name), cursor, ..Published::default() };
         let next = EventId(since.0 + 1);
@@ -43,7 +43,7 @@ impl Replay for OneMissed {
         self.0.publish(socket.app(), &channel, published("doubled", Some(next)));
         self.0.publish(socket.app(), &channel, published("live", Some(EventId(next.0 + 1))));
         socket.send(frame("missed"));
-        assert!(self.0.release(&socket, &channel, next));
+        assert!(self.0.release(socket, &channel, next));
     }
 }
 
@@ -65,7 +65,7 @@ impl Beside {
             activity_timeout_s: 120,
             counts: true,
             origins: Vec::new(),
-            replay: Arc::new(OneMissed(Arc::clone(chat.sockets()))),
+            resume: Arc::new(OneMissed(Arc::clone(chat.sockets()))),
             happenings: pusher::Happenings::new(witness),
             ping: pusher::frame::ping(),
         }));

@@ -168,6 +168,7 @@ fn pigeons() -> Vec<Route> {
         route("POST /api/v1/pigeons/chat/devices", Platform, Own)
             .body(r#"{"token":"a-device","platform":"web","device":{"type":"web"}}"#),
         route("DELETE /api/v1/pigeons/chat/devices/{token}", Platform, Own).with(&[("token", "device")]),
+        route("GET /api/v1/pigeons/presence", Platform, Own).query("?users=00000000-0000-0000-0000-000000000000"),
         route("PUT /api/v1/pigeons/users/{user}", Platform, Refused).with(ANA).body(r#"{"name":"Evil"}"#),
         route("PUT /api/v1/pigeons/users/{user}/roles/{role}", Platform, Refused)
             .with(ANA)

@@ -80,6 +80,7 @@ impl TestApp {
             }
         }
         self.app.chat.run_tasks().wait().await;
+        self.app.background.end().await;
     }
 
     /// Stops, and starts again over the same folder and on the same port.
