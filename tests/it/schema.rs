@@ -22,6 +22,8 @@ const OPEN_DOORS: &str = "^/api/(chats|v1/(chat|chatbot|auth/.+)(/|$))";
 const PIGEONS: &str = "^/(api/v1/(pigeons/|auth$|auth/keep-alive|me/)|broadcasting/)";
 /// The Neptun door's.
 const NEPTUN: &str = "^/(api/(auth|users|ai|shared|health|models)|auth/|health|models|\\{email\\})";
+/// The Pusher door's.
+const PUSHER: &str = "^/apps?/";
 /// Paths of streams that end only with their session.
 const ENDLESS: &str = "/events/?$";
 /// Paths that take the credential of all the other requests away.
@@ -71,6 +73,16 @@ async fn who_is_signed_in_gets_only_documented_answers() {
     suite.run("", &arguments).await;
     suite.run(&names, &[&arguments[..], &["--exclude-method", "DELETE"]].concat()).await;
     suite.run("", &["--include-path-regex", "/api/auth/logout"]).await;
+}
+
+/// Signatures are not made at random: everybody is a stranger to an app.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_to_an_app_gets_only_documented_answers() {
+    let Some(suite) = Suite::start().await else { return };
+    let app = suite.app.platform("Acme").await;
+    suite.run("", &["--include-path-regex", PUSHER]).await;
+    let names = format!("[parameters]\n\"path.app_id\" = \"{0}\"\n\"path.key\" = \"{0}\"\n", app.key);
+    suite.run(&names, &["--include-path-regex", PUSHER]).await;
 }
 
 /// A server, the tool that talks to it, and its credential.

@@ -89,6 +89,9 @@ pub async fn authenticate(ctx: Ctx, input: Input) -> Answered {
         let inbox = ctx.chat().inbox(&access, filter).await?;
         let user_data = user_data(&access.user, &inbox);
         let signed = signature::sign_in(&platform.secret, &socket, &user_data);
+        // Stock clients enter the user's own channel as soon as they are signed in.
+        let own = format!("#server-to-user-{}", access.user.uuid);
+        ctx.chat().expect_subscription(&access, &socket, &own, None);
         Ok(ctx.answer(StatusCode::OK, &UserSignature { auth: format!("{}:{signed}", platform.key), user_data }))
     })
     .await

@@ -5,6 +5,7 @@
 //! else, and none takes less.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -213,30 +214,25 @@ pub fn subscribed(channel: &str) -> Frame {
     about("pusher_internal:subscription_succeeded", Some(channel), &Empty {})
 }
 
-/// A subscription to a presence channel, with everybody who is there.
+/// A subscription to a presence channel, with everybody who is there and what is told of them, as JSON.
 pub fn subscribed_with<'a>(channel: &str, members: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Frame {
     #[derive(Serialize)]
-    struct Data {
-        presence: Presence,
+    struct Data<'a> {
+        presence: Presence<'a>,
     }
-    about("pusher_internal:subscription_succeeded", Some(channel), &Data { presence: Presence::of(members) })
+    #[derive(Serialize)]
+    struct Presence<'a> {
+        count: usize,
+        ids: Vec<&'a str>,
+        hash: BTreeMap<&'a str, Option<&'a RawValue>>,
+    }
+    let hash: BTreeMap<_, _> = members.map(|(id, info)| (id, info.and_then(raw))).collect();
+    let presence = Presence { count: hash.len(), ids: hash.keys().copied().collect(), hash };
+    about("pusher_internal:subscription_succeeded", Some(channel), &Data { presence })
 }
 
-#[derive(Serialize)]
-struct Presence {
-    count: usize,
-    ids: Vec<String>,
-    hash: serde_json::Map<String, serde_json::Value>,
-}
-
-impl Presence {
-    fn of<'a>(members: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Self {
-        let mut hash = serde_json::Map::new();
-        for (id, info) in members {
-            hash.insert(id.to_owned(), info.and_then(|info| serde_json::from_str(info).ok()).unwrap_or_default());
-        }
-        Self { count: hash.len(), ids: hash.keys().cloned().collect(), hash }
-    }
+fn raw(json: &str) -> Option<&RawValue> {
+    serde_json::from_str(json).ok()
 }
 
 /// Somebody came to a presence channel.
@@ -247,7 +243,7 @@ pub fn member_added(channel: &str, user: &str, info: Option<&str>) -> Frame {
         #[serde(skip_serializing_if = "Option::is_none")]
         user_info: Option<&'a RawValue>,
     }
-    let user_info = info.and_then(|info| serde_json::from_str(info).ok());
+    let user_info = info.and_then(raw);
     about("pusher_internal:member_added", Some(channel), &Data { user_id: user, user_info })
 }
 

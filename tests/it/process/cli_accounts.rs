@@ -25,7 +25,7 @@ fn refused(data: &Path, arguments: &[&str]) -> String {
 fn platform(data: &Path, name: &str) -> String {
     let added = json_on(data, &["platform", "add", "--name", name]);
     let keys: Vec<_> = added.as_object().expect("an object").keys().collect();
-    assert_eq!(keys, ["public_key"]);
+    assert_eq!(keys, ["public_key", "secret"]);
     added["public_key"].as_str().expect("a key").to_owned()
 }
 
@@ -47,6 +47,12 @@ fn platforms_are_made_and_listed() {
     let text = on(dir.path(), &["platform", "list"]);
     assert!(text.starts_with(&format!("{acme}  Acme Shop\n")), "{text}");
     assert!(!listed.to_string().contains("secret") && !text.contains("secret"));
+    let shown = json_on(dir.path(), &["platform", "show", &acme]);
+    assert_eq!((&shown["public_key"], &shown["name"]), (&acme.as_str().into(), &"Acme Shop".into()));
+    let secret = shown["secret"].as_str().expect("what its backend signs with");
+    let told = on(dir.path(), &["platform", "show", &acme]);
+    assert!(told.contains(&acme) && told.contains(secret), "{told}");
+    assert!(refused(dir.path(), &["platform", "show", "nobody"]).contains("there is no platform"));
     assert!(refused(dir.path(), &["platform", "add", "--name", " "]).contains("needs a name"));
     assert!(refused(dir.path(), &["platform", "add", "--name", &"a".repeat(256)]).contains("at most 255"));
 }

@@ -33,6 +33,13 @@ async fn a_private_channel_wants_a_signature_for_this_socket_and_this_channel() 
     }
     client.say(json!({"event": "pusher:subscribe", "data": {"channel": "private-a", "auth": good}})).await;
     assert_eq!(client.next().await["event"], "pusher_internal:subscription_succeeded");
+    // Some backends sign data along also where it says nothing.
+    client.asks("private-c", Some(&json!({"user_id": "ana"}))).await;
+    assert_eq!(client.next().await["event"], "pusher_internal:subscription_succeeded");
+    let unsigned =
+        json!({"channel": "private-d", "auth": sign(&acme.secret, &key, &id, "private-d"), "channel_data": "x"});
+    client.say(json!({"event": "pusher:subscribe", "data": unsigned})).await;
+    assert_eq!(client.next().await["event"], "pusher_internal:subscription_succeeded");
     // Nobody loses the connection, or another channel, over a refused one.
     assert_eq!(client.subscribes("private-b").await, json!({}));
     assert_eq!(neighbour.subscribes("news").await, json!({}));

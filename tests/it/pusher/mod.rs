@@ -6,5 +6,6 @@ mod hostile;
 mod presence;
 mod rest;
 mod since;
+mod told;
 mod users;
 mod whispers;

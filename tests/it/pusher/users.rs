@@ -92,6 +92,9 @@ async fn a_platforms_user_signs_in_through_the_auth_endpoint() {
     client.say(json!({"event": "pusher:signin", "data": told})).await;
     assert_eq!(client.next().await["event"], "pusher:signin_success");
     assert!(app.app.chat.is_online(&ana.platform, &ana.user));
+    let own = format!("#server-to-user-{}", ana.uuid());
+    client.subscribes(&own).await;
+    assert!(app.app.sockets.has_owner(ana.platform.id, &own, ana.user.id), "it is known whose it is");
     drop(client);
     until(|| !app.app.chat.is_online(&ana.platform, &ana.user)).await;
     for wrong in ["", "1", "a.b"] {

@@ -174,7 +174,8 @@ fn pigeons() -> Vec<Route> {
             .with(ANA)
             .body(r#"{"status":"approved"}"#),
         route("POST /broadcasting/auth", Platform, Refused).body(SOCKET),
-        route("POST /broadcasting/user-auth", Platform, Own).body(r#"{"socket_id":"1.1"}"#),
+        // The key may be left out here, and the answer is about whoever asks.
+        route("POST /broadcasting/user-auth", Guard::Bearer, Own).body(r#"{"socket_id":"1.1"}"#),
     ]
 }
 

@@ -192,21 +192,25 @@ impl World {
                 cookie("a stranger", Worth::Good, &neds_cookie),
             ],
             Guard::Signature => {
-                let signed = |name, key: &Platform, secret: &str| Credential {
-                    name,
-                    worth: Worth::Elsewhere,
-                    headers: Vec::new(),
-                    signs: Some((key.key.to_string(), secret.to_owned())),
-                };
-                vec![
-                    nobody,
-                    bearer("a user's token", Worth::Nothing, &eve, acme),
-                    signed("another app's backend", &self.other, &self.other.secret),
-                    signed("another app's backend with this app's key", &self.platform, &self.other.secret),
-                    signed("a backend without a secret", &self.platform, ""),
-                ]
+                let token = bearer("a user's token", Worth::Nothing, &eve, acme);
+                [vec![nobody, token], self.backends()].concat()
             }
         }
+    }
+
+    /// Backends that are not this app's.
+    fn backends(&self) -> Vec<Credential> {
+        let signed = |name, key: &Platform, secret: &str| Credential {
+            name,
+            worth: Worth::Elsewhere,
+            headers: Vec::new(),
+            signs: Some((key.key.to_string(), secret.to_owned())),
+        };
+        vec![
+            signed("another app's backend", &self.other, &self.other.secret),
+            signed("another app's backend with this app's key", &self.platform, &self.other.secret),
+            signed("a backend without a secret", &self.platform, ""),
+        ]
     }
 
     /// Whoever the things that a route shows belong to.

@@ -70,10 +70,6 @@ impl TestApp {
         self.app.start_draining();
         self.stop.cancel();
         self.app.chat.run_tasks().close();
-        let drained = self.app.sockets.drain(self.app.web.drain_spread());
-        if tokio::time::timeout(Duration::from_secs(self.config.http.drain_s), drained).await.is_err() {
-            self.app.sockets.abandon();
-        }
         if let Some(serving) = self.serving.take() {
             let sockets = self.app.sockets.drain(self.app.web.drain_spread());
             let ended = async { tokio::join!(sockets, serving) };
