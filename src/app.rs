@@ -452,6 +452,7 @@ fn figures(
             ("webhook_delivered_total", "Deliveries that endpoints took", count(&posts.delivered)),
             ("webhook_failures_total", "Posts to endpoints that failed", count(&posts.failed)),
             ("webhook_given_up_total", "Deliveries that were given up", count(&posts.given_up)),
+            ("webhook_overlooked_total", "What happened on channels and was not told", count(&posts.overlooked)),
         ]);
         let refusals = [
             ("limit_send_refusals_total", "Guest sends refused by the rate limit", &limits.send),

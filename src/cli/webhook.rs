@@ -8,7 +8,7 @@ use crate::app;
 use crate::chat::{DeliveryFilter, HookEdit, HookOwner, Replay, SharedChat, WebhookDraft};
 use crate::clock::Clock;
 use crate::domain::{
-    Delivery, DeliveryId, DeliveryState, EventId, EventType, Happening, HookForm, Timestamp, Webhook, WebhookId,
+    Delivery, DeliveryId, DeliveryState, EventId, EventType, Happened, HookForm, Timestamp, Webhook, WebhookId,
 };
 use crate::error::{Error, FieldError, Result, Rule, Subject};
 
@@ -272,7 +272,7 @@ fn sentence(error: &FieldError) -> String {
         Rule::PublicAddress => "the address leads into a private network: see webhooks.allow_private".to_owned(),
         Rule::CountMax(max) => format!("there are {max} already: see webhooks.per_owner_max"),
         Rule::OneOf { got, .. } => {
-            let known = [EventType::NAMES.join(", "), Happening::NAMES.join(", ")];
+            let known = [EventType::NAMES.join(", "), Happened::NAMES.join(", ")];
             format!("{got:?} is no type; standard: {}; pusher: {}", known[0], known[1])
         }
         Rule::Exists => "the cursor is beyond the end of the log".to_owned(),

@@ -8,6 +8,7 @@ mod attachment;
 mod conversation;
 mod event;
 mod files;
+mod happened;
 mod ids;
 mod letter;
 mod message;
@@ -25,6 +26,7 @@ pub use conversation::{
 };
 pub use event::{Change, Event, EventBody, fold};
 pub use files::{ChatFile, NewFile, Share, ShareEntry, code_blocks};
+pub use happened::{Happened, Nobody, Witness};
 pub use ids::{
     AttachmentId, ConversationId, DeliveryId, EventId, FileId, INTEGER_MAX, MessageId, PlatformId, RunId, ShareId,
     TokenId, UserId, WebhookId,
@@ -38,6 +40,5 @@ pub use text::{Json, MessageText, TextError, clean, clean_line};
 pub use time::Timestamp;
 pub use user::{Ability, Access, Email, Language, User};
 pub use webhook::{
-    Attempt, Content, Delivery, DeliveryState, Disabled, EventType, Happening, HookForm, HookKey, HookKeys, Retries,
-    Webhook,
+    Attempt, Content, Delivery, DeliveryState, Disabled, EventType, HookForm, HookKey, HookKeys, Retries, Webhook,
 };

@@ -169,9 +169,9 @@ pub trait Webhooks: Send + Sync {
     /// deliveries there are of it.
     async fn take_for_webhooks(&self, taken: Vec<Taken>, at: Timestamp) -> Result<usize>;
 
-    /// Queues something that is in no log, for each endpoint of the platform in Pusher's form that is on, wants it
-    /// and has fewer than `open_max` on their way; for how many.
-    async fn queue_happening(&self, platform: PlatformId, content: Content, open_max: u64) -> Result<usize>;
+    /// Queues what is in no log, in that order, for each endpoint of its platform in Pusher's form that is on, wants it
+    /// and has fewer than `open_max` on their way; how many deliveries that are.
+    async fn queue_happened(&self, happened: Vec<(PlatformId, Content)>, open_max: u64) -> Result<usize>;
 
     /// Deliveries whose time has come, of endpoints that are on, each with its endpoint. They are the claimer's until
     /// the claim lapses.

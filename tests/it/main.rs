@@ -21,3 +21,4 @@ mod store_sqlite;
 mod strangers;
 mod support;
 mod tidy;
+mod webhooks;

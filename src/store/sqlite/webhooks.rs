@@ -187,14 +187,17 @@ fn take(tx: &Tx<'_>, taken: &[Taken], at: Timestamp) -> Result<usize, Fail> {
     Ok(queued)
 }
 
-fn happened(tx: &Tx<'_>, platform: PlatformId, content: &Content, open_max: u64) -> Result<usize, Fail> {
-    let Content::Happening { what, at, .. } = content else { return Ok(0) };
-    let hooks = all(tx.conn, HookOwner::Platform(platform))?.into_iter().filter(|hook| {
-        hook.form == HookForm::Pusher && hook.disabled.is_none() && hook.wants(what.as_str()) && hook.open < open_max
-    });
+fn happened(tx: &Tx<'_>, happened: &[(PlatformId, Content)], open_max: u64) -> Result<usize, Fail> {
     let mut queued = 0;
-    for hook in hooks {
-        queued += queue(tx.conn, hook.id, &[(what.as_str().to_owned(), content.clone())], *at)?;
+    for (platform, content) in happened {
+        let Content::Happening { what, at } = content else { continue };
+        let kind = what.as_str();
+        let hooks = all(tx.conn, HookOwner::Platform(*platform))?.into_iter().filter(|hook| {
+            hook.form == HookForm::Pusher && hook.disabled.is_none() && hook.wants(kind) && hook.open < open_max
+        });
+        for hook in hooks {
+            queued += queue(tx.conn, hook.id, &[(kind.to_owned(), content.clone())], *at)?;
+        }
     }
     Ok(queued)
 }
@@ -429,8 +432,8 @@ impl Webhooks for SqliteStore {
         self.writer.call_guarded(move |tx| take(tx, &taken, at)).await
     }
 
-    async fn queue_happening(&self, platform: PlatformId, content: Content, open_max: u64) -> Answer<usize> {
-        self.writer.call_guarded(move |tx| happened(tx, platform, &content, open_max)).await
+    async fn queue_happened(&self, what: Vec<(PlatformId, Content)>, open_max: u64) -> Answer<usize> {
+        self.writer.call_guarded(move |tx| happened(tx, &what, open_max)).await
     }
 
     async fn claim_deliveries(&self, wanted: Claim) -> Answer<Vec<(Delivery, Webhook)>> {

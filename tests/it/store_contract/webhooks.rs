@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use roost::domain::{
-    Attempt, Content, ConversationId, Delivery, DeliveryId, DeliveryState, Disabled, EventId, Happening, HookForm,
+    Attempt, Content, ConversationId, Delivery, DeliveryId, DeliveryState, Disabled, EventId, Happened, HookForm,
     HookKey, Platform, Timestamp, Webhook, WebhookId,
 };
 use roost::error::{Error, FieldError, Rule};
@@ -106,7 +106,7 @@ async fn an_endpoint_is_read_back_as_it_was_made_and_is_its_owners() {
         let bench = bench.reopen().await;
         let (of_acme, of_other) = (HookOwner::Platform(acme.id), HookOwner::Platform(other.id));
         assert_eq!(bench.store.webhooks(HookOwner::Anybody).await.unwrap(), [own.clone(), operators.clone()]);
-        assert_eq!(bench.store.webhooks(of_acme).await.unwrap(), [own.clone()]);
+        assert_eq!(bench.store.webhooks(of_acme).await.unwrap(), std::slice::from_ref(&own));
         assert_eq!(bench.store.webhooks(of_other).await.unwrap(), []);
         assert_eq!(bench.store.webhook(of_acme, own.id).await.unwrap(), Some(own.clone()));
         for stranger in [bench.store.webhook(of_other, own.id).await, bench.store.webhook(of_acme, operators.id).await]
@@ -388,33 +388,37 @@ async fn what_is_in_no_log_is_told_to_who_wants_it_on_that_platform() {
         bench.store.add_webhook(pusher(&acme, &["client_event"])).await.unwrap();
         bench.store.add_webhook(pusher(&other, &[])).await.unwrap();
         bench.store.add_webhook(webhook(Some(&acme), "https://standard.test/")).await.unwrap();
-        let happened = |channel: &str, what| Content::Happening { channel: channel.to_owned(), what, at: at(2) };
-        let queue = async |content: &Content, max| bench.store.queue_happening(acme.id, content.clone(), max).await;
+        let queue = async |what: &Happened, max| {
+            let content = Content::Happening { what: what.clone(), at: at(2) };
+            bench.store.queue_happened(vec![(acme.id, content)], max).await
+        };
+        let name = |name: &str| name.to_owned();
         let each = [
-            happened("presence-a", Happening::MemberAdded { user_id: "7".to_owned() }),
-            happened("presence-a", Happening::MemberRemoved { user_id: "7".to_owned() }),
-            happened("b", Happening::ChannelOccupied),
-            happened("b", Happening::ChannelVacated),
-            happened("cache-c", Happening::CacheMiss),
-            happened("d", Happening::SubscriptionCount { count: 3 }),
+            Happened::MemberAdded { channel: name("presence-a"), user_id: name("7") },
+            Happened::MemberRemoved { channel: name("presence-a"), user_id: name("7") },
+            Happened::ChannelOccupied { channel: name("b") },
+            Happened::ChannelVacated { channel: name("b") },
+            Happened::CacheMiss { channel: name("cache-c") },
+            Happened::SubscriptionCount { channel: name("d"), count: 3 },
         ];
-        for content in &each {
-            assert_eq!(queue(content, 100).await.unwrap(), 1);
+        for what in &each {
+            assert_eq!(queue(what, 100).await.unwrap(), 1);
         }
-        let said = Happening::ClientEvent {
-            event: "client-typing".to_owned(),
-            data: "{\"a\":1}".to_owned(),
-            socket_id: "1.2".to_owned(),
+        let said = Happened::ClientEvent {
+            channel: name("private-e"),
+            event: name("client-typing"),
+            data: Some(name("{\"a\":1}")),
+            socket_id: name("1.2"),
             user_id: None,
         };
-        let said = happened("private-e", said);
         assert_eq!(queue(&said, 100).await.unwrap(), 2);
         assert_eq!(queue(&said, 7).await.unwrap(), 1, "the first has enough on the way");
         let bench = bench.reopen().await;
         let mut listed = bench.store.deliveries(hook.id, ALL).await.unwrap();
         listed.reverse();
         let told: Vec<_> = listed.iter().map(|delivery| delivery.content.clone()).collect();
-        assert_eq!(told, [&each[..], &[said]].concat());
+        let want = each.into_iter().chain([said]).map(|what| Content::Happening { what, at: at(2) });
+        assert_eq!(told, want.collect::<Vec<_>>());
         let due: Vec<_> = listed.iter().map(|delivery| delivery.state == DeliveryState::Due).collect();
         assert_eq!(due, [true, false, true, false, true, true, true], "in order a channel");
         let again = bench.store.replay_deliveries(hook.id, Replay::FailedSince(EventId::START), at(3)).await.unwrap();

@@ -8,6 +8,7 @@ pub mod outside;
 pub mod pigeon;
 pub mod process;
 pub mod raw;
+pub mod receiver;
 pub mod s3;
 pub mod smtp;
 pub mod sse;
