@@ -11,3 +11,4 @@ pub mod language;
 pub mod log;
 pub mod neptun;
 pub mod pigeons;
+pub mod pusher;

@@ -16,7 +16,7 @@ use crate::domain::{
 use crate::error::{Error, FieldError, Result, Rule, Subject};
 use crate::hooks::{self, AddressError};
 use crate::store::FeedPage;
-use crate::store::webhooks::{DELIVERIES_AT_ONCE, DeliveryFilter, HookEdit, HookOwner, NewWebhook, Replay};
+use crate::store::webhooks::{DELIVERIES_AT_ONCE, DeliveryFilter, HookEdit, HookOwner, HookReplay, NewWebhook};
 
 /// The rules for endpoints that an operator can set.
 #[derive(Clone, Debug)]
@@ -186,7 +186,7 @@ impl Chat {
     ///
     /// # Errors
     /// As [`Chat::webhook`]; `NotFound(Delivery)` when the one that is named is not there.
-    pub async fn replay(&self, owner: HookOwner, id: WebhookId, which: Replay) -> Result<usize> {
+    pub async fn replay(&self, owner: HookOwner, id: WebhookId, which: HookReplay) -> Result<usize> {
         self.webhook(owner, id).await?;
         let mut replayed = 0;
         loop {
@@ -196,7 +196,7 @@ impl Chat {
                 break;
             }
         }
-        if replayed == 0 && matches!(which, Replay::One(_)) {
+        if replayed == 0 && matches!(which, HookReplay::One(_)) {
             return Err(Error::NotFound(Subject::Delivery));
         }
         self.hooked.bell.notify_one();

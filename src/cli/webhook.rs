@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Common, block_on, platform, say};
 use crate::app;
-use crate::chat::{DeliveryFilter, HookEdit, HookOwner, Replay, SharedChat, WebhookDraft};
+use crate::chat::{DeliveryFilter, HookEdit, HookOwner, HookReplay, SharedChat, WebhookDraft};
 use crate::clock::Clock;
 use crate::domain::{
     Delivery, DeliveryId, DeliveryState, EventId, EventType, Happened, HookForm, Timestamp, Webhook, WebhookId,
@@ -35,7 +35,7 @@ enum Action {
     /// Show what an endpoint was told or is to be told, newest first.
     Deliveries(Deliveries),
     /// Tell an endpoint again.
-    Replay(Again),
+    HookReplay(Again),
 }
 
 #[derive(Args, Debug)]
@@ -116,7 +116,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         Action::Enable(which) => block_on(run_switch(which, true)),
         Action::Rotate(which) => block_on(run_rotate(which)),
         Action::Deliveries(deliveries) => block_on(run_deliveries(deliveries)),
-        Action::Replay(again) => block_on(run_replay(again)),
+        Action::HookReplay(again) => block_on(run_replay(again)),
     }
 }
 
@@ -251,7 +251,8 @@ fn told_line(delivery: &Delivery) -> String {
 
 async fn run_replay(again: &Again) -> Result<()> {
     let chat = open(&again.which.common).await?;
-    let which = again.delivery.map_or(Replay::FailedSince(EventId(again.after)), |id| Replay::One(DeliveryId(id)));
+    let which =
+        again.delivery.map_or(HookReplay::FailedSince(EventId(again.after)), |id| HookReplay::One(DeliveryId(id)));
     let count = chat.replay(HookOwner::Anybody, WebhookId(again.which.id), which).await.map_err(explain)?;
     say(&format!("{count} queued again"));
     Ok(())

@@ -113,7 +113,7 @@ pub struct Tried {
 
 /// Which deliveries are queued again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Replay {
+pub enum HookReplay {
     /// That one, however it ended.
     One(DeliveryId),
     /// Those that failed, of events after that cursor; of what is in no log, with 0 only.
@@ -194,7 +194,7 @@ pub trait Webhooks: Send + Sync {
 
     /// Queues deliveries of an endpoint again, at most [`DELIVERIES_AT_ONCE`], the oldest first; how many. Those that
     /// are on their way already are tried at once.
-    async fn replay_deliveries(&self, id: WebhookId, which: Replay, now: Timestamp) -> Result<usize>;
+    async fn replay_deliveries(&self, id: WebhookId, which: HookReplay, now: Timestamp) -> Result<usize>;
 
     /// Removes deliveries that ended before that instant, at most [`DELIVERIES_AT_ONCE`]; how many.
     async fn prune_deliveries(&self, before: Timestamp) -> Result<usize>;

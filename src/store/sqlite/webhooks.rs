@@ -14,7 +14,7 @@ use crate::domain::{
 };
 use crate::error::{Error, Result as Answer, Rule};
 use crate::store::webhooks::{
-    AfterAttempt, Claim, DELIVERIES_AT_ONCE, DeliveryFilter, HookEdit, HookOwner, NewWebhook, Replay, Taken, Tried,
+    AfterAttempt, Claim, DELIVERIES_AT_ONCE, DeliveryFilter, HookEdit, HookOwner, HookReplay, NewWebhook, Taken, Tried,
     Webhooks,
 };
 
@@ -353,12 +353,12 @@ fn attempts(conn: &Connection, id: WebhookId, delivery: DeliveryId) -> Result<Op
     Ok(Some(found))
 }
 
-fn replay(tx: &Tx<'_>, id: WebhookId, which: Replay, now: Timestamp) -> Result<usize, Fail> {
+fn replay(tx: &Tx<'_>, id: WebhookId, which: HookReplay, now: Timestamp) -> Result<usize, Fail> {
     let (sql, value) = match which {
-        Replay::One(delivery) => {
+        HookReplay::One(delivery) => {
             ("select id, lane, state from webhook_deliveries where webhook_id = ?1 and id = ?2 limit ?3", delivery.0)
         }
-        Replay::FailedSince(EventId(after)) => (
+        HookReplay::FailedSince(EventId(after)) => (
             "select id, lane, state from webhook_deliveries \
              where webhook_id = ?1 and state = 'failed' and coalesce(event_id, 1) > ?2 order by id limit ?3",
             after,
@@ -460,7 +460,7 @@ impl Webhooks for SqliteStore {
         self.readers.read(move |conn| attempts(conn, id, delivery)).await
     }
 
-    async fn replay_deliveries(&self, id: WebhookId, which: Replay, now: Timestamp) -> Answer<usize> {
+    async fn replay_deliveries(&self, id: WebhookId, which: HookReplay, now: Timestamp) -> Answer<usize> {
         self.writer.call_guarded(move |tx| replay(tx, id, which, now)).await
     }
 
