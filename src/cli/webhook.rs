@@ -35,7 +35,7 @@ enum Action {
     /// Show what an endpoint was told or is to be told, newest first.
     Deliveries(Deliveries),
     /// Tell an endpoint again.
-    HookReplay(Again),
+    Replay(Again),
 }
 
 #[derive(Args, Debug)]
@@ -116,7 +116,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         Action::Enable(which) => block_on(run_switch(which, true)),
         Action::Rotate(which) => block_on(run_rotate(which)),
         Action::Deliveries(deliveries) => block_on(run_deliveries(deliveries)),
-        Action::HookReplay(again) => block_on(run_replay(again)),
+        Action::Replay(again) => block_on(run_replay(again)),
     }
 }
 

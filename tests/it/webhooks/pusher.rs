@@ -5,6 +5,8 @@ use roost::domain::{Happened, Witness};
 use serde_json::{Value, json};
 
 use super::{Backend, HOOKS, server};
+use crate::support::app::PATIENCE;
+use crate::support::pusher::Client;
 use crate::support::receiver::{Answer, Receiver};
 
 #[tokio::test]
@@ -83,4 +85,22 @@ async fn pushers_form_is_repeated_for_five_minutes() {
     assert!((4..=7).contains(&tries.len()), "{} tries", tries.len());
     assert!(tries.iter().all(|heard| heard.body == tries[0].body), "each says the same");
     assert_eq!(app.figure("webhook_given_up_total").await as u64, 1);
+}
+
+#[tokio::test]
+async fn what_clients_do_on_their_sockets_is_told() {
+    let app = server(|_| {}).await;
+    let receiver = Receiver::start().await;
+    let (ana, _, _) = app.pair().await;
+    let body = json!({"url": receiver.url, "form": "pusher", "types": ["channel_occupied"]});
+    assert_eq!(Backend::of(&ana).await.send(Method::POST, HOOKS, &body).await.0.as_u16(), 201);
+    let mut client = Client::connect(&app, &ana.platform).await;
+    client.subscribes("lobby").await;
+    let began = std::time::Instant::now();
+    while receiver.heard().is_empty() {
+        assert!(began.elapsed() < PATIENCE, "nobody was told");
+        app.crank().await;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(receiver.heard()[0].json()["events"], json!([{"name": "channel_occupied", "channel": "lobby"}]));
 }
