@@ -18,7 +18,7 @@ use tower::ServiceExt;
 
 use crate::api::{chats, document, guest, health, hooks as hooks_door, neptun, pigeons, pusher};
 use crate::assistant::{Echo, Provider};
-use crate::chat::{AttachmentRules, Chat, Replay, Rules, SharedChat};
+use crate::chat::{AttachmentRules, Chat, Resume, Rules, SharedChat};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, ListSessions, ObjectStoreName, ProviderName};
 use crate::domain::{ConversationId, Logged, Witness};
@@ -317,7 +317,7 @@ struct Shared<'a> {
     outbox: &'a Arc<Outbox>,
 }
 
-fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, replay: Arc<dyn Replay>) -> Router {
+fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resume: Arc<dyn Resume>) -> Router {
     let Shared { chat, web, limits, .. } = shared;
     let guest = Arc::new(guest::Parts {
         chat: Arc::clone(chat),
@@ -358,7 +358,7 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, repla
     let (pigeons_routes, pigeons_api) = pigeons::router(Arc::clone(&pigeons));
     let (neptun_routes, neptun_api) = neptun::router(&neptun);
     let (hooks_routes, hooks_api) = hooks_door::router(Arc::clone(&hooks));
-    let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, shared, replay));
+    let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, shared, resume));
     let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api, hooks_api, pusher_api]);
     let pigeons_shared = pigeons::shared_router(Arc::clone(&pigeons));
     let by_dialect_shared = guest_shared.layer(axum::middleware::from_fn_with_state(pigeons_shared, by_dialect));
@@ -411,7 +411,7 @@ fn neptun_door(config: &Config, chat: &SharedChat, web: &SharedWeb, limits: &Arc
     })
 }
 
-fn pusher_door(config: &Config, shared: Shared<'_>, replay: Arc<dyn Replay>) -> pusher::Pusher {
+fn pusher_door(config: &Config, shared: Shared<'_>, resume: Arc<dyn Resume>) -> pusher::Pusher {
     let witness: Arc<dyn Witness> = shared.outbox.clone();
     let options = &config.pusher;
     Arc::new(pusher::Parts {
@@ -426,7 +426,7 @@ fn pusher_door(config: &Config, shared: Shared<'_>, replay: Arc<dyn Replay>) -> 
         activity_timeout_s: options.activity_timeout_s,
         counts: options.subscription_count,
         origins: config.sockets.origins.clone(),
-        replay,
+        resume,
         happenings: pusher::Happenings::new(witness),
         ping: pusher::frame::ping(),
     })

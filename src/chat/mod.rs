@@ -17,6 +17,7 @@ mod origin;
 mod own;
 mod passwords;
 mod platforms;
+mod presence;
 mod runs;
 mod seal;
 mod shares;
@@ -39,7 +40,7 @@ use crate::store::SharedStore;
 
 pub use accounts::{AccountEdit, Registration};
 pub use attachments::{AttachmentRules, UploadError};
-pub use connections::Replay;
+pub use connections::Resume;
 pub use conversations::{NewSession, SessionEdit};
 pub use credentials::NewToken;
 pub use follow::{BACKOFFICE, Topic};

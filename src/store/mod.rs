@@ -41,7 +41,7 @@ use crate::domain::{
 use crate::error::Result;
 
 pub use accounts::{
-    Accounts, CodeCheck, KEYS_MAX, NewPlatform, NewPushDevice, NewToken, NewUser, PUSH_DEVICES_MAX, SESSIONS_MAX,
+    Accounts, CodeCheck, KEYS_MAX, NewPlatform, NewPushDevice, NewToken, NewUser, PUSH_DEVICES_MAX, SESSIONS_MAX, Seen,
     StoredToken, UserEdit, UserFilter,
 };
 pub(crate) use log::merged_contact;
