@@ -24,6 +24,8 @@ pub enum Answer {
     HangUp,
     /// With a body that never ends.
     Endless,
+    /// With a body that never comes.
+    Bodiless,
 }
 
 /// A request that was heard.
@@ -140,6 +142,10 @@ async fn converse(mut stream: TcpStream, keep: Arc<Mutex<Vec<Heard>>>, plan: Arc
             Answer::Redirect(to) => format!("HTTP/1.1 307 There\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"),
             Answer::HangUp => return,
             Answer::Silence => return std::future::pending().await,
+            Answer::Bodiless => {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n").await;
+                return std::future::pending().await;
+            }
             Answer::Endless => {
                 let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
                 let _ = stream.write_all(head.as_bytes()).await;
