@@ -143,6 +143,41 @@ impl World {
         made.await.unwrap().token
     }
 
+    /// Everybody who does not sign as Acme's app.
+    fn other_apps(&self, nobody: Credential, user: Credential) -> Vec<Credential> {
+        let signed = |name, key: &Platform, secret: &str| Credential {
+            name,
+            worth: Worth::Elsewhere,
+            headers: Vec::new(),
+            signs: Some((key.key.to_string(), secret.to_owned())),
+        };
+        vec![
+            nobody,
+            user,
+            signed("another app's backend", &self.other, &self.other.secret),
+            signed("another app's backend with this app's key", &self.platform, &self.other.secret),
+            signed("a backend without a secret", &self.platform, ""),
+        ]
+    }
+
+    /// Everybody who is no backend of Acme's.
+    async fn other_backends(&self, nobody: Credential, mallory: &str, ned: &str) -> Vec<Credential> {
+        let bearer = |name, worth, token: &str| Credential {
+            name,
+            worth,
+            headers: vec![("authorization", format!("Bearer {token}"))],
+            signs: None,
+        };
+        vec![
+            nobody,
+            bearer("an expired token", Worth::Nothing, &self.ana.expired),
+            bearer("a revoked token", Worth::Nothing, &self.ana.revoked),
+            bearer("another tenant's user", Worth::Good, mallory),
+            bearer("somebody without the ability", Worth::Elsewhere, &self.weak_token(&self.eve).await),
+            bearer("somebody of no platform", Worth::Elsewhere, ned),
+        ]
+    }
+
     /// Everybody who should not get at what a route shows.
     pub async fn credentials(&self, guard: Guard) -> Vec<Credential> {
         let nobody = Credential { name: "nobody", worth: Worth::Nothing, headers: Vec::new(), signs: None };
@@ -191,15 +226,7 @@ impl World {
                 bearer("another tenant's user with this tenant's key", Worth::Elsewhere, &mallory, acme),
                 bearer("somebody of no platform", Worth::Elsewhere, &ned, acme),
             ],
-            Guard::Events => vec![
-                nobody,
-                bearer("an expired token", Worth::Nothing, &self.ana.expired, None),
-                bearer("a revoked token", Worth::Nothing, &self.ana.revoked, None),
-                bearer("another tenant's user", Worth::Good, &mallory, None),
-                bearer("another tenant's user with this tenant's key", Worth::Good, &mallory, acme),
-                bearer("somebody without the ability", Worth::Elsewhere, &self.weak_token(&self.eve).await, None),
-                bearer("somebody of no platform", Worth::Elsewhere, &ned, None),
-            ],
+            Guard::Events => self.other_backends(nobody, &mallory, &ned).await,
             Guard::Cookie => vec![
                 nobody,
                 cookie("an expired session", Worth::Nothing, &self.nina.expired_cookie),
@@ -208,21 +235,7 @@ impl World {
                 cookie("a broken session", Worth::Nothing, &format!("{}x", self.nina.cookie)),
                 cookie("a stranger", Worth::Good, &neds_cookie),
             ],
-            Guard::Signature => {
-                let signed = |name, key: &Platform, secret: &str| Credential {
-                    name,
-                    worth: Worth::Elsewhere,
-                    headers: Vec::new(),
-                    signs: Some((key.key.to_string(), secret.to_owned())),
-                };
-                vec![
-                    nobody,
-                    bearer("a user's token", Worth::Nothing, &eve, acme),
-                    signed("another app's backend", &self.other, &self.other.secret),
-                    signed("another app's backend with this app's key", &self.platform, &self.other.secret),
-                    signed("a backend without a secret", &self.platform, ""),
-                ]
-            }
+            Guard::Signature => self.other_apps(nobody, bearer("a user's token", Worth::Nothing, &eve, acme)),
         }
     }
 
