@@ -1,8 +1,11 @@
 //! The wired system: the only file that knows every part.
 
+mod figures;
+mod outbox;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -13,26 +16,24 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::api::{chats, document, guest, health, hooks as hooks_door, log, neptun, pigeons, pusher};
+use crate::api::{chats, document, guest, health, hooks as hooks_door, neptun, pigeons, pusher};
 use crate::assistant::{Echo, Provider};
-use crate::chat::{AttachmentRules, Chat, Resume, Rules, SharedChat, WebhookRules};
+use crate::chat::{AttachmentRules, Chat, Resume, Rules, SharedChat};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, ListSessions, ObjectStoreName, ProviderName};
-use crate::descriptors;
-use crate::domain::{ConversationId, Logged, Nobody, Retries};
+use crate::domain::{ConversationId, Logged, Witness};
 use crate::error::{Error, Result};
-use crate::hooks::Sender;
 use crate::http::multipart::FormLimits;
 use crate::http::{SharedWeb, Web, frame, websocket};
-use crate::jobs::{Outbox, OutboxRules, Renderer};
+use crate::jobs::Outbox;
 use crate::limits::{Limit, Limits};
 use crate::mail::{self, Mailer};
 use crate::objects::{self, Bucket, Objects};
-use crate::realtime::sockets::{SocketRules, SocketStats, Sockets};
+use crate::realtime::sockets::{SocketRules, Sockets};
 use crate::realtime::{Broker, Hub, Realtime};
-use crate::store::sqlite::{DataDir, SqliteOptions, WriterStats};
+use crate::store::sqlite::{DataDir, SqliteOptions};
 use crate::store::{Listener, SqliteStore};
-use crate::telemetry::{self, Distribution, Figures};
+use crate::telemetry;
 
 /// A system that is ready to serve.
 pub struct App {
@@ -46,10 +47,10 @@ pub struct App {
     pub sockets: Arc<Sockets>,
     /// Every route.
     pub router: Router,
-    /// What goes on beside requests.
-    pub background: Background,
     /// Tells endpoints elsewhere what happened.
     pub outbox: Arc<Outbox>,
+    /// What goes on beside requests.
+    pub background: Background,
     /// Set when the server goes down; `/readyz` then says so.
     pub draining: Arc<AtomicBool>,
 }
@@ -109,21 +110,21 @@ impl App {
         if interrupted > 0 {
             tracing::info!(interrupted, "answers that the last stop cut off were closed; their text is kept");
         }
-        let outbox = outbox(config, &store, &chat, clock)?;
+        let outbox = outbox::outbox(config, &store, &chat, clock)?;
         let draining = Arc::new(AtomicBool::new(false));
         let health = Arc::new(health::Parts {
             chat: Arc::clone(&chat),
             web: Arc::clone(&web),
             draining: Arc::clone(&draining),
             proved: tokio::sync::Mutex::default(),
-            figures: figures(Arc::clone(&store), realtime, Arc::clone(&limits), Arc::clone(&chat), &outbox),
+            figures: figures::figures(Arc::clone(&store), realtime, Arc::clone(&limits), Arc::clone(&chat), &outbox),
         });
         let background = Background::default();
         let broadcast =
             pigeons::Broadcast::start(&chat, pusher::frame::event, background.tasks.clone(), &background.stop);
-        let shared = Shared { chat: &chat, web: &web, limits: &limits };
+        let shared = Shared { chat: &chat, web: &web, limits: &limits, outbox: &outbox };
         let router = router(config, shared, health, Arc::new(broadcast));
-        Ok(Self { chat, store, web, sockets, router, background, outbox, draining })
+        Ok(Self { chat, store, web, sockets, router, outbox, background, draining })
     }
 
     /// Makes `/readyz` say that no new requests are wanted.
@@ -273,7 +274,7 @@ fn rules(config: &Config) -> Rules {
         sign_in_keys_max: config.limits.keys_max,
         sign_in_lifetime: Duration::from_secs(accounts.session_hours.saturating_mul(3600)),
         attachments: attachment_rules(&config.attachments),
-        webhooks: webhook_rules(&config.webhooks),
+        webhooks: outbox::rules(&config.webhooks),
     }
 }
 
@@ -287,39 +288,6 @@ fn attachment_rules(options: &crate::config::Attachments) -> AttachmentRules {
         thumbnail_px: options.thumbnail_px,
         image_pixels_max: options.image_pixels_max,
     }
-}
-
-fn webhook_rules(options: &crate::config::Webhooks) -> WebhookRules {
-    WebhookRules {
-        allow_private: options.allow_private,
-        per_owner_max: options.per_owner_max,
-        open_max: options.open_max,
-    }
-}
-
-/// What tells endpoints elsewhere.
-fn outbox(config: &Config, store: &Arc<SqliteStore>, chat: &SharedChat, clock: Clock) -> Result<Arc<Outbox>> {
-    let options = &config.webhooks;
-    let timeout = Duration::from_secs(options.timeout_s);
-    let hours = |hours: u64| Duration::from_secs(hours.saturating_mul(3600));
-    let rules = OutboxRules {
-        retries: Retries {
-            first: Duration::from_secs(options.retry_first_s),
-            longest: Duration::from_secs(options.retry_longest_s),
-            give_up: hours(options.retry_hours),
-        },
-        disable_after: hours(options.disable_after_hours),
-        keep: hours(options.keep_days.saturating_mul(24)),
-        open_max: options.open_max,
-        at_once: options.at_once,
-        per_webhook: options.per_endpoint_at_once,
-        body_bytes_max: options.body_bytes_max,
-        // Besides the post itself, what is posted is read and how it went is noted.
-        lease: timeout + Duration::from_secs(30),
-    };
-    let render = Renderer { event: log::event_body, happening: log::happening_body };
-    let sender = Sender::new(timeout, options.allow_private)?;
-    Ok(Arc::new(Outbox::new(store.clone(), Arc::clone(chat), clock, sender, (render, rules))))
 }
 
 fn limits(config: &crate::config::Limits) -> Limits {
@@ -346,10 +314,11 @@ struct Shared<'a> {
     chat: &'a SharedChat,
     web: &'a SharedWeb,
     limits: &'a Arc<Limits>,
+    outbox: &'a Arc<Outbox>,
 }
 
 fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resume: Arc<dyn Resume>) -> Router {
-    let Shared { chat, web, limits } = shared;
+    let Shared { chat, web, limits, .. } = shared;
     let guest = Arc::new(guest::Parts {
         chat: Arc::clone(chat),
         web: Arc::clone(web),
@@ -388,18 +357,18 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resum
     let (chats_routes, chats_api) = chats::router(Arc::clone(&chats));
     let (pigeons_routes, pigeons_api) = pigeons::router(Arc::clone(&pigeons));
     let (neptun_routes, neptun_api) = neptun::router(&neptun);
-    let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, chat, web, resume));
     let (hooks_routes, hooks_api) = hooks_door::router(Arc::clone(&hooks));
-    let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api, pusher_api, hooks_api]);
+    let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, shared, resume));
+    let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api, hooks_api, pusher_api]);
     let pigeons_shared = pigeons::shared_router(Arc::clone(&pigeons));
-    let shared = guest_shared.layer(axum::middleware::from_fn_with_state(pigeons_shared, by_dialect));
+    let by_dialect_shared = guest_shared.layer(axum::middleware::from_fn_with_state(pigeons_shared, by_dialect));
     let doors = guest_routes
-        .merge(shared)
+        .merge(by_dialect_shared)
         .merge(chats_routes)
         .merge(pigeons_routes)
         .merge(neptun_routes)
-        .merge(pusher_routes)
         .merge(hooks_routes)
+        .merge(pusher_routes)
         .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats, pigeons, neptun, hooks }));
     Router::new()
         .merge(health::router(health))
@@ -442,11 +411,12 @@ fn neptun_door(config: &Config, chat: &SharedChat, web: &SharedWeb, limits: &Arc
     })
 }
 
-fn pusher_door(config: &Config, chat: &SharedChat, web: &SharedWeb, resume: Arc<dyn Resume>) -> pusher::Pusher {
+fn pusher_door(config: &Config, shared: Shared<'_>, resume: Arc<dyn Resume>) -> pusher::Pusher {
+    let witness: Arc<dyn Witness> = shared.outbox.clone();
     let options = &config.pusher;
     Arc::new(pusher::Parts {
-        chat: Arc::clone(chat),
-        web: Arc::clone(web),
+        chat: Arc::clone(shared.chat),
+        web: Arc::clone(shared.web),
         rules: Arc::new(pusher::session::Rules {
             client_events: options.client_events,
             client_events_per_second: options.client_events_per_second,
@@ -457,7 +427,7 @@ fn pusher_door(config: &Config, chat: &SharedChat, web: &SharedWeb, resume: Arc<
         counts: options.subscription_count,
         origins: config.sockets.origins.clone(),
         resume,
-        happenings: pusher::Happenings::new(Arc::new(Nobody)),
+        happenings: pusher::Happenings::new(witness),
         ping: pusher::frame::ping(),
     })
 }
@@ -476,11 +446,11 @@ async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
     if neptun::is_under_prefix(&path) {
         return neptun::not_found(&doors.neptun, request).await;
     }
-    if pusher::is_under_prefix(&path) {
-        return pusher::not_found().await;
-    }
     if hooks_door::is_under_prefix(&path) {
         return hooks_door::not_found(&doors.hooks, request).await;
+    }
+    if pusher::is_under_prefix(&path) {
+        return pusher::not_found().await;
     }
     let (mut parts, _) = request.into_parts();
     if path == "/api/v1" || path.starts_with("/api/v1/") {
@@ -488,92 +458,4 @@ async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
         return guest::not_found(State(doors.guest), ctx).await.into_response();
     }
     (axum::http::StatusCode::NOT_FOUND, "not found\n").into_response()
-}
-
-/// What a scrape adds to the metrics from parts that no door sees.
-fn figures(
-    store: Arc<SqliteStore>,
-    realtime: Realtime,
-    limits: Arc<Limits>,
-    chat: SharedChat,
-    outbox: &Arc<Outbox>,
-) -> Box<dyn Fn() -> (Figures, Distribution) + Send + Sync> {
-    let outbox = Arc::clone(outbox);
-    Box::new(move || {
-        let (writer, heads) = (store.writer_stats(), realtime.hub.stats());
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
-        let mut figures: Figures = vec![
-            ("store_writes_queued", "Writes that wait for the writer", count(&writer.queued)),
-            ("store_reads_total", "Reads", store.reads() as f64),
-            ("store_reads_queued", "Reads that wait for a reader", store.reads_queued() as f64),
-            (
-                "store_failing",
-                "Whether the last commit failed",
-                f64::from(u8::from(writer.failing.load(Ordering::Relaxed))),
-            ),
-            ("heads_conversations", "Conversations in the head table", heads.conversations as f64),
-            ("heads_listeners", "Long polls on them", heads.listeners as f64),
-            ("followers", "Event streams and others who follow the log", realtime.broker.listeners() as f64),
-            ("uploads", "Uploads under way", chat.uploads_under_way() as f64),
-            ("runs", "Answers of the assistant under way", chat.runs_under_way() as f64),
-            ("sign_in_refusals_total", "Tries to sign in that were told to wait", chat.sign_ins_refused() as f64),
-        ];
-        let posts = outbox.stats();
-        figures.extend([
-            ("webhook_posts", "Posts to endpoints under way", outbox.under_way() as f64),
-            ("webhook_delivered_total", "Deliveries that endpoints took", count(&posts.delivered)),
-            ("webhook_failures_total", "Posts to endpoints that failed", count(&posts.failed)),
-            ("webhook_given_up_total", "Deliveries that were given up", count(&posts.given_up)),
-        ]);
-        let refusals = [
-            ("limit_send_refusals_total", "Guest sends refused by the rate limit", &limits.send),
-            ("limit_poll_refusals_total", "Guest polls refused by the rate limit", &limits.poll),
-            ("limit_address_refusals_total", "Requests refused by the limit of their address", &limits.address),
-            ("limit_staff_refusals_total", "Staff requests refused by the rate limit", &limits.staff),
-            ("limit_auth_refusals_total", "Sign-in requests refused by the rate limit", &limits.auth),
-            ("limit_neptun_refusals_total", "Requests at the Neptun door refused by the rate limit", &limits.neptun),
-            ("limit_events_refusals_total", "Requests for endpoints and events refused", &limits.events),
-            ("limit_chats_refusals_total", "Requests at the chats door refused by the rate limit", &limits.chats),
-            ("limit_pigeons_refusals_total", "Requests at the Pigeons door refused by the rate limit", &limits.pigeons),
-        ];
-        let refused = |limit: &Option<Limit>| limit.as_ref().map_or(0.0, |limit| limit.refusals() as f64);
-        figures.extend(refusals.map(|(name, help, limit)| (name, help, refused(limit))));
-        figures.extend(of_sockets(&realtime.sockets.stats()));
-        figures.extend(of_descriptors());
-        (figures, batches(writer))
-    })
-}
-
-fn of_descriptors() -> Figures {
-    let (limit, held) = (descriptors::limit(), descriptors::held());
-    let free = held.map(|held| ("descriptors_free", "Descriptors that can still be opened", (limit - held) as f64));
-    let limit = ("descriptors_limit", "Descriptors that this process may hold (ulimit -n)", limit as f64);
-    [Some(limit), free].into_iter().flatten().collect()
-}
-
-fn of_sockets(stats: &SocketStats) -> Figures {
-    vec![
-        ("sockets", "Open WebSocket connections", stats.connections as f64),
-        ("sockets_channels", "Channels that somebody subscribes to", stats.channels as f64),
-        ("sockets_subscriptions", "Subscriptions of channels", stats.subscriptions as f64),
-        ("sockets_fanout_bytes", "Bytes that wait for the fan-out threads", stats.fanout_bytes as f64),
-        ("sockets_kept_bytes", "Bytes kept for those who subscribe to cache channels", stats.kept_bytes as f64),
-        ("sockets_inbound_bytes", "Bytes kept of messages that are not complete", stats.inbound_bytes as f64),
-        ("sockets_frames_total", "WebSocket frames written", stats.frames_total as f64),
-        ("sockets_bytes_total", "Bytes written to WebSocket connections", stats.bytes_total as f64),
-        ("sockets_writes_total", "System calls that wrote to WebSocket connections", stats.writes_total as f64),
-        ("sockets_slow_total", "WebSocket connections closed for being too slow", stats.slow_total as f64),
-        ("sockets_refused_total", "WebSocket connections refused for want of room", stats.refused_total as f64),
-    ]
-}
-
-/// How many writes shared each commit.
-fn batches(writer: &WriterStats) -> Distribution {
-    let count = |(power, bucket): (usize, &AtomicU64)| (1 << power, bucket.load(Ordering::Relaxed));
-    Distribution {
-        name: "store_batch_writes",
-        help: "Writes that share a commit",
-        buckets: writer.batches.iter().enumerate().map(count).collect(),
-        sum: writer.commands.load(Ordering::Relaxed),
-    }
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::{
-    ConversationState, Event, EventBody, EventType, Happening, Json, Letter, Logged, Message, Reach, Timestamp, UserId,
+    ConversationState, Event, EventBody, EventType, Happened, Json, Letter, Logged, Message, Reach, Timestamp, UserId,
 };
 use crate::http::json;
 
@@ -142,20 +142,20 @@ fn value(json: &Json) -> Value {
 }
 
 /// The body of a webhook in Pusher's form.
-pub fn happening_body(channel: &str, what: &Happening, at: Timestamp) -> Vec<u8> {
-    let mut event = json!({"name": what.as_str(), "channel": channel});
+pub fn happening_body(what: &Happened, at: Timestamp) -> Vec<u8> {
+    let mut event = json!({"name": what.as_str(), "channel": what.channel()});
     match what {
-        Happening::MemberAdded { user_id } | Happening::MemberRemoved { user_id } => event["user_id"] = json!(user_id),
-        Happening::ClientEvent { event: name, data, socket_id, user_id } => {
-            event["event"] = json!(name);
-            event["data"] = json!(data);
-            event["socket_id"] = json!(socket_id);
-            if let Some(user_id) = user_id {
-                event["user_id"] = json!(user_id);
-            }
+        Happened::MemberAdded { user_id, .. } | Happened::MemberRemoved { user_id, .. } => {
+            event["user_id"] = json!(user_id);
         }
-        Happening::SubscriptionCount { count } => event["subscription_count"] = json!(count),
-        Happening::ChannelOccupied | Happening::ChannelVacated | Happening::CacheMiss => {}
+        Happened::ClientEvent { event: name, data, socket_id, user_id, .. } => {
+            event["event"] = json!(name);
+            event["socket_id"] = json!(socket_id);
+            let more = [("data", data), ("user_id", user_id)];
+            more.into_iter().for_each(|(field, text)| text.iter().for_each(|text| event[field] = json!(text)));
+        }
+        Happened::SubscriptionCount { count, .. } => event["subscription_count"] = json!(count),
+        Happened::ChannelOccupied { .. } | Happened::ChannelVacated { .. } | Happened::CacheMiss { .. } => {}
     }
     json::bytes(&json!({"time_ms": at.0 / 1000, "events": [event]}))
 }

@@ -59,7 +59,7 @@ pub use crate::assistant::{Answer, Line};
 pub use crate::media::THUMBNAIL_TYPE;
 pub use crate::realtime::Channel;
 pub use crate::store::FeedPage;
-pub use crate::store::webhooks::{DeliveryFilter, HookEdit, HookOwner, Replay};
+pub use crate::store::webhooks::{DeliveryFilter, HookEdit, HookOwner, HookReplay};
 /// How a caller names, filters and pages what the use-cases return.
 pub use crate::store::{
     Appended, ChatColumn, ChatOrder, ConversationFilter, Desk, Direct, Found, InboxEntry, InboxFilter, InboxPlace,

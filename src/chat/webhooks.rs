@@ -10,13 +10,13 @@ use uuid::Uuid;
 
 use super::Chat;
 use crate::domain::{
-    Attempt, Content, Delivery, DeliveryId, Disabled, EventId, EventType, Happening, HookForm, HookKey, HookKeys,
-    Logged, PlatformId, Scope, UserId, Webhook, WebhookId,
+    Attempt, Content, Delivery, DeliveryId, Disabled, EventId, EventType, Happened, HookForm, HookKey, HookKeys,
+    Logged, PlatformId, Scope, Timestamp, UserId, Webhook, WebhookId,
 };
 use crate::error::{Error, FieldError, Result, Rule, Subject};
 use crate::hooks::{self, AddressError};
 use crate::store::FeedPage;
-use crate::store::webhooks::{DELIVERIES_AT_ONCE, DeliveryFilter, HookEdit, HookOwner, NewWebhook, Replay};
+use crate::store::webhooks::{DELIVERIES_AT_ONCE, DeliveryFilter, HookEdit, HookOwner, HookReplay, NewWebhook};
 
 /// The rules for endpoints that an operator can set.
 #[derive(Clone, Debug)]
@@ -186,7 +186,7 @@ impl Chat {
     ///
     /// # Errors
     /// As [`Chat::webhook`]; `NotFound(Delivery)` when the one that is named is not there.
-    pub async fn replay(&self, owner: HookOwner, id: WebhookId, which: Replay) -> Result<usize> {
+    pub async fn replay(&self, owner: HookOwner, id: WebhookId, which: HookReplay) -> Result<usize> {
         self.webhook(owner, id).await?;
         let mut replayed = 0;
         loop {
@@ -196,7 +196,7 @@ impl Chat {
                 break;
             }
         }
-        if replayed == 0 && matches!(which, Replay::One(_)) {
+        if replayed == 0 && matches!(which, HookReplay::One(_)) {
             return Err(Error::NotFound(Subject::Delivery));
         }
         self.hooked.bell.notify_one();
@@ -209,20 +209,19 @@ impl Chat {
         self.hooked.has(platform)
     }
 
-    /// Tells those endpoints of a platform in Pusher's form that want it what happened on a channel of its sockets. It
-    /// is on disk when this returns. Nobody is told when too much is on the way already.
+    /// Tells those endpoints of platforms in Pusher's form that want it what happened on the channels of their sockets,
+    /// and when. It is on disk when this returns. An endpoint that has too much on its way already is not told.
     ///
     /// # Errors
     /// What the store answers.
-    pub async fn webhook_happened(&self, platform: PlatformId, channel: String, what: Happening) -> Result<()> {
-        if !self.wants_happenings(platform) {
-            return Ok(());
-        }
-        let content = Content::Happening { channel, what, at: self.clock.now() };
-        if self.store.queue_happening(platform, content, self.rules.webhooks.open_max).await? > 0 {
-            self.hooked.bell.notify_one();
-        }
-        Ok(())
+    pub async fn webhook_happened(&self, happened: Vec<(PlatformId, Happened, Timestamp)>) -> Result<usize> {
+        let contents = happened.into_iter().map(|(platform, what, at)| (platform, Content::Happening { what, at }));
+        self.store.queue_happened(contents.collect(), self.rules.webhooks.open_max).await
+    }
+
+    /// Makes who waits at [`Chat::webhook_bell`] look.
+    pub fn ring_webhook_bell(&self) {
+        self.hooked.bell.notify_one();
     }
 
     /// Reads anew which platforms' sockets somebody wants to hear of.
@@ -298,7 +297,7 @@ impl Chat {
 fn wrong_kinds(form: HookForm, kinds: &[String]) -> Option<FieldError> {
     let choices = match form {
         HookForm::Standard => EventType::NAMES,
-        HookForm::Pusher => Happening::NAMES,
+        HookForm::Pusher => Happened::NAMES,
     };
     let got = kinds.iter().find(|kind| !choices.contains(&kind.as_str()))?.clone();
     Some(FieldError { field: "types".into(), rule: Rule::OneOf { got, choices } })

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::{Common, block_on, platform, say};
 use crate::app;
-use crate::chat::{DeliveryFilter, HookEdit, HookOwner, Replay, SharedChat, WebhookDraft};
+use crate::chat::{DeliveryFilter, HookEdit, HookOwner, HookReplay, SharedChat, WebhookDraft};
 use crate::clock::Clock;
 use crate::domain::{
-    Delivery, DeliveryId, DeliveryState, EventId, EventType, Happening, HookForm, Timestamp, Webhook, WebhookId,
+    Delivery, DeliveryId, DeliveryState, EventId, EventType, Happened, HookForm, Timestamp, Webhook, WebhookId,
 };
 use crate::error::{Error, FieldError, Result, Rule, Subject};
 
@@ -251,7 +251,8 @@ fn told_line(delivery: &Delivery) -> String {
 
 async fn run_replay(again: &Again) -> Result<()> {
     let chat = open(&again.which.common).await?;
-    let which = again.delivery.map_or(Replay::FailedSince(EventId(again.after)), |id| Replay::One(DeliveryId(id)));
+    let which =
+        again.delivery.map_or(HookReplay::FailedSince(EventId(again.after)), |id| HookReplay::One(DeliveryId(id)));
     let count = chat.replay(HookOwner::Anybody, WebhookId(again.which.id), which).await.map_err(explain)?;
     say(&format!("{count} queued again"));
     Ok(())
@@ -272,7 +273,7 @@ fn sentence(error: &FieldError) -> String {
         Rule::PublicAddress => "the address leads into a private network: see webhooks.allow_private".to_owned(),
         Rule::CountMax(max) => format!("there are {max} already: see webhooks.per_owner_max"),
         Rule::OneOf { got, .. } => {
-            let known = [EventType::NAMES.join(", "), Happening::NAMES.join(", ")];
+            let known = [EventType::NAMES.join(", "), Happened::NAMES.join(", ")];
             format!("{got:?} is no type; standard: {}; pusher: {}", known[0], known[1])
         }
         Rule::Exists => "the cursor is beyond the end of the log".to_owned(),

@@ -40,6 +40,5 @@ pub use text::{Json, MessageText, TextError, clean, clean_line};
 pub use time::Timestamp;
 pub use user::{Ability, Access, Email, Language, User};
 pub use webhook::{
-    Attempt, Content, Delivery, DeliveryState, Disabled, EventType, Happening, HookForm, HookKey, HookKeys, Retries,
-    Webhook,
+    Attempt, Content, Delivery, DeliveryState, Disabled, EventType, HookForm, HookKey, HookKeys, Retries, Webhook,
 };

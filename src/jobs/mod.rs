@@ -19,13 +19,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::chat::SharedChat;
 use crate::clock::Clock;
 use crate::domain::{
-    Content, ConversationKind, EventId, EventType, Happening, HookForm, Logged, Place, Retries, Scope, Timestamp,
-    UserId, Webhook, WebhookId,
+    Content, ConversationKind, EventId, EventType, Happened, HookForm, Logged, Place, PlatformId, Retries, Scope,
+    Timestamp, UserId, Webhook, WebhookId, Witness,
 };
 use crate::error::Result;
 use crate::hooks::Sender;
@@ -34,6 +35,9 @@ use crate::store::webhooks::Taken;
 
 /// Events that are taken from the log in one step.
 const PAGE: usize = 256;
+
+/// What happened on channels and may wait for the disk: some seconds' worth of a busy server's.
+const SEEN_MAX: usize = 10_000;
 
 /// An endpoint that wants nothing of what happens has its cursor moved only once it is so many events behind: to move
 /// it is a write.
@@ -45,7 +49,7 @@ pub struct Renderer {
     /// An event of the log, with what those are known by whom it names.
     pub event: fn(&Logged, &HashMap<UserId, Uuid>) -> Vec<u8>,
     /// What happened on a channel, and when, in Pusher's form.
-    pub happening: fn(&str, &Happening, Timestamp) -> Vec<u8>,
+    pub happening: fn(&Happened, Timestamp) -> Vec<u8>,
 }
 
 /// The outbox's rules, which an operator can set.
@@ -78,6 +82,8 @@ pub struct OutboxStats {
     pub failed: AtomicU64,
     /// Deliveries that were given up.
     pub given_up: AtomicU64,
+    /// What happened on channels and nobody was told of: too much happened at once.
+    pub overlooked: AtomicU64,
 }
 
 /// The outbox.
@@ -90,6 +96,9 @@ pub struct Outbox {
     rules: OutboxRules,
     claimer: Uuid,
     stats: OutboxStats,
+    /// What happened on channels and is not on disk yet, in order.
+    seen: mpsc::Sender<(PlatformId, Happened, Timestamp)>,
+    unwritten: Mutex<mpsc::Receiver<(PlatformId, Happened, Timestamp)>>,
     /// How far the log was looked through for endpoints that wanted nothing of it, beyond their cursors.
     ahead: Mutex<HashMap<WebhookId, EventId>>,
     /// Posts under way, by endpoint.
@@ -107,7 +116,9 @@ impl Outbox {
     ) -> Self {
         let claimer = clock.uuid();
         let (stats, ahead, busy) = (OutboxStats::default(), Mutex::default(), Mutex::default());
-        Self { store, chat, clock, sender, render, rules, claimer, stats, ahead, busy }
+        let (seen, unwritten) = mpsc::channel(SEEN_MAX);
+        let unwritten = Mutex::new(unwritten);
+        Self { store, chat, clock, sender, render, rules, claimer, stats, seen, unwritten, ahead, busy }
     }
 
     /// What it has done so far.
@@ -126,6 +137,7 @@ impl Outbox {
     /// # Errors
     /// What the store answers; what was taken before stays taken.
     pub async fn take(&self) -> Result<bool> {
+        self.write_seen().await?;
         loop {
             let hooks = self.chat.look_at_webhooks().await?;
             let hooks: Vec<_> = hooks.into_iter().filter(|hook| self.follows(hook)).collect();
@@ -142,6 +154,24 @@ impl Outbox {
             }
             if !is_more {
                 return Ok(!hooks.is_empty());
+            }
+        }
+    }
+
+    /// Puts what happened on channels on disk.
+    async fn write_seen(&self) -> Result<()> {
+        loop {
+            let batch: Vec<_> = {
+                let mut unwritten = lock(&self.unwritten);
+                std::iter::from_fn(|| unwritten.try_recv().ok()).take(PAGE).collect()
+            };
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let count = batch.len() as u64;
+            if let Err(error) = self.chat.webhook_happened(batch).await {
+                self.stats.overlooked.fetch_add(count, Ordering::Relaxed);
+                return Err(error);
             }
         }
     }
@@ -200,6 +230,19 @@ impl Outbox {
 
     fn count(&self, counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Witness for Outbox {
+    fn wants(&self, platform: PlatformId) -> bool {
+        self.chat.wants_happenings(platform)
+    }
+
+    fn saw(&self, platform: PlatformId, happened: Happened) {
+        match self.seen.try_send((platform, happened, self.clock.now())) {
+            Ok(()) => self.chat.ring_webhook_bell(),
+            Err(_) => self.count(&self.stats.overlooked),
+        }
     }
 }
 

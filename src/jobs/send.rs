@@ -91,7 +91,7 @@ impl Outbox {
     /// What is said, as it stands now: what was deleted meanwhile is not told.
     async fn body(&self, delivery: &Delivery) -> Result<Vec<u8>, Unsaid> {
         let (id, conversation_id) = match &delivery.content {
-            Content::Happening { channel, what, at } => return Ok((self.render.happening)(channel, what, *at)),
+            Content::Happening { what, at } => return Ok((self.render.happening)(what, *at)),
             Content::Event { id, conversation_id } => (*id, *conversation_id),
         };
         let page = self.store.feed(Scope::Conversation(conversation_id), EventId(id.0 - 1), 1).await?;

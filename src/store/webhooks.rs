@@ -113,7 +113,7 @@ pub struct Tried {
 
 /// Which deliveries are queued again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Replay {
+pub enum HookReplay {
     /// That one, however it ended.
     One(DeliveryId),
     /// Those that failed, of events after that cursor; of what is in no log, with 0 only.
@@ -169,9 +169,9 @@ pub trait Webhooks: Send + Sync {
     /// deliveries there are of it.
     async fn take_for_webhooks(&self, taken: Vec<Taken>, at: Timestamp) -> Result<usize>;
 
-    /// Queues something that is in no log, for each endpoint of the platform in Pusher's form that is on, wants it
-    /// and has fewer than `open_max` on their way; for how many.
-    async fn queue_happening(&self, platform: PlatformId, content: Content, open_max: u64) -> Result<usize>;
+    /// Queues what is in no log, in that order, for each endpoint of its platform in Pusher's form that is on, wants it
+    /// and has fewer than `open_max` on their way; how many deliveries that are.
+    async fn queue_happened(&self, happened: Vec<(PlatformId, Content)>, open_max: u64) -> Result<usize>;
 
     /// Deliveries whose time has come, of endpoints that are on, each with its endpoint. They are the claimer's until
     /// the claim lapses.
@@ -194,7 +194,7 @@ pub trait Webhooks: Send + Sync {
 
     /// Queues deliveries of an endpoint again, at most [`DELIVERIES_AT_ONCE`], the oldest first; how many. Those that
     /// are on their way already are tried at once.
-    async fn replay_deliveries(&self, id: WebhookId, which: Replay, now: Timestamp) -> Result<usize>;
+    async fn replay_deliveries(&self, id: WebhookId, which: HookReplay, now: Timestamp) -> Result<usize>;
 
     /// Removes deliveries that ended before that instant, at most [`DELIVERIES_AT_ONCE`]; how many.
     async fn prune_deliveries(&self, before: Timestamp) -> Result<usize>;

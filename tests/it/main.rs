@@ -24,4 +24,5 @@ mod store_sqlite;
 mod strangers;
 mod support;
 mod tidy;
+mod webhooks;
 mod websocket;

@@ -2,6 +2,7 @@
 
 mod cli;
 mod cli_accounts;
+mod cli_webhooks;
 mod disk;
 mod drain;
 mod logs;

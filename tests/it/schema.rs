@@ -20,6 +20,8 @@ use crate::support::temp::TempDir;
 const OPEN_DOORS: &str = "^/api/(chats|v1/(chat|chatbot|auth/.+)(/|$))";
 /// The Pigeons door's.
 const PIGEONS: &str = "^/(api/v1/(pigeons/|auth$|auth/keep-alive|me/)|broadcasting/)";
+/// The hooks door's.
+const HOOKS: &str = "^/api/v1/(webhooks|events)";
 /// The Neptun door's.
 const NEPTUN: &str = "^/(api/(auth|users|ai|shared|health|models)|auth/|health|models|\\{email\\})";
 /// The Pusher door's.
@@ -63,6 +65,13 @@ async fn a_platforms_user_gets_only_documented_answers() {
     let names = suite.settle_pigeons().await;
     suite.run("", &["--include-path-regex", PIGEONS]).await;
     suite.run(&names, &["--include-path-regex", PIGEONS, "--exclude-method", "DELETE"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platforms_backend_gets_only_documented_answers() {
+    let Some(mut suite) = Suite::start().await else { return };
+    suite.settle_pigeons().await;
+    suite.run("", &["--include-path-regex", HOOKS]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use super::context::{Ctx, Input, Segment};
 use super::endpoints::{cursor, number};
 use super::envelope::{Failure, Shown};
 use super::wire::{ReplayRequest, Replayed, Told, Tried};
-use crate::chat::{DeliveryFilter, HookOwner, Replay};
+use crate::chat::{DeliveryFilter, HookOwner, HookReplay};
 use crate::domain::{DeliveryId, DeliveryState, EventId};
 use crate::error::{Error, Subject};
 
@@ -86,10 +86,10 @@ pub async fn replay(ctx: Ctx, Segment(id): Segment, input: Input) -> Answered {
     .await
 }
 
-async fn which(input: Input) -> Result<Replay, Failure> {
+async fn which(input: Input) -> Result<HookReplay, Failure> {
     let mut fields = input.fields().await?;
-    let one = fields.integer("delivery").map(|delivery| Replay::One(DeliveryId(delivery)));
+    let one = fields.integer("delivery").map(|delivery| HookReplay::One(DeliveryId(delivery)));
     let after = cursor(&mut fields, "after").unwrap_or(EventId::START);
     fields.finish()?;
-    Ok(one.unwrap_or(Replay::FailedSince(after)))
+    Ok(one.unwrap_or(HookReplay::FailedSince(after)))
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rows;
 use crate::domain::{
-    Attempt, Content, ConversationId, Delivery, DeliveryId, DeliveryState, Disabled, EventId, Happening, HookForm,
+    Attempt, Content, ConversationId, Delivery, DeliveryId, DeliveryState, Disabled, EventId, Happened, HookForm,
     HookKey, HookKeys, PlatformId, Timestamp, Webhook, WebhookId,
 };
 
@@ -92,43 +92,43 @@ enum WhatRow {
     ChannelVacated,
     MemberAdded { user_id: String },
     MemberRemoved { user_id: String },
-    ClientEvent { event: String, data: String, socket_id: String, user_id: Option<String> },
+    ClientEvent { event: String, data: Option<String>, socket_id: String, user_id: Option<String> },
     CacheMiss,
-    SubscriptionCount { count: u64 },
+    SubscriptionCount { count: usize },
 }
 
 impl From<ContentRow> for Content {
-    fn from(row: ContentRow) -> Self {
-        let what = match row.what {
-            WhatRow::ChannelOccupied => Happening::ChannelOccupied,
-            WhatRow::ChannelVacated => Happening::ChannelVacated,
-            WhatRow::MemberAdded { user_id } => Happening::MemberAdded { user_id },
-            WhatRow::MemberRemoved { user_id } => Happening::MemberRemoved { user_id },
+    fn from(ContentRow { channel, at, what }: ContentRow) -> Self {
+        let what = match what {
+            WhatRow::ChannelOccupied => Happened::ChannelOccupied { channel },
+            WhatRow::ChannelVacated => Happened::ChannelVacated { channel },
+            WhatRow::MemberAdded { user_id } => Happened::MemberAdded { channel, user_id },
+            WhatRow::MemberRemoved { user_id } => Happened::MemberRemoved { channel, user_id },
             WhatRow::ClientEvent { event, data, socket_id, user_id } => {
-                Happening::ClientEvent { event, data, socket_id, user_id }
+                Happened::ClientEvent { channel, event, data, socket_id, user_id }
             }
-            WhatRow::CacheMiss => Happening::CacheMiss,
-            WhatRow::SubscriptionCount { count } => Happening::SubscriptionCount { count },
+            WhatRow::CacheMiss => Happened::CacheMiss { channel },
+            WhatRow::SubscriptionCount { count } => Happened::SubscriptionCount { channel, count },
         };
-        Self::Happening { channel: row.channel, what, at: Timestamp(row.at) }
+        Self::Happening { what, at: Timestamp(at) }
     }
 }
 
 impl ContentRow {
     /// The row of what is in no log; `None` for an event, which has columns of its own.
     pub fn of(content: &Content) -> Option<Self> {
-        let Content::Happening { channel, what, at } = content else { return None };
-        let what = match what.clone() {
-            Happening::ChannelOccupied => WhatRow::ChannelOccupied,
-            Happening::ChannelVacated => WhatRow::ChannelVacated,
-            Happening::MemberAdded { user_id } => WhatRow::MemberAdded { user_id },
-            Happening::MemberRemoved { user_id } => WhatRow::MemberRemoved { user_id },
-            Happening::ClientEvent { event, data, socket_id, user_id } => {
+        let Content::Happening { what, at } = content else { return None };
+        let row = match what.clone() {
+            Happened::ChannelOccupied { .. } => WhatRow::ChannelOccupied,
+            Happened::ChannelVacated { .. } => WhatRow::ChannelVacated,
+            Happened::MemberAdded { user_id, .. } => WhatRow::MemberAdded { user_id },
+            Happened::MemberRemoved { user_id, .. } => WhatRow::MemberRemoved { user_id },
+            Happened::ClientEvent { event, data, socket_id, user_id, .. } => {
                 WhatRow::ClientEvent { event, data, socket_id, user_id }
             }
-            Happening::CacheMiss => WhatRow::CacheMiss,
-            Happening::SubscriptionCount { count } => WhatRow::SubscriptionCount { count },
+            Happened::CacheMiss { .. } => WhatRow::CacheMiss,
+            Happened::SubscriptionCount { count, .. } => WhatRow::SubscriptionCount { count },
         };
-        Some(Self { channel: channel.clone(), at: at.0, what })
+        Some(Self { channel: what.channel().to_owned(), at: at.0, what: row })
     }
 }

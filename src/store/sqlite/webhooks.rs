@@ -14,7 +14,7 @@ use crate::domain::{
 };
 use crate::error::{Error, Result as Answer, Rule};
 use crate::store::webhooks::{
-    AfterAttempt, Claim, DELIVERIES_AT_ONCE, DeliveryFilter, HookEdit, HookOwner, NewWebhook, Replay, Taken, Tried,
+    AfterAttempt, Claim, DELIVERIES_AT_ONCE, DeliveryFilter, HookEdit, HookOwner, HookReplay, NewWebhook, Taken, Tried,
     Webhooks,
 };
 
@@ -187,14 +187,17 @@ fn take(tx: &Tx<'_>, taken: &[Taken], at: Timestamp) -> Result<usize, Fail> {
     Ok(queued)
 }
 
-fn happened(tx: &Tx<'_>, platform: PlatformId, content: &Content, open_max: u64) -> Result<usize, Fail> {
-    let Content::Happening { what, at, .. } = content else { return Ok(0) };
-    let hooks = all(tx.conn, HookOwner::Platform(platform))?.into_iter().filter(|hook| {
-        hook.form == HookForm::Pusher && hook.disabled.is_none() && hook.wants(what.as_str()) && hook.open < open_max
-    });
+fn happened(tx: &Tx<'_>, happened: &[(PlatformId, Content)], open_max: u64) -> Result<usize, Fail> {
     let mut queued = 0;
-    for hook in hooks {
-        queued += queue(tx.conn, hook.id, &[(what.as_str().to_owned(), content.clone())], *at)?;
+    for (platform, content) in happened {
+        let Content::Happening { what, at } = content else { continue };
+        let kind = what.as_str();
+        let hooks = all(tx.conn, HookOwner::Platform(*platform))?.into_iter().filter(|hook| {
+            hook.form == HookForm::Pusher && hook.disabled.is_none() && hook.wants(kind) && hook.open < open_max
+        });
+        for hook in hooks {
+            queued += queue(tx.conn, hook.id, &[(kind.to_owned(), content.clone())], *at)?;
+        }
     }
     Ok(queued)
 }
@@ -350,12 +353,12 @@ fn attempts(conn: &Connection, id: WebhookId, delivery: DeliveryId) -> Result<Op
     Ok(Some(found))
 }
 
-fn replay(tx: &Tx<'_>, id: WebhookId, which: Replay, now: Timestamp) -> Result<usize, Fail> {
+fn replay(tx: &Tx<'_>, id: WebhookId, which: HookReplay, now: Timestamp) -> Result<usize, Fail> {
     let (sql, value) = match which {
-        Replay::One(delivery) => {
+        HookReplay::One(delivery) => {
             ("select id, lane, state from webhook_deliveries where webhook_id = ?1 and id = ?2 limit ?3", delivery.0)
         }
-        Replay::FailedSince(EventId(after)) => (
+        HookReplay::FailedSince(EventId(after)) => (
             "select id, lane, state from webhook_deliveries \
              where webhook_id = ?1 and state = 'failed' and coalesce(event_id, 1) > ?2 order by id limit ?3",
             after,
@@ -429,8 +432,8 @@ impl Webhooks for SqliteStore {
         self.writer.call_guarded(move |tx| take(tx, &taken, at)).await
     }
 
-    async fn queue_happening(&self, platform: PlatformId, content: Content, open_max: u64) -> Answer<usize> {
-        self.writer.call_guarded(move |tx| happened(tx, platform, &content, open_max)).await
+    async fn queue_happened(&self, what: Vec<(PlatformId, Content)>, open_max: u64) -> Answer<usize> {
+        self.writer.call_guarded(move |tx| happened(tx, &what, open_max)).await
     }
 
     async fn claim_deliveries(&self, wanted: Claim) -> Answer<Vec<(Delivery, Webhook)>> {
@@ -457,7 +460,7 @@ impl Webhooks for SqliteStore {
         self.readers.read(move |conn| attempts(conn, id, delivery)).await
     }
 
-    async fn replay_deliveries(&self, id: WebhookId, which: Replay, now: Timestamp) -> Answer<usize> {
+    async fn replay_deliveries(&self, id: WebhookId, which: HookReplay, now: Timestamp) -> Answer<usize> {
         self.writer.call_guarded(move |tx| replay(tx, id, which, now)).await
     }
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use roost::domain::{
-    Attempt, Content, ConversationId, Delivery, DeliveryId, DeliveryState, Disabled, EventId, Happening, HookForm,
+    Attempt, Content, ConversationId, Delivery, DeliveryId, DeliveryState, Disabled, EventId, Happened, HookForm,
     HookKey, Platform, Timestamp, Webhook, WebhookId,
 };
 use roost::error::{Error, FieldError, Rule};
 use roost::store::webhooks::{
-    AfterAttempt, Claim, DeliveryFilter, HookEdit, HookOwner, NewWebhook, Replay, Taken, Tried,
+    AfterAttempt, Claim, DeliveryFilter, HookEdit, HookOwner, HookReplay, NewWebhook, Taken, Tried,
 };
 use uuid::Uuid;
 
@@ -106,7 +106,7 @@ async fn an_endpoint_is_read_back_as_it_was_made_and_is_its_owners() {
         let bench = bench.reopen().await;
         let (of_acme, of_other) = (HookOwner::Platform(acme.id), HookOwner::Platform(other.id));
         assert_eq!(bench.store.webhooks(HookOwner::Anybody).await.unwrap(), [own.clone(), operators.clone()]);
-        assert_eq!(bench.store.webhooks(of_acme).await.unwrap(), [own.clone()]);
+        assert_eq!(bench.store.webhooks(of_acme).await.unwrap(), std::slice::from_ref(&own));
         assert_eq!(bench.store.webhooks(of_other).await.unwrap(), []);
         assert_eq!(bench.store.webhook(of_acme, own.id).await.unwrap(), Some(own.clone()));
         for stranger in [bench.store.webhook(of_other, own.id).await, bench.store.webhook(of_acme, operators.id).await]
@@ -334,14 +334,14 @@ async fn a_replay_queues_what_ended_again_in_order() {
             bench.ends(&next, second, then).await;
         }
         let replay = async |which| bench.store.replay_deliveries(hook.id, which, at(7)).await.unwrap();
-        assert_eq!(replay(Replay::FailedSince(EventId(2))).await, 1, "evt_3 alone failed after it");
+        assert_eq!(replay(HookReplay::FailedSince(EventId(2))).await, 1, "evt_3 alone failed after it");
         let (delivered, failed) = (DeliveryState::Delivered, DeliveryState::Failed);
         let (due, waiting) = (DeliveryState::Due, DeliveryState::Waiting);
         let want = [("evt_1", delivered), ("evt_2", failed), ("evt_3", due), ("evt_4", waiting)];
         assert_eq!(bench.states(&hook).await, named(&want), "what is older comes before what waits for its next try");
-        assert_eq!(replay(Replay::FailedSince(EventId::START)).await, 1);
+        assert_eq!(replay(HookReplay::FailedSince(EventId::START)).await, 1);
         let first = bench.store.deliveries(hook.id, ALL).await.unwrap().pop().unwrap();
-        assert_eq!(replay(Replay::One(first.id)).await, 1, "also what was taken");
+        assert_eq!(replay(HookReplay::One(first.id)).await, 1, "also what was taken");
         let want = [("evt_1", due), ("evt_2", waiting), ("evt_3", waiting), ("evt_4", waiting)];
         assert_eq!(bench.states(&hook).await, named(&want));
         for id in ["evt_1", "evt_2", "evt_3"] {
@@ -351,11 +351,11 @@ async fn a_replay_queues_what_ended_again_in_order() {
         }
         assert!(bench.claims(499).await.is_empty(), "evt_4 keeps its time");
         let last = bench.store.deliveries(hook.id, ALL).await.unwrap().remove(0);
-        assert_eq!(replay(Replay::One(last.id)).await, 1);
+        assert_eq!(replay(HookReplay::One(last.id)).await, 1);
         assert_eq!(ids(&bench.claims(8).await), ["evt_4"], "unless it is asked for");
-        assert_eq!(replay(Replay::One(DeliveryId(99))).await, 0);
+        assert_eq!(replay(HookReplay::One(DeliveryId(99))).await, 0);
         let other = bench.hook("https://b.test/").await;
-        assert_eq!(bench.store.replay_deliveries(other.id, Replay::One(last.id), at(8)).await.unwrap(), 0);
+        assert_eq!(bench.store.replay_deliveries(other.id, HookReplay::One(last.id), at(8)).await.unwrap(), 0);
     }
 }
 
@@ -367,8 +367,8 @@ async fn what_is_being_sent_is_not_sent_twice_by_a_replay() {
         let first = bench.claims(3).await.remove(0);
         bench.ends(&first, 3, AfterAttempt::GiveUp).await;
         let second = bench.claims(3).await.remove(0);
-        assert_eq!(bench.store.replay_deliveries(hook.id, Replay::One(first.id), at(4)).await.unwrap(), 1);
-        assert_eq!(bench.store.replay_deliveries(hook.id, Replay::One(second.id), at(4)).await.unwrap(), 1);
+        assert_eq!(bench.store.replay_deliveries(hook.id, HookReplay::One(first.id), at(4)).await.unwrap(), 1);
+        assert_eq!(bench.store.replay_deliveries(hook.id, HookReplay::One(second.id), at(4)).await.unwrap(), 1);
         assert!(bench.claims(4).await.is_empty(), "the lane is busy");
         bench.ends(&second, 5, AfterAttempt::Delivered).await;
         assert_eq!(ids(&bench.claims(5).await), ["evt_1"]);
@@ -388,36 +388,41 @@ async fn what_is_in_no_log_is_told_to_who_wants_it_on_that_platform() {
         bench.store.add_webhook(pusher(&acme, &["client_event"])).await.unwrap();
         bench.store.add_webhook(pusher(&other, &[])).await.unwrap();
         bench.store.add_webhook(webhook(Some(&acme), "https://standard.test/")).await.unwrap();
-        let happened = |channel: &str, what| Content::Happening { channel: channel.to_owned(), what, at: at(2) };
-        let queue = async |content: &Content, max| bench.store.queue_happening(acme.id, content.clone(), max).await;
+        let queue = async |what: &Happened, max| {
+            let content = Content::Happening { what: what.clone(), at: at(2) };
+            bench.store.queue_happened(vec![(acme.id, content)], max).await
+        };
+        let name = |name: &str| name.to_owned();
         let each = [
-            happened("presence-a", Happening::MemberAdded { user_id: "7".to_owned() }),
-            happened("presence-a", Happening::MemberRemoved { user_id: "7".to_owned() }),
-            happened("b", Happening::ChannelOccupied),
-            happened("b", Happening::ChannelVacated),
-            happened("cache-c", Happening::CacheMiss),
-            happened("d", Happening::SubscriptionCount { count: 3 }),
+            Happened::MemberAdded { channel: name("presence-a"), user_id: name("7") },
+            Happened::MemberRemoved { channel: name("presence-a"), user_id: name("7") },
+            Happened::ChannelOccupied { channel: name("b") },
+            Happened::ChannelVacated { channel: name("b") },
+            Happened::CacheMiss { channel: name("cache-c") },
+            Happened::SubscriptionCount { channel: name("d"), count: 3 },
         ];
-        for content in &each {
-            assert_eq!(queue(content, 100).await.unwrap(), 1);
+        for what in &each {
+            assert_eq!(queue(what, 100).await.unwrap(), 1);
         }
-        let said = Happening::ClientEvent {
-            event: "client-typing".to_owned(),
-            data: "{\"a\":1}".to_owned(),
-            socket_id: "1.2".to_owned(),
+        let said = Happened::ClientEvent {
+            channel: name("private-e"),
+            event: name("client-typing"),
+            data: Some(name("{\"a\":1}")),
+            socket_id: name("1.2"),
             user_id: None,
         };
-        let said = happened("private-e", said);
         assert_eq!(queue(&said, 100).await.unwrap(), 2);
         assert_eq!(queue(&said, 7).await.unwrap(), 1, "the first has enough on the way");
         let bench = bench.reopen().await;
         let mut listed = bench.store.deliveries(hook.id, ALL).await.unwrap();
         listed.reverse();
         let told: Vec<_> = listed.iter().map(|delivery| delivery.content.clone()).collect();
-        assert_eq!(told, [&each[..], &[said]].concat());
+        let want = each.into_iter().chain([said]).map(|what| Content::Happening { what, at: at(2) });
+        assert_eq!(told, want.collect::<Vec<_>>());
         let due: Vec<_> = listed.iter().map(|delivery| delivery.state == DeliveryState::Due).collect();
         assert_eq!(due, [true, false, true, false, true, true, true], "in order a channel");
-        let again = bench.store.replay_deliveries(hook.id, Replay::FailedSince(EventId::START), at(3)).await.unwrap();
+        let again =
+            bench.store.replay_deliveries(hook.id, HookReplay::FailedSince(EventId::START), at(3)).await.unwrap();
         assert_eq!(again, 0, "none has failed");
     }
 }

@@ -9,6 +9,8 @@ pub enum Guard {
     Bearer,
     /// A bearer token of a platform's user, with the platform's key.
     Platform,
+    /// A bearer token of a platform's user with the ability `events`.
+    Events,
     /// A sealed session.
     Cookie,
     /// A signature with the secret of the app that the path names.
@@ -72,7 +74,7 @@ impl Route {
 
 /// Every route.
 pub fn table() -> Vec<Route> {
-    [guest(), chats(), pigeons(), neptun(), pusher()].concat()
+    [guest(), chats(), pigeons(), neptun(), hooks(), pusher()].concat()
 }
 
 /// A guest's key is the capability; who does not know it has another.
@@ -176,6 +178,25 @@ fn pigeons() -> Vec<Route> {
         route("POST /broadcasting/auth", Platform, Refused).body(SOCKET),
         // The key may be left out here, and the answer is about whoever asks.
         route("POST /broadcasting/user-auth", Guard::Bearer, Own).body(r#"{"socket_id":"1.1"}"#),
+    ]
+}
+
+/// A platform's own backend.
+fn hooks() -> Vec<Route> {
+    use Guard::Events;
+    use Stranger::{Own, Refused};
+    const ID: &[(&str, &str)] = &[("id", "webhook")];
+    vec![
+        route("GET /api/v1/webhooks", Events, Own).shows(),
+        route("POST /api/v1/webhooks", Events, Own).body(r#"{"url":"https://evil.example.test/"}"#),
+        route("GET /api/v1/webhooks/{id}", Events, Refused).with(ID).shows(),
+        route("PATCH /api/v1/webhooks/{id}", Events, Refused).with(ID).body(r#"{"url":"https://evil.example.test/"}"#),
+        route("DELETE /api/v1/webhooks/{id}", Events, Refused).with(ID),
+        route("POST /api/v1/webhooks/{id}/rotate", Events, Refused).with(ID),
+        route("GET /api/v1/webhooks/{id}/deliveries", Events, Refused).with(ID),
+        route("GET /api/v1/webhooks/{id}/deliveries/{delivery}", Events, Refused).with(ID),
+        route("POST /api/v1/webhooks/{id}/replay", Events, Refused).with(ID).body("{}"),
+        route("GET /api/v1/events", Events, Own).shows(),
     ]
 }
 

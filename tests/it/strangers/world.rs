@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
-use roost::chat::{DeviceRegistration, Draft, InboxFilter, NewLetter};
+use roost::chat::{DeviceRegistration, Draft, HookOwner, InboxFilter, NewLetter, WebhookDraft};
 use roost::domain::{
-    Ability, Access, Device, DeviceKind, Email, FileId, Json, LetterKind, MessageText, NewFile, Platform, PushOs, Role,
-    Tag, User,
+    Ability, Access, Device, DeviceKind, Email, FileId, HookForm, Json, LetterKind, MessageText, NewFile, Platform,
+    PushOs, Role, Tag, User,
 };
 use roost::http::signature;
 use roost::store::{Accounts, Locator, MessageFilter, Store};
@@ -16,7 +16,8 @@ use super::table::{Guard, Route};
 use crate::support::app::TestApp;
 
 /// What no stranger may ever be told.
-const SECRETS: [&str; 5] = ["ana-to-ben-secret", "nina-secret", "guest-secret", "visitor-secret", "file-secret"];
+const SECRETS: [&str; 6] =
+    ["ana-to-ben-secret", "nina-secret", "guest-secret", "visitor-secret", "file-secret", "hook-secret"];
 
 /// What a credential is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +115,7 @@ impl World {
         names.push(("ned", ned.user.id.to_string()));
         let ned_cookie = chat.open_session(&ned.user).await.unwrap();
         let ned = Person { cookie: ned_cookie, ..ned };
+        names.extend(endpoint(&app, &platform).await);
         let (guest, session, more) = anonymous(&app).await;
         names.extend(more);
         Self { app, platform, other, ana, eve, mallory, nina, ned, guest, session, names }
@@ -133,6 +135,30 @@ impl World {
         let chat = &self.app.app.chat;
         let made = chat.make_token(person.user.clone(), "fresh".to_owned(), vec![Ability::any()], None);
         made.await.unwrap().token
+    }
+
+    /// The token of somebody who registered.
+    async fn weak_token(&self, person: &Person) -> String {
+        let made = self.app.app.chat.make_token(person.user.clone(), "weak".to_owned(), Ability::of_people(), None);
+        made.await.unwrap().token
+    }
+
+    /// Everybody who is no backend of Acme's.
+    async fn other_backends(&self, nobody: Credential, mallory: &str, ned: &str) -> Vec<Credential> {
+        let bearer = |name, worth, token: &str| Credential {
+            name,
+            worth,
+            headers: vec![("authorization", format!("Bearer {token}"))],
+            signs: None,
+        };
+        vec![
+            nobody,
+            bearer("an expired token", Worth::Nothing, &self.ana.expired),
+            bearer("a revoked token", Worth::Nothing, &self.ana.revoked),
+            bearer("another tenant's user", Worth::Good, mallory),
+            bearer("somebody without the ability", Worth::Elsewhere, &self.weak_token(&self.eve).await),
+            bearer("somebody of no platform", Worth::Elsewhere, ned),
+        ]
     }
 
     /// Everybody who should not get at what a route shows.
@@ -183,6 +209,7 @@ impl World {
                 bearer("another tenant's user with this tenant's key", Worth::Elsewhere, &mallory, acme),
                 bearer("somebody of no platform", Worth::Elsewhere, &ned, acme),
             ],
+            Guard::Events => self.other_backends(nobody, &mallory, &ned).await,
             Guard::Cookie => vec![
                 nobody,
                 cookie("an expired session", Worth::Nothing, &self.nina.expired_cookie),
@@ -192,8 +219,7 @@ impl World {
                 cookie("a stranger", Worth::Good, &neds_cookie),
             ],
             Guard::Signature => {
-                let token = bearer("a user's token", Worth::Nothing, &eve, acme);
-                [vec![nobody, token], self.backends()].concat()
+                [vec![nobody, bearer("a user's token", Worth::Nothing, &eve, acme)], self.backends()].concat()
             }
         }
     }
@@ -221,6 +247,7 @@ impl World {
                 ("authorization", format!("Bearer {}", self.ana.token)),
                 ("x-public-key", self.platform.key.to_string()),
             ],
+            Guard::Events => vec![("authorization", format!("Bearer {}", self.ana.token))],
             Guard::Nobody | Guard::Bearer | Guard::Signature => Vec::new(),
         };
         Credential { name: "the owner", worth: Worth::Good, headers, signs: None }
@@ -272,7 +299,8 @@ impl World {
         let nina = self.nina.user.id;
         let numbers = store.chats_of(nina, Vec::new()).await.unwrap();
         let chats = store.chats(nina, numbers.clone()).await.unwrap();
-        let mut all = format!("{inbox:?} {chats:?}");
+        let hooks = chat.webhooks(HookOwner::Platform(self.platform.id)).await.unwrap();
+        let mut all = format!("{inbox:?} {chats:?} {hooks:?}");
         let mut logs: Vec<_> = numbers;
         logs.extend(inbox.iter().map(|entry| entry.direct.conversation.id));
         for (kind, key) in [
@@ -296,6 +324,18 @@ impl World {
         }
         all
     }
+}
+
+/// Acme's backend is told what happens.
+async fn endpoint(app: &TestApp, platform: &Platform) -> Vec<(&'static str, String)> {
+    let draft = WebhookDraft {
+        url: "https://hooks.example.test/hook-secret".to_owned(),
+        form: HookForm::Standard,
+        kinds: Vec::new(),
+        after: None,
+    };
+    let hook = app.app.chat.add_webhook(Some(platform.id), draft).await.unwrap();
+    vec![("webhook", hook.id.to_string()), ("delivery", "1".to_owned())]
 }
 
 /// The pairs that sign a request of an app's backend.

@@ -9,6 +9,7 @@ pub mod pigeon;
 pub mod process;
 pub mod pusher;
 pub mod raw;
+pub mod receiver;
 pub mod s3;
 pub mod smtp;
 pub mod sse;
