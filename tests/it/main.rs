@@ -16,6 +16,7 @@ mod pigeons;
 mod process;
 mod promises;
 mod schema;
+mod stock;
 mod store_contract;
 mod store_sqlite;
 mod strangers;

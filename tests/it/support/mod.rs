@@ -3,12 +3,15 @@
 
 pub mod app;
 pub mod browser;
+pub mod cut;
 pub mod neptun;
+pub mod nginx;
 pub mod outside;
 pub mod pigeon;
 pub mod process;
 pub mod raw;
 pub mod s3;
+pub mod script;
 pub mod smtp;
 pub mod sse;
 pub mod store;

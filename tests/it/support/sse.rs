@@ -32,11 +32,22 @@ impl Events {
     /// comes.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
-            while let Some(end) = self.pending.windows(2).position(|pair| pair == b"\n\n") {
+            if let Some(event) = parse(&self.block().await?) {
+                return Some(event);
+            }
+        }
+    }
+
+    /// The next comment, which only says that the stream is alive. Fails when the stream ends.
+    pub async fn next_comment(&mut self) {
+        while !self.block().await.expect("the stream goes on").starts_with(':') {}
+    }
+
+    async fn block(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = self.pending.windows(2).position(|pair| pair == b"\n\n") {
                 let block: Vec<u8> = self.pending.drain(..end + 2).collect();
-                if let Some(event) = parse(&String::from_utf8(block).expect("an event is text")) {
-                    return Some(event);
-                }
+                return Some(String::from_utf8(block).expect("an event is text"));
             }
             let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await.expect("an event in time");
             // A server that goes away in the middle ends the stream as well as one that says so.
