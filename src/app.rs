@@ -11,19 +11,20 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower::ServiceExt;
 
-use crate::api::{chats, document, guest, health, neptun, pigeons};
+use crate::api::{chats, document, guest, health, neptun, pigeons, pusher};
 use crate::assistant::{Echo, Provider};
-use crate::chat::{AttachmentRules, Chat, Rules, SharedChat};
+use crate::chat::{AttachmentRules, Chat, NothingMissed, Rules, SharedChat};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, ListSessions, ObjectStoreName, ProviderName};
-use crate::domain::{ConversationId, Event};
+use crate::domain::{ConversationId, Event, Nobody};
 use crate::error::{Error, Result};
 use crate::http::multipart::FormLimits;
-use crate::http::{SharedWeb, Web, frame};
+use crate::http::{SharedWeb, Web, frame, websocket};
 use crate::limits::{Limit, Limits};
 use crate::mail::{self, Mailer};
 use crate::objects::{self, Bucket, Objects};
-use crate::realtime::Hub;
+use crate::realtime::sockets::{SocketRules, SocketStats, Sockets};
+use crate::realtime::{Hub, Live};
 use crate::store::sqlite::{DataDir, SqliteOptions, WriterStats};
 use crate::store::{Listener, SqliteStore};
 use crate::telemetry::{self, Distribution, Figures};
@@ -36,6 +37,8 @@ pub struct App {
     pub store: Arc<SqliteStore>,
     /// The plumbing.
     pub web: SharedWeb,
+    /// WebSocket connections.
+    pub sockets: Arc<Sockets>,
     /// Every route.
     pub router: Router,
     /// Set when the server goes down; `/readyz` then says so.
@@ -63,11 +66,13 @@ impl App {
     pub async fn open(config: &Config, clock: Clock) -> Result<Self> {
         let (hub, store) = open_store(config, &clock)?;
         let web = Web::new(config.http.clone(), clock.clone());
+        let sockets = sockets(config, clock.clone())?;
         let limits = Arc::new(limits(&config.limits));
         let provider = provider(config);
         let objects = objects(config)?;
         let mailer = mailer(config)?;
-        let chat = Chat::new(store.clone(), Arc::clone(&hub), clock, provider, mailer, objects, rules(config)).await?;
+        let live = Live { hub: Arc::clone(&hub), sockets: Arc::clone(&sockets) };
+        let chat = Chat::new(store.clone(), live, clock, provider, mailer, objects, rules(config)).await?;
         clear_remnants(config);
         let interrupted = chat.close_interrupted_runs().await?;
         if interrupted > 0 {
@@ -79,10 +84,16 @@ impl App {
             web: Arc::clone(&web),
             draining: Arc::clone(&draining),
             proved: tokio::sync::Mutex::default(),
-            figures: figures(Arc::clone(&store), Arc::clone(&hub), Arc::clone(&limits), Arc::clone(&chat)),
+            figures: figures(
+                Arc::clone(&store),
+                Arc::clone(&hub),
+                Arc::clone(&limits),
+                Arc::clone(&chat),
+                Arc::clone(&sockets),
+            ),
         });
         let router = router(config, &chat, &web, &limits, health);
-        Ok(Self { chat, store, web, router, draining })
+        Ok(Self { chat, store, web, sockets, router, draining })
     }
 
     /// Makes `/readyz` say that no new requests are wanted.
@@ -119,7 +130,8 @@ pub async fn open_chat(config: &Config, clock: Clock) -> Result<SharedChat> {
     let held = if is_behind { Some(dir.lock().map_err(must_upgrade)?) } else { None };
     let (hub, store) = open_store(config, &clock)?;
     drop(held);
-    Chat::new(store, hub, clock, None, Mailer::Off, objects(config)?, rules(config)).await
+    let live = Live { hub, sockets: idle_sockets(config, clock.clone())? };
+    Chat::new(store, live, clock, None, Mailer::Off, objects(config)?, rules(config)).await
 }
 
 fn must_upgrade(error: Error) -> Error {
@@ -143,6 +155,18 @@ fn store_options(config: &Config) -> SqliteOptions {
         wal_bytes: store.wal_mib * MIB,
         ..SqliteOptions::default()
     }
+}
+
+fn sockets(config: &Config, clock: Clock) -> Result<Arc<Sockets>> {
+    let draw = Box::new(move || clock.secret());
+    Sockets::start(SocketRules::new(&config.sockets, websocket::frame::close, draw)).map_err(Error::internal)
+}
+
+/// For who serves nobody: not a thread more than has to be.
+fn idle_sockets(config: &Config, clock: Clock) -> Result<Arc<Sockets>> {
+    let mut config = config.clone();
+    config.sockets.fanout_threads = 1;
+    sockets(&config, clock)
 }
 
 fn provider(config: &Config) -> Option<Arc<dyn Provider>> {
@@ -297,7 +321,8 @@ fn router(
     let (chats_routes, chats_api) = chats::router(Arc::clone(&chats));
     let (pigeons_routes, pigeons_api) = pigeons::router(Arc::clone(&pigeons));
     let (neptun_routes, neptun_api) = neptun::router(&neptun);
-    let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api]);
+    let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, chat, web));
+    let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api, pusher_api]);
     let pigeons_shared = pigeons::shared_router(Arc::clone(&pigeons));
     let shared = guest_shared.layer(axum::middleware::from_fn_with_state(pigeons_shared, by_dialect));
     let doors = guest_routes
@@ -305,6 +330,7 @@ fn router(
         .merge(chats_routes)
         .merge(pigeons_routes)
         .merge(neptun_routes)
+        .merge(pusher_routes)
         .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats, pigeons, neptun }));
     Router::new()
         .merge(health::router(health))
@@ -346,6 +372,26 @@ fn neptun_door(config: &Config, chat: &SharedChat, web: &SharedWeb, limits: &Arc
     })
 }
 
+fn pusher_door(config: &Config, chat: &SharedChat, web: &SharedWeb) -> pusher::Pusher {
+    let options = &config.pusher;
+    Arc::new(pusher::Parts {
+        chat: Arc::clone(chat),
+        web: Arc::clone(web),
+        rules: Arc::new(pusher::session::Rules {
+            client_events: options.client_events,
+            client_events_per_second: options.client_events_per_second,
+            channels_max: config.sockets.channels_per_socket_max,
+        }),
+        limits: websocket::Limits::new(&config.sockets),
+        activity_timeout_s: options.activity_timeout_s,
+        counts: options.subscription_count,
+        origins: config.sockets.origins.clone(),
+        replay: Arc::new(NothingMissed(Arc::clone(chat.sockets()))),
+        happenings: pusher::Happenings::new(Arc::new(Nobody)),
+        ping: pusher::frame::ping(),
+    })
+}
+
 async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
     use axum::extract::FromRequestParts;
     let path = request.uri().path().to_owned();
@@ -359,6 +405,9 @@ async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
     }
     if neptun::is_under_prefix(&path) {
         return neptun::not_found(&doors.neptun, request).await;
+    }
+    if pusher::is_under_prefix(&path) {
+        return pusher::not_found().await;
     }
     let (mut parts, _) = request.into_parts();
     if path == "/api/v1" || path.starts_with("/api/v1/") {
@@ -374,6 +423,7 @@ fn figures(
     hub: Arc<Hub>,
     limits: Arc<Limits>,
     chat: SharedChat,
+    sockets: Arc<Sockets>,
 ) -> Box<dyn Fn() -> (Figures, Distribution) + Send + Sync> {
     Box::new(move || {
         let (writer, heads) = (store.writer_stats(), hub.stats());
@@ -405,8 +455,24 @@ fn figures(
         ];
         let refused = |limit: &Option<Limit>| limit.as_ref().map_or(0.0, |limit| limit.refusals() as f64);
         figures.extend(refusals.map(|(name, help, limit)| (name, help, refused(limit))));
+        figures.extend(of_sockets(&sockets.stats()));
         (figures, batches(writer))
     })
+}
+
+fn of_sockets(stats: &SocketStats) -> Figures {
+    vec![
+        ("sockets", "Open WebSocket connections", stats.connections as f64),
+        ("sockets_channels", "Channels that somebody subscribes to", stats.channels as f64),
+        ("sockets_subscriptions", "Subscriptions of channels", stats.subscriptions as f64),
+        ("sockets_fanout_bytes", "Bytes that wait for the fan-out threads", stats.fanout_bytes as f64),
+        ("sockets_kept_bytes", "Bytes kept for those who subscribe to cache channels", stats.kept_bytes as f64),
+        ("sockets_frames_total", "WebSocket frames written", stats.frames_total as f64),
+        ("sockets_bytes_total", "Bytes written to WebSocket connections", stats.bytes_total as f64),
+        ("sockets_writes_total", "System calls that wrote to WebSocket connections", stats.writes_total as f64),
+        ("sockets_slow_total", "WebSocket connections closed for being too slow", stats.slow_total as f64),
+        ("sockets_refused_total", "WebSocket connections refused for want of room", stats.refused_total as f64),
+    ]
 }
 
 /// How many writes shared each commit.

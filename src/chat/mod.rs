@@ -6,6 +6,7 @@
 mod accounts;
 mod attachments;
 mod codes;
+mod connections;
 mod conversations;
 mod credentials;
 mod direct;
@@ -30,11 +31,13 @@ use crate::clock::Clock;
 use crate::limits::Attempts;
 use crate::mail::Mailer;
 use crate::objects::Objects;
-use crate::realtime::Hub;
+use crate::realtime::sockets::Sockets;
+use crate::realtime::{Hub, Live, Online};
 use crate::store::SharedStore;
 
 pub use accounts::{AccountEdit, Registration};
 pub use attachments::{AttachmentRules, UploadError};
+pub use connections::{NothingMissed, Replay};
 pub use conversations::{NewSession, SessionEdit};
 pub use credentials::NewToken;
 pub use follow::{BACKOFFICE, Topic};
@@ -97,6 +100,9 @@ pub struct Rules {
 pub struct Chat {
     store: SharedStore,
     hub: Arc<Hub>,
+    sockets: Arc<Sockets>,
+    online: Online,
+    apps: connections::Apps,
     clock: Clock,
     provider: Option<Arc<dyn Provider>>,
     mailer: Mailer,
@@ -121,7 +127,7 @@ impl Chat {
     /// When the store cannot keep this installation's secrets.
     pub async fn new(
         store: SharedStore,
-        hub: Arc<Hub>,
+        live: Live,
         clock: Clock,
         provider: Option<Arc<dyn Provider>>,
         mailer: Mailer,
@@ -140,7 +146,10 @@ impl Chat {
         let letters = Arc::new(tokio::sync::Semaphore::new(codes::LETTERS_MAX));
         Ok(Arc::new(Self {
             store,
-            hub,
+            hub: live.hub,
+            sockets: live.sockets,
+            online: Online::default(),
+            apps: connections::Apps::default(),
             clock,
             provider,
             mailer,

@@ -119,7 +119,9 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, web: Sh
             .timer(TokioTimer::new())
             .header_read_timeout(head_timeout)
             .max_buf_size(web.config.head_bytes_max)
-            .serve_connection(io, service);
+            .serve_connection(io, service)
+            // An upgraded connection ends here: from then on it is counted and ended where it went.
+            .with_upgrades();
         run!(connection, stop);
     }
 }

@@ -6,6 +6,17 @@
 
 mod channel;
 mod hub;
+mod online;
+pub mod sockets;
 
 pub use channel::{Channel, Since};
 pub use hub::{Hub, HubStats};
+pub use online::Online;
+
+/// What is live: nothing of it is stored.
+pub struct Live {
+    /// Conversations, and who follows them.
+    pub hub: std::sync::Arc<Hub>,
+    /// Connections, and what they subscribe to.
+    pub sockets: std::sync::Arc<sockets::Sockets>,
+}

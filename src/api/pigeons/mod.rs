@@ -107,6 +107,7 @@ pub fn router(parts: Pigeons) -> (Router, OpenApi) {
         .routes(routes!(accounts::keep_alive))
         .routes(routes!(accounts::profile))
         .routes(routes!(broadcasting::authorize))
+        .routes(routes!(broadcasting::authenticate))
         .split_for_parts();
     document::add_errors::<envelope::Failed>(&mut api, &Door { name: "pigeons", bearer: true });
     add_public_key(&mut api);
