@@ -56,6 +56,7 @@ result = {
         "usersOfNews": refusal(lambda: server.users_info("news")),
         "countOfAll": refusal(lambda: server.channels_info(None, ["user_count"])),
         "stranger": refusal(lambda: backend("x").trigger("news", "headline", {})),
+        "strangerEnds": refusal(lambda: backend("x").terminate_user_connections("u1")),
     },
     "terminated": server.terminate_user_connections("u1"),
     "webhook": {

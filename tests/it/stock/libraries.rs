@@ -35,8 +35,8 @@ async fn nodes_library_publishes_and_reads() {
 async fn pythons_library_publishes_and_reads() {
     let app = TestApp::start().await;
     let Some((result, heard)) = against_clients(&app, |world| python("server.py", world)).await else { return };
-    let refused =
-        json!({"usersOfNews": "PusherBadRequest", "countOfAll": "PusherBadRequest", "stranger": "PusherBadAuth"});
+    let refused = json!({"usersOfNews": "PusherBadRequest", "countOfAll": "PusherBadRequest",
+        "stranger": "PusherBadAuth", "strangerEnds": "PusherBadAuth"});
     assert_eq!(result["refused"], refused, "{result}");
     assert_eq!(result["webhook"], json!({"events": events(), "changed": null, "forged": null}));
     assert_state(&result);
