@@ -4,6 +4,7 @@
 mod channels;
 mod libraries;
 mod lossless;
+mod pages;
 mod proxies;
 mod streams;
 

@@ -1,14 +1,15 @@
 // How long a message takes to a follower: from before the request that sends it to the client's handler.
-// Before, the client lives on pings alone for a while.
+// Before, the connection lives on pings alone for a while: the client's own, or the server's.
 
 import { Heard, pusher, run, say, subscribed, within } from './lib.mjs';
 
 run(async world => {
-  const client = pusher(world, world.ana, { activityTimeout: 500 });
+  const client = pusher(world, world.ana, { activityTimeout: world.activityTimeout });
   const { channel } = await subscribed(client, `private-conversation.${world.conversation}`);
-  const pongs = new Heard();
-  client.connection.bind('message', frame => frame.event === 'pusher:pong' && pongs.push(frame));
-  for (let n = 0; n < 6; n++) await pongs.next('pong');
+  const signs = new Heard();
+  client.connection.bind('message', frame => /^pusher:p[io]ng$/.test(frame.event) && signs.push(frame.event));
+  const alive = [];
+  for (let n = 0; n < world.signs; n++) alive.push(await signs.next('sign of life'));
   const heard = new Heard();
   channel.bind('message.sent', () => heard.push(performance.now()));
   const took = [];
@@ -18,5 +19,5 @@ run(async world => {
     took.push((await heard.next('message')) - began);
     await within(sent, 'answer');
   }
-  return { took, state: client.connection.state };
+  return { alive, took, state: client.connection.state };
 });

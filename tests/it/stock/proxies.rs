@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use roost::config::Config;
 use serde_json::json;
 
 use super::Room;
@@ -20,6 +21,7 @@ async fn behind_a_proxy() -> TestApp {
     TestApp::with(|config| {
         config.http.trusted_proxies = vec!["127.0.0.1".parse().expect("an address")];
         config.http.heartbeat_s = 1;
+        config.sockets.ping_s = 1;
     })
     .await
 }
@@ -88,14 +90,32 @@ async fn a_quiet_stream_stays_open() {
     assert_eq!(event.data["message"], "still there?");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_socket_through_nginx_lives_on_pings_and_hears_at_once() {
+/// The same for sockets: client and server each ask for a sign of life when the other is silent for long.
+async fn a_quiet_socket_stays_open(activity_timeout_ms: u64, signs: usize, sign: &str) {
     let app = behind_a_proxy().await;
     let room = Room::open(&app).await;
     let Some(nginx) = Nginx::before(&app.url, "proxy_read_timeout 2s;").await else { return };
-    let Some(script) = room.script("latency.mjs", &json!({"ws": nginx.url, "events": EVENTS})) else { return };
+    let world = json!({"ws": nginx.url, "activityTimeout": activity_timeout_ms, "signs": signs, "events": EVENTS});
+    let Some(script) = room.script("latency.mjs", &world) else { return };
     let result = script.result().await;
-    assert_eq!(result["state"], "connected");
+    assert_eq!((&result["state"], &result["alive"]), (&json!("connected"), &json!(vec![sign; signs])));
     let took = result["took"].as_array().expect("a list").iter();
     assert_at_once(took.map(|ms| Duration::from_secs_f64(ms.as_f64().expect("a number") / 1000.0)).collect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_through_nginx_lives_on_its_own_pings_and_hears_at_once() {
+    a_quiet_socket_stays_open(500, 6, "pusher:pong").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_through_nginx_lives_on_the_servers_pings_and_hears_at_once() {
+    a_quiet_socket_stays_open(60_000, 3, "pusher:ping").await;
+}
+
+/// Proxies take a connection for dead on which nothing came for a minute; something comes well before.
+#[test]
+fn no_connection_is_as_quiet_as_a_dead_one() {
+    let config = Config::default();
+    assert!(config.http.heartbeat_s <= 50 && config.sockets.ping_s <= 50);
 }
