@@ -9,14 +9,16 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::api::{chats, document, guest, health, neptun, pigeons, pusher};
 use crate::assistant::{Echo, Provider};
-use crate::chat::{AttachmentRules, Chat, NothingMissed, Rules, SharedChat};
+use crate::chat::{AttachmentRules, Chat, Replay, Rules, SharedChat};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, ListSessions, ObjectStoreName, ProviderName};
-use crate::domain::{ConversationId, Event, Nobody};
+use crate::domain::{ConversationId, Logged, Nobody};
 use crate::error::{Error, Result};
 use crate::http::multipart::FormLimits;
 use crate::http::{SharedWeb, Web, frame, websocket};
@@ -24,7 +26,7 @@ use crate::limits::{Limit, Limits};
 use crate::mail::{self, Mailer};
 use crate::objects::{self, Bucket, Objects};
 use crate::realtime::sockets::{SocketRules, SocketStats, Sockets};
-use crate::realtime::{Hub, Live};
+use crate::realtime::{Broker, Hub, Realtime};
 use crate::store::sqlite::{DataDir, SqliteOptions, WriterStats};
 use crate::store::{Listener, SqliteStore};
 use crate::telemetry::{self, Distribution, Figures};
@@ -41,15 +43,39 @@ pub struct App {
     pub sockets: Arc<Sockets>,
     /// Every route.
     pub router: Router,
+    /// What goes on beside requests.
+    pub background: Background,
     /// Set when the server goes down; `/readyz` then says so.
     pub draining: Arc<AtomicBool>,
 }
 
-/// The head table hears of commits.
-struct Announcer(Arc<Hub>);
+/// What goes on beside requests, for as long as the system is there.
+#[derive(Debug, Default)]
+pub struct Background {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Background {
+    /// Ends all of it, and resolves when it has ended.
+    pub async fn end(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// What hears of commits.
+struct Announcer(Realtime);
 
 impl Listener for Announcer {
-    fn committed(&self, events: &[Event]) {
+    fn committed(&self, events: &[Logged]) {
         self.0.announce(events);
     }
 
@@ -64,15 +90,14 @@ impl App {
     /// # Errors
     /// `Internal` with a sentence for the operator.
     pub async fn open(config: &Config, clock: Clock) -> Result<Self> {
-        let (hub, store) = open_store(config, &clock)?;
+        let (realtime, store) = open_store(config, &clock)?;
         let web = Web::new(config.http.clone(), clock.clone());
-        let sockets = sockets(config, clock.clone())?;
+        let sockets = Arc::clone(&realtime.sockets);
         let limits = Arc::new(limits(&config.limits));
         let provider = provider(config);
         let objects = objects(config)?;
         let mailer = mailer(config)?;
-        let live = Live { hub: Arc::clone(&hub), sockets: Arc::clone(&sockets) };
-        let chat = Chat::new(store.clone(), live, clock, provider, mailer, objects, rules(config)).await?;
+        let chat = Chat::new(store.clone(), realtime.clone(), clock, provider, mailer, objects, rules(config)).await?;
         clear_remnants(config);
         let interrupted = chat.close_interrupted_runs().await?;
         if interrupted > 0 {
@@ -84,16 +109,14 @@ impl App {
             web: Arc::clone(&web),
             draining: Arc::clone(&draining),
             proved: tokio::sync::Mutex::default(),
-            figures: figures(
-                Arc::clone(&store),
-                Arc::clone(&hub),
-                Arc::clone(&limits),
-                Arc::clone(&chat),
-                Arc::clone(&sockets),
-            ),
+            figures: figures(Arc::clone(&store), realtime, Arc::clone(&limits), Arc::clone(&chat)),
         });
-        let router = router(config, &chat, &web, &limits, health);
-        Ok(Self { chat, store, web, sockets, router, draining })
+        let background = Background::default();
+        let broadcast =
+            pigeons::Broadcast::start(&chat, pusher::frame::event, background.tasks.clone(), &background.stop);
+        let shared = Shared { chat: &chat, web: &web, limits: &limits };
+        let router = router(config, shared, health, Arc::new(broadcast));
+        Ok(Self { chat, store, web, sockets, router, background, draining })
     }
 
     /// Makes `/readyz` say that no new requests are wanted.
@@ -103,19 +126,21 @@ impl App {
     }
 }
 
-/// The head table with the store that announces to it. Blocks.
+/// What hears of commits, with the store that announces to it. Blocks.
 ///
 /// # Errors
 /// `Internal` with a sentence for the operator.
-pub fn open_store(config: &Config, clock: &Clock) -> Result<(Arc<Hub>, Arc<SqliteStore>)> {
+pub fn open_store(config: &Config, clock: &Clock) -> Result<(Realtime, Arc<SqliteStore>)> {
     let heads = &config.heads;
     let hub = Arc::new(Hub::new(heads.conversations_max, heads.events_max, heads.bytes_max));
+    let broker = Arc::new(Broker::new(heads.follower_events_max));
+    let realtime = Realtime { hub, broker, sockets: sockets(config, clock.clone())? };
     let dir = DataDir::prepare(&config.data)?;
-    let store = SqliteStore::open(&dir, &store_options(config), Arc::new(Announcer(Arc::clone(&hub))), clock.now())?;
+    let store = SqliteStore::open(&dir, &store_options(config), Arc::new(Announcer(realtime.clone())), clock.now())?;
     if let Some(snapshot) = store.snapshot() {
         tracing::info!(snapshot = %snapshot.display(), "the store was upgraded; this is how it was before");
     }
-    Ok((hub, Arc::new(store)))
+    Ok((realtime, Arc::new(store)))
 }
 
 /// The use-cases without a server around them: what the command line works through, also while a
@@ -128,10 +153,12 @@ pub async fn open_chat(config: &Config, clock: Clock) -> Result<SharedChat> {
     let dir = DataDir::prepare(&config.data)?;
     let is_behind = SqliteStore::is_behind(&dir, store_options(config).migrations)?;
     let held = if is_behind { Some(dir.lock().map_err(must_upgrade)?) } else { None };
-    let (hub, store) = open_store(config, &clock)?;
+    // Who serves nobody needs not a thread more than has to be.
+    let mut idle = config.clone();
+    idle.sockets.fanout_threads = 1;
+    let (realtime, store) = open_store(&idle, &clock)?;
     drop(held);
-    let live = Live { hub, sockets: idle_sockets(config, clock.clone())? };
-    Chat::new(store, live, clock, None, Mailer::Off, objects(config)?, rules(config)).await
+    Chat::new(store, realtime, clock, None, Mailer::Off, objects(config)?, rules(config)).await
 }
 
 fn must_upgrade(error: Error) -> Error {
@@ -160,13 +187,6 @@ fn store_options(config: &Config) -> SqliteOptions {
 fn sockets(config: &Config, clock: Clock) -> Result<Arc<Sockets>> {
     let draw = Box::new(move || clock.secret());
     Sockets::start(SocketRules::new(&config.sockets, websocket::frame::close, draw)).map_err(Error::internal)
-}
-
-/// For who serves nobody: not a thread more than has to be.
-fn idle_sockets(config: &Config, clock: Clock) -> Result<Arc<Sockets>> {
-    let mut config = config.clone();
-    config.sockets.fanout_threads = 1;
-    sockets(&config, clock)
 }
 
 fn provider(config: &Config) -> Option<Arc<dyn Provider>> {
@@ -278,13 +298,16 @@ fn limits(config: &crate::config::Limits) -> Limits {
     }
 }
 
-fn router(
-    config: &Config,
-    chat: &SharedChat,
-    web: &SharedWeb,
-    limits: &Arc<Limits>,
-    health: Arc<health::Parts>,
-) -> Router {
+/// What every door stands on.
+#[derive(Clone, Copy)]
+struct Shared<'a> {
+    chat: &'a SharedChat,
+    web: &'a SharedWeb,
+    limits: &'a Arc<Limits>,
+}
+
+fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, replay: Arc<dyn Replay>) -> Router {
+    let Shared { chat, web, limits } = shared;
     let guest = Arc::new(guest::Parts {
         chat: Arc::clone(chat),
         web: Arc::clone(web),
@@ -321,7 +344,7 @@ fn router(
     let (chats_routes, chats_api) = chats::router(Arc::clone(&chats));
     let (pigeons_routes, pigeons_api) = pigeons::router(Arc::clone(&pigeons));
     let (neptun_routes, neptun_api) = neptun::router(&neptun);
-    let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, chat, web));
+    let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, chat, web, replay));
     let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api, pusher_api]);
     let pigeons_shared = pigeons::shared_router(Arc::clone(&pigeons));
     let shared = guest_shared.layer(axum::middleware::from_fn_with_state(pigeons_shared, by_dialect));
@@ -372,7 +395,7 @@ fn neptun_door(config: &Config, chat: &SharedChat, web: &SharedWeb, limits: &Arc
     })
 }
 
-fn pusher_door(config: &Config, chat: &SharedChat, web: &SharedWeb) -> pusher::Pusher {
+fn pusher_door(config: &Config, chat: &SharedChat, web: &SharedWeb, replay: Arc<dyn Replay>) -> pusher::Pusher {
     let options = &config.pusher;
     Arc::new(pusher::Parts {
         chat: Arc::clone(chat),
@@ -386,7 +409,7 @@ fn pusher_door(config: &Config, chat: &SharedChat, web: &SharedWeb) -> pusher::P
         activity_timeout_s: options.activity_timeout_s,
         counts: options.subscription_count,
         origins: config.sockets.origins.clone(),
-        replay: Arc::new(NothingMissed(Arc::clone(chat.sockets()))),
+        replay,
         happenings: pusher::Happenings::new(Arc::new(Nobody)),
         ping: pusher::frame::ping(),
     })
@@ -420,13 +443,12 @@ async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
 /// What a scrape adds to the metrics from parts that no door sees.
 fn figures(
     store: Arc<SqliteStore>,
-    hub: Arc<Hub>,
+    realtime: Realtime,
     limits: Arc<Limits>,
     chat: SharedChat,
-    sockets: Arc<Sockets>,
 ) -> Box<dyn Fn() -> (Figures, Distribution) + Send + Sync> {
     Box::new(move || {
-        let (writer, heads) = (store.writer_stats(), hub.stats());
+        let (writer, heads) = (store.writer_stats(), realtime.hub.stats());
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
         let mut figures: Figures = vec![
             ("store_writes_queued", "Writes that wait for the writer", count(&writer.queued)),
@@ -438,7 +460,8 @@ fn figures(
                 f64::from(u8::from(writer.failing.load(Ordering::Relaxed))),
             ),
             ("heads_conversations", "Conversations in the head table", heads.conversations as f64),
-            ("heads_listeners", "Followers and long polls on them", heads.listeners as f64),
+            ("heads_listeners", "Long polls on them", heads.listeners as f64),
+            ("followers", "Event streams and others who follow the log", realtime.broker.listeners() as f64),
             ("uploads", "Uploads under way", chat.uploads_under_way() as f64),
             ("runs", "Answers of the assistant under way", chat.runs_under_way() as f64),
             ("sign_in_refusals_total", "Tries to sign in that were told to wait", chat.sign_ins_refused() as f64),
@@ -455,7 +478,7 @@ fn figures(
         ];
         let refused = |limit: &Option<Limit>| limit.as_ref().map_or(0.0, |limit| limit.refusals() as f64);
         figures.extend(refusals.map(|(name, help, limit)| (name, help, refused(limit))));
-        figures.extend(of_sockets(&sockets.stats()));
+        figures.extend(of_sockets(&realtime.sockets.stats()));
         (figures, batches(writer))
     })
 }

@@ -95,6 +95,7 @@ impl Signals {
 /// file. When somebody still holds the store, its next start does that.
 async fn close(app: App) {
     let store = Arc::clone(&app.store);
+    app.background.end().await;
     drop(app);
     match Arc::into_inner(store) {
         Some(store) => {

@@ -11,7 +11,7 @@ use futures_util::stream::{self, StreamExt};
 use utoipa::ToSchema;
 
 use crate::chat::{Batch, Follower};
-use crate::domain::{Event, EventId};
+use crate::domain::{Event, EventId, Logged, Signal};
 use crate::http::SharedWeb;
 use crate::http::fields::Fields;
 use crate::http::sse::{self, Frame};
@@ -50,13 +50,18 @@ impl Shown {
 /// How a door shows what happened; `None` for what its clients need not know.
 pub trait Show: Send + 'static {
     /// Shows one event. The door may look something up for it.
-    fn show(&mut self, event: &Event) -> impl Future<Output = Option<Shown>> + Send;
+    fn show(&mut self, logged: &Logged) -> impl Future<Output = Option<Shown>> + Send;
+
+    /// Shows what is told and not kept; nothing of it unless the door says so.
+    fn signal(&mut self, _signal: &Signal) -> Option<Shown> {
+        None
+    }
 }
 
 /// A door that needs nothing but the event.
 impl Show for fn(&Event) -> Option<Shown> {
-    async fn show(&mut self, event: &Event) -> Option<Shown> {
-        self(event)
+    async fn show(&mut self, logged: &Logged) -> Option<Shown> {
+        self(&logged.event)
     }
 }
 
@@ -97,21 +102,27 @@ pub fn response(
 struct Following<S> {
     follower: Follower,
     show: S,
-    events: std::vec::IntoIter<Event>,
+    events: std::vec::IntoIter<Logged>,
 }
 
 impl<S: Show> Following<S> {
     /// The next frame, and whether it is the last; `None` when the stream ends without one.
     async fn frame(&mut self) -> Option<(Bytes, bool)> {
         loop {
-            for event in self.events.by_ref() {
-                if let Some(shown) = self.show.show(&event).await {
-                    let frame = Frame { id: Some(event.id.0), event: Some(shown.event), data: &shown.data };
+            for logged in self.events.by_ref() {
+                if let Some(shown) = self.show.show(&logged).await {
+                    let frame = Frame { id: Some(logged.event.id.0), event: Some(shown.event), data: &shown.data };
                     return Some((frame.bytes(), false));
                 }
             }
             match self.follower.next().await {
                 Ok(Batch::Events(events)) => self.events = events.into_iter(),
+                Ok(Batch::Signal(signal)) => {
+                    if let Some(shown) = self.show.signal(&signal) {
+                        let frame = Frame { id: None, event: Some(shown.event), data: &shown.data };
+                        return Some((frame.bytes(), false));
+                    }
+                }
                 Ok(Batch::Reset(end)) => {
                     let reset = Frame { event: Some("reset"), id: Some(end.0), data: "{}" };
                     return Some((reset.bytes(), false));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::Chat;
-use crate::domain::{Access, EventId, Platform, PlatformId, User};
+use crate::domain::{Access, EventId, Platform, PlatformId, User, UserId};
 use crate::error::{Error, Refusal, Result};
 use crate::realtime::Online;
 use crate::realtime::sockets::{Expected, Socket, SocketId, Sockets};
@@ -16,16 +16,7 @@ use crate::realtime::sockets::{Expected, Socket, SocketId, Sockets};
 pub trait Replay: Send + Sync {
     /// The subscription is held. Sends what came after `since`, then ends the hold
     /// ([`Sockets::release`]). Must not block: what takes time it spawns.
-    fn replay(&self, socket: Socket, channel: String, since: EventId);
-}
-
-/// Nothing is missed: every hold ends at once.
-pub struct NothingMissed(pub Arc<Sockets>);
-
-impl Replay for NothingMissed {
-    fn replay(&self, socket: Socket, channel: String, since: EventId) {
-        self.0.release(&socket, &channel, since);
-    }
+    fn replay(&self, socket: &Socket, channel: String, since: EventId, owner: UserId);
 }
 
 /// How long an app is known without looking at the store.

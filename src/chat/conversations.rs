@@ -93,7 +93,7 @@ impl Chat {
             let tail = self.store.tail(id, self.hub.events_max()).await?;
             let tail = tail.ok_or(Error::NotFound(Subject::Conversation))?;
             self.hub.name(&tail.conversation);
-            channel.load(tail.conversation, tail.events, tail.complete_after);
+            channel.load(tail.conversation, tail.place, tail.events, tail.complete_after);
         }
         Ok(channel)
     }

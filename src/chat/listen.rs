@@ -1,18 +1,16 @@
-//! Following a conversation: everything after a cursor, then everything that comes, with no seam.
+//! Following: everything after a cursor, then everything that comes, with no seam.
 //!
-//! A follower pulls. It is woken by a bell and then takes what is after its cursor: from the
-//! channel's memory when that reaches back far enough, from the store otherwise. There is no queue
-//! that could overflow: a slow follower reads from the store, a fast one from memory, and both see
+//! One implementation for every transport. A follower listens first and reads then: what is committed while
+//! it reads waits for it ([`crate::realtime::seam`]). It pulls: when more happens than is held for it, it
+//! goes back to the store, so that a slow follower reads from there, a fast one from memory, and both see
 //! each event once, in order.
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
-
 use super::Chat;
-use crate::domain::{Conversation, ConversationId, ConversationKind, Event, EventId};
+use crate::domain::{Conversation, ConversationId, ConversationKind, Event, EventId, Logged, Scope, Signal};
 use crate::error::{Error, Result, Subject};
-use crate::realtime::{Channel, Since};
+use crate::realtime::{Channel, Heard, Listening, Since};
 use crate::store::Locator;
 
 /// How many events a follower takes from the store at once.
@@ -22,48 +20,100 @@ const PAGE: usize = 256;
 #[derive(Clone, Debug)]
 pub enum Batch {
     /// Events, in order; the next batch begins after the last.
-    Events(Vec<Event>),
-    /// The cursor is past the end of the log: it comes from another store, or from before a
-    /// restore. The follower goes on from the cursor given here, and its client has to read the
-    /// conversation anew.
+    Events(Vec<Logged>),
+    /// Something that is told and not kept.
+    Signal(Arc<Signal>),
+    /// The cursor is past the end of the log: it comes from another store, from before a restore, or, where
+    /// one conversation is followed, from another one. The follower goes on from the cursor given here, and
+    /// its client has to read what it follows anew.
     Reset(EventId),
     /// The conversation was removed; nothing will follow.
     Gone,
 }
 
-/// Somebody who follows a conversation.
+/// Somebody who follows.
 pub struct Follower {
     chat: Arc<Chat>,
-    channel: Arc<Channel>,
-    changed: watch::Receiver<u64>,
+    listening: Listening,
+    source: Source,
     cursor: EventId,
-    /// The number of the last event that was handed over.
-    seq: Option<u64>,
+    /// Whether the log has been read to its end, so that what is heard goes on from there.
+    has_caught_up: bool,
     begun: bool,
+    /// What was heard and has not been handed over.
+    heard: std::vec::IntoIter<Heard>,
+}
+
+/// Where the log is read.
+enum Source {
+    /// One conversation: in memory as far as that reaches back.
+    One {
+        channel: Arc<Channel>,
+        /// The number of the last event that was handed over.
+        seq: Option<u64>,
+        /// Whether a cursor past this conversation's end is from elsewhere, or may be another's of the same
+        /// client.
+        is_own_cursor: bool,
+    },
+    /// More than one: in the store.
+    Many(Scope),
+}
+
+/// What reading the log gave.
+enum Read {
+    Events(Vec<Logged>),
+    /// There is nothing more, as of now.
+    End,
+    Elsewhere(EventId),
+    Gone,
 }
 
 impl Chat {
-    /// Follows a conversation from after `cursor`.
+    /// Follows a conversation from after `cursor`, which is one of that conversation.
     pub fn follow(self: &Arc<Self>, channel: &Arc<Channel>, cursor: EventId) -> Follower {
-        Follower {
-            chat: Arc::clone(self),
-            channel: Arc::clone(channel),
-            changed: channel.listen(),
-            cursor,
-            seq: None,
-            begun: false,
-        }
+        self.follower(channel.id(), true, cursor)
     }
-}
 
-impl Chat {
     /// Follows an assistant session from after `cursor`.
     pub fn follow_session(self: &Arc<Self>, session: &Conversation, cursor: EventId) -> Follower {
-        self.follow(&self.hub.enter(session.id), cursor)
+        self.follower(session.id, true, cursor)
     }
-}
 
-impl Chat {
+    /// Follows a scope from after `cursor`, which may be any event of the store: also for one conversation
+    /// it is not taken for one from elsewhere when it is past that conversation's end.
+    pub fn follow_scope(self: &Arc<Self>, scope: Scope, cursor: EventId) -> Follower {
+        match scope {
+            Scope::Conversation(id) => self.follower(id, false, cursor),
+            scope => self.follow_in(scope, Source::Many(scope), cursor),
+        }
+    }
+
+    fn follower(self: &Arc<Self>, id: ConversationId, is_own_cursor: bool, cursor: EventId) -> Follower {
+        let source = Source::One { channel: self.hub.enter(id), seq: None, is_own_cursor };
+        self.follow_in(Scope::Conversation(id), source, cursor)
+    }
+
+    fn follow_in(self: &Arc<Self>, scope: Scope, source: Source, cursor: EventId) -> Follower {
+        Follower {
+            chat: Arc::clone(self),
+            // Before anything is read: that is what leaves no hole.
+            listening: self.broker.listen(scope),
+            source,
+            cursor,
+            has_caught_up: false,
+            begun: false,
+            heard: Vec::new().into_iter(),
+        }
+    }
+
+    /// The end of the whole log: where somebody begins who wants to hear only what comes.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn log_end(&self) -> Result<EventId> {
+        self.store.last_event().await
+    }
+
     /// A conversation of any kind by its number, its identifier or its key, as an operator names it.
     ///
     /// # Errors
@@ -92,66 +142,154 @@ impl Chat {
 }
 
 impl Follower {
-    /// The next events, as soon as there are any. Cancel-safe: a call that is dropped has taken
+    /// How far it has come.
+    pub fn cursor(&self) -> EventId {
+        self.cursor
+    }
+
+    /// What comes next, as soon as there is something. Cancel-safe: a call that is dropped has taken
     /// nothing.
     ///
     /// # Errors
     /// What the store answers; the follower can be asked again.
     pub async fn next(&mut self) -> Result<Batch> {
         loop {
-            self.changed.borrow_and_update();
-            let events = match self.channel.since(self.cursor) {
-                Since::Events(events) => events,
-                Since::Older => self.chat.store.events(self.channel.id(), self.cursor, PAGE).await?,
-                Since::Gone => return Ok(Batch::Gone),
-                Since::Unloaded => match self.chat.load(self.channel.id()).await {
+            if let Some(batch) = self.missed().await? {
+                return Ok(batch);
+            }
+            if let Some(batch) = self.live() {
+                return Ok(batch);
+            }
+            if self.has_caught_up {
+                self.listening.news().await;
+            }
+        }
+    }
+
+    /// What the log holds after the cursor, piece by piece; `None` once its end is reached. From there on
+    /// [`Follower::next`] tells what comes.
+    ///
+    /// # Errors
+    /// What the store answers; the follower can be asked again.
+    pub async fn missed(&mut self) -> Result<Option<Batch>> {
+        while !self.has_caught_up {
+            let read = match &self.source {
+                Source::One { channel, is_own_cursor, .. } => {
+                    self.read_one(&Arc::clone(channel), *is_own_cursor && !self.begun).await?
+                }
+                Source::Many(scope) => self.read_many(*scope).await?,
+            };
+            self.begun = true;
+            match read {
+                Read::End => self.has_caught_up = true,
+                // A page of a wide scope may hold nothing and still not be the end.
+                Read::Events(events) if events.is_empty() => {}
+                Read::Events(events) => return Ok(Some(self.hand_over(events))),
+                Read::Gone => return Ok(Some(Batch::Gone)),
+                Read::Elsewhere(end) => {
+                    self.cursor = end;
+                    return Ok(Some(Batch::Reset(end)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads the log again before it goes on.
+    pub fn look_back(&mut self) {
+        self.has_caught_up = false;
+    }
+
+    /// The next of what was heard since the log was read.
+    fn live(&mut self) -> Option<Batch> {
+        loop {
+            match self.heard.next() {
+                Some(Heard::Logged(logged)) if logged.event.id <= self.cursor => {}
+                Some(Heard::Logged(logged)) => return Some(self.hand_over_heard(Logged::clone(&logged))),
+                Some(Heard::Signal(signal)) => return Some(Batch::Signal(signal)),
+                Some(Heard::Gone) => return Some(Batch::Gone),
+                None => {
+                    let Ok(heard) = self.listening.take(self.cursor) else {
+                        self.has_caught_up = false;
+                        return None;
+                    };
+                    if heard.is_empty() {
+                        return None;
+                    }
+                    self.heard = heard.into_iter();
+                }
+            }
+        }
+    }
+
+    /// As many of what was heard as follow at once.
+    fn hand_over_heard(&mut self, first: Logged) -> Batch {
+        let mut events = vec![first];
+        while let Some(Heard::Logged(logged)) = self.heard.as_slice().first() {
+            events.push(Logged::clone(logged));
+            self.heard.next();
+        }
+        self.hand_over(events)
+    }
+
+    async fn read_one(&self, channel: &Channel, may_be_elsewhere: bool) -> Result<Read> {
+        loop {
+            return Ok(match channel.since(self.cursor) {
+                Since::Events(events) => Read::Events(events),
+                Since::Older => {
+                    let place = channel.place();
+                    let events = self.chat.store.events(channel.id(), self.cursor, PAGE).await?;
+                    match place {
+                        // Something is known to be there, and the store has nothing: it was removed.
+                        _ if events.is_empty() => Read::Gone,
+                        None => continue,
+                        Some(place) => Read::Events(
+                            events.into_iter().map(|event| Logged { event, place: Arc::clone(&place) }).collect(),
+                        ),
+                    }
+                }
+                Since::Gone => Read::Gone,
+                Since::Unloaded => match self.chat.load(channel.id()).await {
                     Ok(_) => continue,
-                    Err(Error::NotFound(Subject::Conversation)) => return Ok(Batch::Gone),
+                    Err(Error::NotFound(Subject::Conversation)) => Read::Gone,
                     Err(error) => return Err(error),
                 },
-                Since::Nothing => match self.cursor_from_elsewhere() {
-                    Some(end) => return Ok(Batch::Reset(end)),
-                    None => {
-                        self.begun = true;
-                        if self.changed.changed().await.is_err() {
-                            return Ok(Batch::Gone);
-                        }
-                        continue;
-                    }
+                Since::Nothing => match channel.head().map(|head| head.event_id) {
+                    Some(end) if may_be_elsewhere && self.cursor > end => Read::Elsewhere(end),
+                    _ => Read::End,
                 },
-            };
-            return Ok(self.take(events));
+            });
         }
     }
 
-    /// The log's end, when the follower's first cursor lies behind it.
-    fn cursor_from_elsewhere(&mut self) -> Option<EventId> {
-        let end = self.channel.head()?.event_id;
-        let elsewhere = !self.begun && self.cursor > end;
-        if elsewhere {
-            self.cursor = end;
-            self.begun = true;
+    async fn read_many(&mut self, scope: Scope) -> Result<Read> {
+        let page = self.chat.store.feed(scope, self.cursor, PAGE).await?;
+        if !self.begun && page.is_end && page.events.is_empty() {
+            let end = self.chat.store.last_event().await?;
+            if self.cursor > end {
+                return Ok(Read::Elsewhere(end));
+            }
         }
-        elsewhere.then_some(end)
+        if page.events.is_empty() {
+            self.cursor = page.through;
+            return Ok(if page.is_end { Read::End } else { Read::Events(Vec::new()) });
+        }
+        // The end of the page is not the cursor yet: a call that is dropped has taken nothing.
+        Ok(Read::Events(page.events))
     }
 
-    fn take(&mut self, events: Vec<Event>) -> Batch {
-        self.begun = true;
-        let Some(last) = events.last() else {
-            // The store knows nothing after the cursor though the channel does: it was removed.
-            return Batch::Gone;
-        };
-        if let (Some(seq), Some(first)) = (self.seq, events.first())
-            && first.seq != seq + 1
+    fn hand_over(&mut self, events: Vec<Logged>) -> Batch {
+        let (Some(first), Some(last)) = (events.first(), events.last()) else { return Batch::Events(events) };
+        let (first, last) = (first.event.seq, (last.event.seq, last.event.id));
+        self.cursor = last.1;
+        if let Source::One { channel, seq, .. } = &mut self.source
+            && let Some(before) = seq.replace(last.0)
+            && first != before + 1
         {
             // Cannot happen while the numbers are dense; if it ever does, it must not be silent.
-            tracing::error!(conversation = %self.channel.id(), after = seq, got = first.seq, "hole in a log");
-            self.seq = Some(last.seq);
-            self.cursor = last.id;
-            return Batch::Reset(last.id);
+            tracing::error!(conversation = %channel.id(), after = before, got = first, "hole in a log");
+            return Batch::Reset(last.1);
         }
-        self.cursor = last.id;
-        self.seq = Some(last.seq);
         Batch::Events(events)
     }
 }

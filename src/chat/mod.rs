@@ -13,6 +13,7 @@ mod direct;
 mod follow;
 mod listen;
 mod messages;
+mod origin;
 mod own;
 mod passwords;
 mod platforms;
@@ -32,17 +33,18 @@ use crate::limits::Attempts;
 use crate::mail::Mailer;
 use crate::objects::Objects;
 use crate::realtime::sockets::Sockets;
-use crate::realtime::{Hub, Live, Online};
+use crate::realtime::{Broker, Hub, Online, Origins, Realtime};
 use crate::store::SharedStore;
 
 pub use accounts::{AccountEdit, Registration};
 pub use attachments::{AttachmentRules, UploadError};
-pub use connections::{NothingMissed, Replay};
+pub use connections::Replay;
 pub use conversations::{NewSession, SessionEdit};
 pub use credentials::NewToken;
 pub use follow::{BACKOFFICE, Topic};
 pub use listen::{Batch, Follower};
 pub use messages::{Draft, Key, MessagePage};
+pub use origin::Deed;
 pub use own::Retracted;
 pub use platforms::DeviceRegistration;
 pub use runs::{Asked, Attached, Ended, Piece, Run};
@@ -100,8 +102,10 @@ pub struct Rules {
 pub struct Chat {
     store: SharedStore,
     hub: Arc<Hub>,
+    broker: Arc<Broker>,
     sockets: Arc<Sockets>,
     online: Online,
+    origins: Origins<Deed>,
     apps: connections::Apps,
     clock: Clock,
     provider: Option<Arc<dyn Provider>>,
@@ -127,7 +131,7 @@ impl Chat {
     /// When the store cannot keep this installation's secrets.
     pub async fn new(
         store: SharedStore,
-        live: Live,
+        realtime: Realtime,
         clock: Clock,
         provider: Option<Arc<dyn Provider>>,
         mailer: Mailer,
@@ -146,9 +150,11 @@ impl Chat {
         let letters = Arc::new(tokio::sync::Semaphore::new(codes::LETTERS_MAX));
         Ok(Arc::new(Self {
             store,
-            hub: live.hub,
-            sockets: live.sockets,
+            hub: realtime.hub,
+            broker: realtime.broker,
+            sockets: realtime.sockets,
             online: Online::default(),
+            origins: Origins::default(),
             apps: connections::Apps::default(),
             clock,
             provider,

@@ -65,7 +65,12 @@ section!(Store {
     wal_mib: u64 = 64,
 });
 
-section!(Heads { conversations_max: usize = 20_000, events_max: usize = 64, bytes_max: usize = 32 << 10 });
+section!(Heads {
+    conversations_max: usize = 20_000,
+    events_max: usize = 64,
+    bytes_max: usize = 32 << 10,
+    follower_events_max: usize = 1024,
+});
 
 section!(Limits {
     enabled: bool = true,

@@ -12,6 +12,7 @@ mod happened;
 mod ids;
 mod letter;
 mod message;
+mod place;
 mod platform;
 mod run;
 mod text;
@@ -30,6 +31,7 @@ pub use ids::{
 };
 pub use letter::{Device, DeviceKind, Letter, LetterKind, Reach, Reaction, Receipt};
 pub use message::{Message, Role};
+pub use place::{Logged, Place, Scope, Signal, Typist};
 pub use platform::{Membership, MembershipStatus, Platform, PushDevice, PushOs};
 pub use run::{Run, RunOutcome};
 pub use text::{Json, MessageText, TextError, clean, clean_line};

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::domain::{
-    Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody, EventId, Head, Message,
-    MessageId, fold,
+    Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody, EventId, Head, Logged,
+    Message, MessageId, Place, fold,
 };
 
 /// What a channel knows of the events after a cursor.
@@ -17,7 +17,7 @@ pub enum Since {
     /// There are none.
     Nothing,
     /// These, and no others.
-    Events(Vec<Event>),
+    Events(Vec<Logged>),
     /// There are some, and they are older than what is held here: ask the store.
     Older,
     /// The channel has not been loaded, or has noticed a hole.
@@ -57,8 +57,8 @@ struct Held {
 
 #[derive(Clone, Debug)]
 struct Loaded {
-    /// The name in the hub's directory.
-    kind: ConversationKind,
+    place: Arc<Place>,
+    /// With the kind, the name in the hub's directory.
     key: String,
     state: Arc<ConversationState>,
     head: Head,
@@ -103,11 +103,19 @@ impl Channel {
         self.lock().loaded.as_ref().map(|loaded| loaded.head)
     }
 
+    /// Where the conversation is; `None` when not loaded.
+    pub fn place(&self) -> Option<Arc<Place>> {
+        self.lock().loaded.as_ref().map(|loaded| Arc::clone(&loaded.place))
+    }
+
     /// The events after a cursor, as far as they are known here.
     pub fn since(&self, cursor: EventId) -> Since {
         let held = self.lock();
         match held.look(cursor) {
-            Look::At(start) => Since::Events(held.events.range(start..).cloned().collect()),
+            Look::At(start) => {
+                let located = |event: &Event| held.loaded.as_ref().map(|loaded| loaded.located(event.clone()));
+                Since::Events(held.events.range(start..).filter_map(located).collect())
+            }
             Look::Other(since) => since,
         }
     }
@@ -140,7 +148,7 @@ impl Channel {
 
     /// Takes over what the store holds: the conversation with its last events. What was announced
     /// while the store was read is applied on top.
-    pub fn load(&self, conversation: Conversation, events: Vec<Event>, complete_after: EventId) {
+    pub fn load(&self, conversation: Conversation, place: Arc<Place>, events: Vec<Event>, complete_after: EventId) {
         let mut held = self.lock();
         if held.gone || held.loaded.as_ref().is_some_and(|loaded| loaded.head.seq >= conversation.head.seq) {
             return;
@@ -148,7 +156,7 @@ impl Channel {
         let announced = std::mem::take(&mut held.events);
         held.bytes = events.iter().map(weight).sum();
         held.events = events.into();
-        held.loaded = Some(Loaded::new(conversation, complete_after));
+        held.loaded = Some(Loaded::new(conversation, place, complete_after));
         for event in announced {
             held.apply(event, self.keep);
         }
@@ -255,14 +263,18 @@ impl Held {
 }
 
 impl Loaded {
-    fn new(conversation: Conversation, complete_after: EventId) -> Self {
-        let Conversation { kind, key, state, head, .. } = conversation;
-        Self { kind, key, state: Arc::new(state), head, complete_after }
+    fn new(conversation: Conversation, place: Arc<Place>, complete_after: EventId) -> Self {
+        let Conversation { key, state, head, .. } = conversation;
+        Self { place, key, state: Arc::new(state), head, complete_after }
     }
 
     /// What the state costs to hold, in bytes.
     fn weight(&self) -> usize {
         self.state.metadata.0.len()
+    }
+
+    fn located(&self, event: Event) -> Logged {
+        Logged { event, place: Arc::clone(&self.place) }
     }
 
     fn advance(&mut self, event: &Event) {
@@ -297,7 +309,7 @@ impl Channel {
     /// The name by which the hub's directory knows this conversation.
     pub(super) fn name(&self) -> Option<(ConversationKind, String)> {
         let held = self.lock();
-        held.loaded.as_ref().map(|loaded| (loaded.kind, loaded.key.clone()))
+        held.loaded.as_ref().map(|loaded| (loaded.place.kind, loaded.key.clone()))
     }
 }
 
@@ -339,17 +351,23 @@ mod tests {
     #[test]
     fn what_a_message_said_before_an_edit_is_not_told_again() {
         let channel = Channel::new(ConversationId(1), Keep { events: 100, bytes: 4096 });
-        channel.load(conversation(0), Vec::new(), EventId::START);
+        load(&channel, 0);
         channel.announce(event(1, EventBody::MessageAdded(message("my password"))));
         channel.announce(event(2, EventBody::MessageEdited(message("also a password"))));
         channel.announce(event(3, EventBody::MessageEdited(message("nothing"))));
         let Since::Events(events) = channel.since(EventId::START) else { panic!("they are held") };
-        let said = |event: &Event| match &event.body {
+        let said = |logged: &Logged| match &logged.event.body {
             EventBody::MessageAdded(message) | EventBody::MessageEdited(message) => message.text.clone(),
             other => panic!("{other:?}"),
         };
         assert_eq!(events.iter().map(said).collect::<Vec<_>>(), ["nothing"; 3], "as the store tells it");
-        assert_eq!(channel.lock().bytes, events.iter().map(weight).sum::<usize>());
+        assert_eq!(channel.lock().bytes, events.iter().map(|logged| weight(&logged.event)).sum::<usize>());
+    }
+
+    fn load(channel: &Channel, metadata: usize) {
+        let conversation = conversation(metadata);
+        let place = Arc::new(Place::new(&conversation, Vec::new()));
+        channel.load(conversation, place, Vec::new(), EventId::START);
     }
 
     fn conversation(metadata: usize) -> Conversation {
@@ -374,7 +392,7 @@ mod tests {
     fn what_is_attached_counts_and_is_held_once() {
         let channel = Channel::new(ConversationId(1), Keep { events: 100, bytes: 4096 });
         assert!(!channel.is_loaded());
-        channel.load(conversation(2000), Vec::new(), EventId::START);
+        load(&channel, 2000);
         assert!(channel.is_loaded());
         for seq in 1..=20 {
             channel.announce(event(seq, EventBody::MessageGone));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::channel::{Channel, Keep};
-use crate::domain::{Conversation, ConversationId, ConversationKind, Event};
+use crate::domain::{Conversation, ConversationId, ConversationKind, Logged};
 
 const SHARDS: usize = 64;
 
@@ -91,8 +91,8 @@ impl Hub {
     }
 
     /// These events were committed, in this order.
-    pub fn announce(&self, events: &[Event]) {
-        for event in events {
+    pub fn announce(&self, events: &[Logged]) {
+        for Logged { event, .. } in events {
             let channel = lock(&self.by_id[id_shard(event.conversation_id)]).get(&event.conversation_id).cloned();
             if let Some(channel) = channel {
                 channel.announce(event.clone());

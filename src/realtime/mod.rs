@@ -1,22 +1,49 @@
-//! Following conversations: the heads in memory, and who waits for them.
+//! Following: the heads in memory, who waits for them, and who listens to what happens.
 //!
 //! This module knows neither the store nor any client protocol. It is told of commits
 //! ([`crate::store::Listener`], wired in `app.rs`), and it may forget anything at any time: events
 //! carry dense numbers, so whoever follows notices a hole and reads the store instead.
 
+mod broker;
 mod channel;
 mod hub;
 mod online;
+mod origins;
+pub mod seam;
 pub mod sockets;
 
+pub use broker::{Broker, Heard, Listening};
 pub use channel::{Channel, Since};
 pub use hub::{Hub, HubStats};
 pub use online::Online;
+pub use origins::Origins;
 
-/// What is live: nothing of it is stored.
-pub struct Live {
-    /// Conversations, and who follows them.
-    pub hub: std::sync::Arc<Hub>,
+use std::sync::Arc;
+
+use crate::domain::{ConversationId, Logged};
+
+/// Everything that hears of commits.
+#[derive(Clone)]
+pub struct Realtime {
+    /// The conversations in memory.
+    pub hub: Arc<Hub>,
+    /// Those who follow.
+    pub broker: Arc<Broker>,
     /// Connections, and what they subscribe to.
-    pub sockets: std::sync::Arc<sockets::Sockets>,
+    pub sockets: Arc<sockets::Sockets>,
+}
+
+impl Realtime {
+    /// These events were committed, in this order. The heads know of them first: whoever is told by the
+    /// broker and looks finds them there.
+    pub fn announce(&self, events: &[Logged]) {
+        self.hub.announce(events);
+        self.broker.announce(events);
+    }
+
+    /// This conversation was removed.
+    pub fn remove(&self, id: ConversationId) {
+        self.hub.remove(id);
+        self.broker.remove(id);
+    }
 }

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::domain::{
     Change, Contact, Conversation, ConversationId, ConversationKind, ConversationState, Device, Event, EventId, Json,
-    LetterKind, Message, MessageId, MessageText, NewFile, ParticipantKind, PlatformId, Reach, Receipt, Role, Tag,
-    Timestamp, User, UserId,
+    LetterKind, Logged, Message, MessageId, MessageText, NewFile, ParticipantKind, Place, PlatformId, Reach, Receipt,
+    Role, Tag, Timestamp, User, UserId,
 };
 
 /// How a caller names a conversation within a kind.
@@ -144,10 +144,23 @@ pub struct StateEdit {
 pub struct Tail {
     /// The conversation as of `events`' last.
     pub conversation: Conversation,
+    /// Where that is.
+    pub place: Arc<Place>,
     /// Its last events, oldest first, without a gap.
     pub events: Vec<Event>,
     /// `events` holds everything after this cursor.
     pub complete_after: EventId,
+}
+
+/// A piece of what happened in a scope.
+#[derive(Clone, Debug)]
+pub struct FeedPage {
+    /// The events, oldest first.
+    pub events: Vec<Logged>,
+    /// Everything in the scope up to here has been told: the cursor to go on from.
+    pub through: EventId,
+    /// Whether the store had nothing after `through` when it was read.
+    pub is_end: bool,
 }
 
 /// Which messages to read.

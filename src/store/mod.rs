@@ -33,9 +33,9 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::domain::{
-    ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Message, MessageId,
-    MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Share, ShareEntry, ShareId, Timestamp, User,
-    UserId,
+    ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Logged, Message,
+    MessageId, MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Scope, Share, ShareEntry,
+    ShareId, Timestamp, User, UserId,
 };
 use crate::error::Result;
 
@@ -45,15 +45,19 @@ pub use accounts::{
 };
 pub(crate) use log::merged_contact;
 pub use log::{
-    Appended, ChatColumn, ChatOrder, ConversationFilter, Desk, Direct, Found, Greeting, Idempotency, InboxEntry,
-    InboxFilter, InboxPlace, Locator, Mark, Member, MessageFilter, NewConversation, NewLetter, NewMessage, NewReaction,
-    NewShare, Page, StateChange, StateEdit, Tail,
+    Appended, ChatColumn, ChatOrder, ConversationFilter, Desk, Direct, FeedPage, Found, Greeting, Idempotency,
+    InboxEntry, InboxFilter, InboxPlace, Locator, Mark, Member, MessageFilter, NewConversation, NewLetter, NewMessage,
+    NewReaction, NewShare, Page, StateChange, StateEdit, Tail,
 };
 pub use sqlite::SqliteStore;
 
 /// How many bytes of text and metadata one page of events holds, but for its last event: a bound
 /// on the memory of a reader that is slow, whatever people write.
 pub const EVENT_BYTES_MAX: usize = 256 << 10;
+
+/// How many numbers one page of [`Store::feed`] looks through at the most: a bound on how long a read takes
+/// in which little is found.
+pub const FEED_SPAN: i64 = 16_384;
 
 /// How many letters one call of [`Store::mark`] marks at the most: a bound on how long it holds the
 /// writer.
@@ -69,7 +73,7 @@ pub type SharedStore = Arc<dyn Store>;
 /// block.
 pub trait Listener: Send + Sync {
     /// These events were committed, in this order.
-    fn committed(&self, events: &[Event]);
+    fn committed(&self, events: &[Logged]);
 
     /// This conversation and its whole log were removed.
     fn removed(&self, conversation: ConversationId);
@@ -266,6 +270,15 @@ pub trait Store: Accounts + attachments::Attachments + Send + Sync {
     /// Events after the cursor, oldest first, without a gap: at most `limit`, and no more once they
     /// hold [`EVENT_BYTES_MAX`] bytes. Whoever wants all of them asks until there are none.
     async fn events(&self, id: ConversationId, after: EventId, limit: usize) -> Result<Vec<Event>>;
+
+    /// What happened in a scope after the cursor, oldest first, as of one commit: at most about `limit`
+    /// events, and no more once they hold [`EVENT_BYTES_MAX`] bytes. A page may be short, or empty, before the
+    /// end: it says how far it got. Costs by what it returns and, for the scopes wider than a conversation
+    /// and a user's, by what else happened meanwhile, at most [`FEED_SPAN`] events a page.
+    async fn feed(&self, scope: Scope, after: EventId, limit: usize) -> Result<FeedPage>;
+
+    /// The last event of the whole store; [`EventId::START`] in an empty one.
+    async fn last_event(&self) -> Result<EventId>;
 
     // --- files and shares of assistant chats ---
 

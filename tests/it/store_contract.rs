@@ -8,6 +8,7 @@ mod batches;
 mod chats;
 mod codes;
 mod conversations;
+mod feeds;
 mod letters;
 mod messages;
 mod places;

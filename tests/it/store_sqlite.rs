@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use roost::clock::Clock;
-use roost::domain::{ConversationId, Event};
+use roost::domain::{ConversationId, Logged};
 use roost::store::sqlite::{Audit, DataDir, SqliteOptions};
 use roost::store::{Listener, SqliteStore};
 use rusqlite::Connection;
@@ -97,7 +97,7 @@ impl Gate {
 }
 
 impl Listener for Gate {
-    fn committed(&self, events: &[Event]) {
+    fn committed(&self, events: &[Logged]) {
         self.heard.committed(events);
         let closed = self.closed.lock().unwrap();
         drop(self.opened.wait_while(closed, |closed| *closed).unwrap());

@@ -10,7 +10,7 @@ use super::sessions::find;
 use super::wire::{ChatMessage, Session};
 use crate::api::events::{self, Show, Shown, StreamEvent};
 use crate::chat::SharedChat;
-use crate::domain::{ConversationId, Event, EventBody, EventId};
+use crate::domain::{ConversationId, EventBody, EventId, Logged};
 use crate::http::json;
 
 /// What a `deleted` event says.
@@ -48,8 +48,8 @@ struct Shower {
 }
 
 impl Show for Shower {
-    async fn show(&mut self, event: &Event) -> Option<Shown> {
-        match &event.body {
+    async fn show(&mut self, logged: &Logged) -> Option<Shown> {
+        match &logged.event.body {
             EventBody::MessageAdded(message) | EventBody::MessageEdited(message) => {
                 Some(Shown::new("message", json::bytes(&ChatMessage::new(message, &self.session))))
             }

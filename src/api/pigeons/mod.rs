@@ -8,7 +8,9 @@
 
 mod accounts;
 mod attachments;
+mod broadcast;
 mod broadcasting;
+mod catch_up;
 mod context;
 mod conversations;
 mod devices;
@@ -16,6 +18,7 @@ mod envelope;
 mod health;
 mod lists;
 mod messages;
+pub mod news;
 mod reactions;
 mod requests;
 mod search;
@@ -43,6 +46,7 @@ use crate::http::multipart::FormLimits;
 use crate::limits::Limits;
 use crate::texts::Texts;
 
+pub use broadcast::{Broadcast, Encode};
 pub use context::names_platform;
 
 /// The door's parts.

@@ -205,7 +205,8 @@ impl Client {
     fn subscribe(&mut self, entry: Entry) {
         let sockets = self.door.sockets();
         let expected = sockets.expected(&self.socket, &entry.channel);
-        let (since, owner) = (expected.and_then(|expected| expected.since), expected.map(|expected| expected.owner));
+        let owner = expected.map(|expected| expected.owner);
+        let since = expected.and_then(|expected| expected.since.zip(owner));
         let user = entry.member.as_ref().map(|member| member.user_id.clone());
         let join = Join { channel: &entry.channel, member: entry.member.clone(), owner, hold: since.is_some() };
         let answer = |joined: &_| channels::joined(&self.door, self.socket.app(), &entry, joined);
@@ -213,8 +214,8 @@ impl Client {
             Ok(()) => {
                 self.session.entered(&entry.channel, user.as_deref());
                 self.belongs_to(owner);
-                if let Some(since) = since {
-                    self.door.replay.replay(self.socket.clone(), entry.channel, since);
+                if let Some((since, owner)) = since {
+                    self.door.replay.replay(&self.socket, entry.channel, since, owner);
                 }
             }
             Err(refused) => {

@@ -157,7 +157,7 @@ impl Decoder {
             if have == need {
                 break;
             }
-            let Some(part) = bytes.split_off_mut(..(need - have).min(bytes.len())) else { break };
+            let part: &mut [u8] = bytes.split_off_mut(..(need - have).min(bytes.len())).unwrap_or_default();
             if part.is_empty() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -184,10 +184,8 @@ impl Decoder {
         }
         let is_last = first & 0x80 != 0;
         match (kind, self.message_kind) {
-            (kind, _) if kind.is_control() => {
-                if !is_last || second & 0x7f > 125 {
-                    return Err(protocol("a control frame is whole and short"));
-                }
+            (kind, _) if kind.is_control() && (!is_last || second & 0x7f > 125) => {
+                return Err(protocol("a control frame is whole and short"));
             }
             (Kind::Continuation, None) => return Err(protocol("there is nothing to continue")),
             (Kind::Text | Kind::Binary, Some(_)) => return Err(protocol("the message before is not complete")),
@@ -347,3 +345,7 @@ fn unmask(part: &mut [u8], mask: [u8; 4], at: usize) {
         *byte ^= key;
     }
 }
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

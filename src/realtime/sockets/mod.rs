@@ -27,6 +27,7 @@ mod tests;
 mod users;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
@@ -110,14 +111,12 @@ impl Sockets {
         loop {
             let id = SocketId::drawn((self.shared.rules.draw)());
             let mut shard = self.shard(id);
-            if !shard.contains_key(&id) {
-                let socket = Socket::new(id, app, stream, Arc::clone(&self.shared));
-                shard.insert(id, socket.clone());
-                drop(shard);
-                let ping = u32::try_from(self.shared.rules.ping_after.as_secs()).unwrap_or(u32::MAX);
-                self.shared.wheel().put(id, ping);
-                return socket;
-            }
+            let Entry::Vacant(free) = shard.entry(id) else { continue };
+            let socket = free.insert(Socket::new(id, app, stream, Arc::clone(&self.shared))).clone();
+            drop(shard);
+            let ping = u32::try_from(self.shared.rules.ping_after.as_secs()).unwrap_or(u32::MAX);
+            self.shared.wheel().put(id, ping);
+            return socket;
         }
     }
 

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::conversations::{self, listed_at};
 use super::fail::Fail;
-use super::messages::{COLUMNS, MORE, TABLES, from_row, source};
+use super::feed;
+use super::messages::{COLUMNS, MORE, TABLES, from_row, kind_of, source};
 use super::rows::{self, StateRow};
 use super::writer::Tx;
 use crate::domain::{
-    Change, Conversation, ConversationId, Event, EventBody, EventId, MessageId, Reach, Reaction, Receipt, Timestamp,
-    UserId,
+    Change, Conversation, ConversationId, ConversationKind, Event, EventBody, EventId, MessageId, Reach, Reaction,
+    Receipt, Timestamp, UserId,
 };
 use crate::store::{EVENT_BYTES_MAX, Tail};
 
@@ -69,57 +70,47 @@ pub(super) fn record(
     Ok(id)
 }
 
+/// A row of the log: a message's, or another event's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    pub id: EventId,
+    /// Whether it is a message's.
+    pub added: bool,
+    pub conversation_id: ConversationId,
+}
+
 pub(super) fn events(conn: &Connection, id: ConversationId, after: EventId, limit: usize) -> Result<Vec<Event>, Fail> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    // Each half has its own limit, so that neither is read past what the page can hold.
-    ordered_events(
-        conn,
-        id,
-        "select * from (select id, 1 as added from messages where conversation_id = ?1 and id > ?2 order by id limit ?3) \
-         union all \
-         select * from (select id, 0 from events where conversation_id = ?1 and id > ?2 order by id limit ?3) \
-         order by id limit ?3",
-        params![id.0, after.0, limit],
-        EVENT_BYTES_MAX,
-    )
+    ordered_events(conn, id, &feed::of_conversation(conn, id, after, limit)?, EVENT_BYTES_MAX)
 }
 
 pub(super) fn tail(conn: &Connection, id: ConversationId, count: usize) -> Result<Option<Tail>, Fail> {
     let Some(conversation) = conversations::by_id(conn, id)? else { return Ok(None) };
     // One more than asked for: whether there is one decides where the tail's knowledge begins.
     let limit = i64::try_from(count.saturating_add(1)).unwrap_or(i64::MAX);
-    let mut events = ordered_events(
-        conn,
-        id,
-        "select * from ( \
-           select * from (select id, 1 as added from messages where conversation_id = ?1 order by id desc limit ?2) \
-           union all \
-           select * from (select id, 0 from events where conversation_id = ?1 order by id desc limit ?2) \
-           order by id desc limit ?2) order by id",
-        params![id.0, limit],
-        usize::MAX,
-    )?;
+    let rows: Vec<Row> = conn
+        .prepare_cached(
+            "select * from ( \
+               select * from (select id, 1 as added from messages where conversation_id = ?1 order by id desc limit ?2) \
+               union all \
+               select * from (select id, 0 from events where conversation_id = ?1 order by id desc limit ?2) \
+               order by id desc limit ?2) order by id",
+        )?
+        .query_map(params![id.0, limit], |row| {
+            Ok(Row { id: EventId(row.get(0)?), added: row.get(1)?, conversation_id: id })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut events = ordered_events(conn, id, &rows, usize::MAX)?;
     let complete_after = if events.len() > count { events.remove(0).id } else { EventId::START };
-    Ok(Some(Tail { conversation, events, complete_after }))
+    let Some(place) = feed::find(conn, id)? else { return Ok(None) };
+    Ok(Some(Tail { conversation, place: Arc::new(place), events, complete_after }))
 }
 
-/// Reads the events whose ids and tables `which` names, in its order, up to the one with which
-/// they hold `bytes_max`.
-fn ordered_events(
-    conn: &Connection,
-    id: ConversationId,
-    which: &str,
-    values: impl rusqlite::Params,
-    bytes_max: usize,
-) -> Result<Vec<Event>, Fail> {
-    let mut statement = conn.prepare_cached(which)?;
-    let mut found = statement.query(values)?;
-    let (mut events, mut bytes) = (Vec::new(), 0);
-    let (columns, tables) = source(conn, id)?;
-    let message = format!("select {columns}, m.deleted_at is not null from {tables} where m.id = ?1");
-    while let Some(row) = found.next()? {
-        let (id, added): (i64, bool) = (row.get(0)?, row.get(1)?);
-        let event = if added { added_event(conn, &message, id)? } else { other_event(conn, id)? };
+/// Reads the events of those rows, up to the one with which they hold `bytes_max`.
+fn ordered_events(conn: &Connection, id: ConversationId, rows: &[Row], bytes_max: usize) -> Result<Vec<Event>, Fail> {
+    let Some(kind) = kind_of(conn, id)? else { return Ok(Vec::new()) };
+    let (mut events, mut bytes) = (Vec::with_capacity(rows.len()), 0);
+    for row in rows {
+        let event = read(conn, row, kind)?;
         bytes += event.bytes();
         events.push(event);
         if bytes >= bytes_max {
@@ -127,6 +118,15 @@ fn ordered_events(
         }
     }
     Ok(events)
+}
+
+/// The event of a row, in a conversation of that kind.
+pub(super) fn read(conn: &Connection, row: &Row, kind: ConversationKind) -> Result<Event, Fail> {
+    if !row.added {
+        return other_event(conn, row.id.0);
+    }
+    let (columns, tables) = source(kind);
+    added_event(conn, &format!("select {columns}, m.deleted_at is not null from {tables} where m.id = ?1"), row.id.0)
 }
 
 fn added_event(conn: &Connection, message: &str, id: i64) -> Result<Event, Fail> {
@@ -161,7 +161,7 @@ fn other_event(conn: &Connection, id: i64) -> Result<Event, Fail> {
     Ok(event)
 }
 
-fn body(conn: &Connection, row: &Row<'_>) -> rusqlite::Result<EventBody> {
+fn body(conn: &Connection, row: &rusqlite::Row<'_>) -> rusqlite::Result<EventBody> {
     let message = || row.get(5).map(EventId);
     let user = || row.get(8).map(UserId);
     let received = |receipt, reach: fn(MessageId) -> Reach| {

@@ -35,14 +35,19 @@ const PLAIN_COLUMNS: &str = "m.id, m.uuid, m.conversation_id, m.seq, m.role, m.u
      m.reply_to, m.created_at, m.updated_at, m.edited_at, null, null, null, null, null, null, null";
 const PLAIN_TABLES: &str = "messages m";
 
-/// The columns and tables of a conversation's messages: with letters only where there can be any.
-pub(super) fn source(conn: &Connection, id: ConversationId) -> Result<(&'static str, &'static str), Fail> {
-    let kind: Option<String> = conn
+/// The columns and tables of the messages of a kind of conversations: with letters only where there can
+/// be any.
+pub(super) fn source(kind: ConversationKind) -> (&'static str, &'static str) {
+    if kind == ConversationKind::Direct { (COLUMNS, TABLES) } else { (PLAIN_COLUMNS, PLAIN_TABLES) }
+}
+
+/// The kind of a conversation; `None` when it is not there.
+pub(super) fn kind_of(conn: &Connection, id: ConversationId) -> Result<Option<ConversationKind>, Fail> {
+    let found = conn
         .prepare_cached("select kind from conversations where id = ?1")?
-        .query_row([id.0], |row| row.get(0))
+        .query_row([id.0], |row| rows::word(row, 0, ConversationKind::parse))
         .optional()?;
-    let has_letters = kind.as_deref() == Some(ConversationKind::Direct.as_str());
-    Ok(if has_letters { (COLUMNS, TABLES) } else { (PLAIN_COLUMNS, PLAIN_TABLES) })
+    Ok(found)
 }
 
 pub(super) fn from_row(conn: &Connection, row: &Row<'_>) -> rusqlite::Result<Arc<Message>> {
@@ -384,7 +389,8 @@ impl Scan {
         let room = self.filter.limit - self.found.len();
         values.push(Value::from(i64::try_from(room).unwrap_or(i64::MAX)));
         let order = if self.newest_first { "desc" } else { "asc" };
-        let (columns, tables) = source(conn, self.id)?;
+        let Some(kind) = kind_of(conn, self.id)? else { return Ok(()) };
+        let (columns, tables) = source(kind);
         let sql = format!("select {columns} from {tables} where {conditions} order by m.id {order} limit ?");
         let mut statement = conn.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;

@@ -8,6 +8,7 @@ mod bare;
 mod checkpoint;
 mod conversations;
 mod fail;
+mod feed;
 mod files;
 mod inbox;
 mod keys;
@@ -36,13 +37,14 @@ use uuid::Uuid;
 
 use super::migrate::{self, Migration};
 use super::{
-    Appended, ChatOrder, ConversationFilter, Desk, Direct, Found, Greeting, InboxEntry, InboxFilter, Listener, Locator,
-    Mark, MessageFilter, NewConversation, NewMessage, NewReaction, NewShare, Page, StateChange, Store, Tail,
+    Appended, ChatOrder, ConversationFilter, Desk, Direct, FeedPage, Found, Greeting, InboxEntry, InboxFilter,
+    Listener, Locator, Mark, MessageFilter, NewConversation, NewMessage, NewReaction, NewShare, Page, StateChange,
+    Store, Tail,
 };
 use crate::domain::{
     ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Message, MessageId,
-    MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Share, ShareEntry, ShareId, Timestamp, User,
-    UserId,
+    MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Scope, Share, ShareEntry, ShareId,
+    Timestamp, User, UserId,
 };
 use crate::error::{Error, Result};
 
@@ -358,6 +360,14 @@ impl Store for SqliteStore {
 
     async fn events(&self, id: ConversationId, after: EventId, limit: usize) -> Result<Vec<Event>> {
         self.readers.read(move |conn| log::events(conn, id, after, limit)).await
+    }
+
+    async fn feed(&self, scope: Scope, after: EventId, limit: usize) -> Result<FeedPage> {
+        self.readers.read(move |conn| feed::page(conn, scope, after, limit)).await
+    }
+
+    async fn last_event(&self) -> Result<EventId> {
+        self.readers.read(feed::last_event).await
     }
 
     async fn add_files(

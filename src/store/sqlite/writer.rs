@@ -14,7 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::{self, Restart};
 use super::fail::{Fail, from_sql, is_hopeless};
-use crate::domain::{ConversationId, Event, EventId};
+use super::feed::Places;
+use crate::domain::{ConversationId, Event, EventId, Logged};
 use crate::error::{Error, Result};
 use crate::store::Listener;
 
@@ -124,7 +125,7 @@ impl Writer {
     ) -> std::io::Result<Self> {
         let (queue, inbox) = mpsc::channel(config.queue);
         let stats = Arc::new(WriterStats::default());
-        let mut worker = Worker { conn, listener, restart, stats: Arc::clone(&stats) };
+        let mut worker = Worker { conn, listener, restart, stats: Arc::clone(&stats), places: Places::default() };
         let batch_max = config.batch_max;
         let thread =
             std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || worker.work(inbox, batch_max))?;
@@ -195,6 +196,7 @@ struct Worker {
     listener: Arc<dyn Listener>,
     restart: Restart,
     stats: Arc<WriterStats>,
+    places: Places,
 }
 
 impl Worker {
@@ -259,13 +261,15 @@ impl Worker {
         }
     }
 
-    fn transact(
-        &mut self,
-        batch: &mut [Box<dyn Command>],
-    ) -> Result<(Vec<Option<Error>>, Announcements), rusqlite::Error> {
-        transaction(&self.conn, batch.len(), |tx| {
-            batch.iter_mut().map(|command| run_one(command.as_mut(), tx)).collect()
+    fn transact(&mut self, batch: &mut [Box<dyn Command>]) -> Result<(Vec<Option<Error>>, Told), rusqlite::Error> {
+        let (conn, places) = (&self.conn, &mut self.places);
+        let ((refusals, events), removed) = transaction(conn, batch.len(), |tx| {
+            let refusals = batch.iter_mut().map(|command| run_one(command.as_mut(), tx)).collect::<Result<_, _>>()?;
+            Ok::<_, rusqlite::Error>((refusals, located(conn, places, std::mem::take(&mut tx.events))?))
         })
+        .inspect_err(|_| places.forget())?;
+        removed.iter().for_each(|id| places.remove(*id));
+        Ok((refusals, Told { events, removed }))
     }
 
     fn count(&self, size: usize) {
@@ -277,31 +281,42 @@ impl Worker {
     }
 }
 
-/// What to announce once a transaction is committed.
-pub(super) struct Announcements {
-    pub events: Vec<Event>,
-    pub removed: Vec<ConversationId>,
+/// What the listener is told of a batch.
+struct Told {
+    events: Vec<Logged>,
+    removed: Vec<ConversationId>,
+}
+
+/// The events with their places, but for those of conversations that the same batch removed.
+fn located(conn: &Connection, places: &mut Places, events: Vec<Event>) -> rusqlite::Result<Vec<Logged>> {
+    let mut located = Vec::with_capacity(events.len());
+    for event in events {
+        if let Some(place) = places.of(conn, event.conversation_id)? {
+            located.push(Logged { event, place });
+        }
+    }
+    Ok(located)
 }
 
 /// Runs `work` as one transaction and commits it: all that the writer does on the connection for a
-/// batch of about `size` commands.
+/// batch of about `size` commands. Also tells which conversations it removed.
 pub(super) fn transaction<T, E: From<rusqlite::Error>>(
     conn: &Connection,
     size: usize,
     work: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
-) -> Result<(T, Announcements), E> {
+) -> Result<(T, Vec<ConversationId>), E> {
     let open = Rollback(conn);
     open.0.prepare_cached("begin immediate")?.execute([])?;
     let first_event: i64 =
         open.0.prepare_cached("select value from sequences where name = 'event'")?.query_row([], |row| row.get(0))?;
     let mut tx = Tx { conn, last_event: first_event, events: Vec::with_capacity(size), removed: Vec::new() };
     let done = work(&mut tx)?;
-    let Tx { last_event, events, removed, .. } = tx;
+    let Tx { last_event, removed, .. } = tx;
     if last_event != first_event {
         open.0.prepare_cached("update sequences set value = ?1 where name = 'event'")?.execute([last_event])?;
     }
     open.0.prepare_cached("commit")?.execute([])?;
-    Ok((done, Announcements { events, removed }))
+    Ok((done, removed))
 }
 
 /// Rolls back on the way out unless the transaction was committed (or SQLite did it already).
@@ -361,8 +376,8 @@ mod tests {
     struct Heard(Mutex<Vec<Event>>);
 
     impl Listener for Heard {
-        fn committed(&self, events: &[Event]) {
-            self.0.lock().unwrap().extend_from_slice(events);
+        fn committed(&self, events: &[Logged]) {
+            self.0.lock().unwrap().extend(events.iter().map(|logged| logged.event.clone()));
         }
         fn removed(&self, _: ConversationId) {}
     }
@@ -372,6 +387,8 @@ mod tests {
         conn.execute_batch(
             "create table sequences (name text, value integer);
              insert into sequences values ('event', 0);
+             create table conversations (id integer, uuid blob, kind text, platform_id integer, user_id integer);
+             insert into conversations values (1, zeroblob(16), 'live_chat', null, null);
              create table notes (text text);",
         )
         .unwrap();

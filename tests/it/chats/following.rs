@@ -177,7 +177,7 @@ async fn a_follower_goes_on_after_a_restart_and_one_from_elsewhere_begins_anew()
 struct Counting(Arc<AtomicUsize>);
 
 impl Show for Counting {
-    async fn show(&mut self, _: &roost::domain::Event) -> Option<Shown> {
+    async fn show(&mut self, _: &roost::domain::Logged) -> Option<Shown> {
         self.0.fetch_add(1, Ordering::Relaxed);
         Some(Shown::new("message", b"{}".to_vec()))
     }

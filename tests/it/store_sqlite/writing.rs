@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use roost::domain::{Conversation, ConversationId, Event, EventId, UserId};
+use roost::domain::{Conversation, ConversationId, EventId, UserId};
 use roost::error::Error;
 use roost::store::sqlite::SqliteOptions;
 use roost::store::{Accounts, Listener, SqliteStore, StateChange, Store};
@@ -152,7 +152,7 @@ async fn a_command_that_panics_does_not_harm_its_neighbours() {
 async fn a_listener_that_panics_does_not_stop_the_writer() {
     struct Clumsy;
     impl Listener for Clumsy {
-        fn committed(&self, events: &[Event]) {
+        fn committed(&self, events: &[roost::domain::Logged]) {
             assert!(events.is_empty(), "a listener that panics, on purpose");
         }
         fn removed(&self, _: ConversationId) {}

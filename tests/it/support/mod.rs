@@ -9,6 +9,7 @@ pub mod nginx;
 pub mod outside;
 pub mod pigeon;
 pub mod process;
+pub mod pusher;
 pub mod raw;
 pub mod s3;
 pub mod script;

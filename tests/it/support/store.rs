@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use roost::domain::{
     Conversation, ConversationId, ConversationKind, Device, DeviceKind, Email, Event, EventId, Json, LetterKind,
-    Message, MessageText, Role, Timestamp, User, UserId,
+    Logged, Message, MessageText, Role, Timestamp, User, UserId,
 };
 use roost::store::{Direct, Idempotency, Listener, MessageFilter, NewConversation, NewLetter, NewMessage, NewUser};
 use uuid::Uuid;
@@ -127,14 +127,19 @@ pub fn keys(conversations: &[Conversation]) -> Vec<&str> {
 /// Remembers what the store announced.
 #[derive(Default)]
 pub struct Recorder {
-    events: Mutex<Vec<Event>>,
+    logged: Mutex<Vec<Logged>>,
     removed: Mutex<Vec<ConversationId>>,
 }
 
 impl Recorder {
     /// Everything that was announced, in the order of announcing.
     pub fn events(&self) -> Vec<Event> {
-        self.events.lock().expect("no test panics while it holds this").clone()
+        self.logged().into_iter().map(|logged| logged.event).collect()
+    }
+
+    /// The same, each with its place.
+    pub fn logged(&self) -> Vec<Logged> {
+        self.logged.lock().expect("no test panics while it holds this").clone()
     }
 
     /// What was announced of one conversation.
@@ -154,8 +159,8 @@ impl Recorder {
 }
 
 impl Listener for Recorder {
-    fn committed(&self, events: &[Event]) {
-        self.events.lock().expect("no test panics while it holds this").extend_from_slice(events);
+    fn committed(&self, events: &[Logged]) {
+        self.logged.lock().expect("no test panics while it holds this").extend_from_slice(events);
     }
 
     fn removed(&self, conversation: ConversationId) {

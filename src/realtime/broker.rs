@@ -1,0 +1,149 @@
+//! Who listens to what: every follower under its scope, told of each event once.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::seam::{Held, Lapsed};
+use crate::domain::{ConversationId, EventId, Logged, Scope, Signal};
+
+const SHARDS: usize = 64;
+
+/// What a listener hears.
+#[derive(Clone, Debug)]
+pub enum Heard {
+    /// Something was committed.
+    Logged(Arc<Logged>),
+    /// Something happened that is not kept.
+    Signal(Arc<Signal>),
+    /// The conversation that is listened to was removed.
+    Gone,
+}
+
+/// The listeners by scope. Costs nothing for scopes to which nobody listens.
+#[derive(Debug)]
+pub struct Broker {
+    shards: Vec<Mutex<Shard>>,
+    hasher: RandomState,
+    queue_max: usize,
+    next: AtomicU64,
+    listeners: AtomicUsize,
+}
+
+type Shard = HashMap<Scope, HashMap<u64, Arc<Ear>>>;
+
+/// Where a listener's news wait for it.
+#[derive(Debug)]
+struct Ear {
+    held: Mutex<Held<EventId, Heard>>,
+    news: Notify,
+}
+
+/// A place among the listeners; given back when dropped.
+#[derive(Debug)]
+pub struct Listening {
+    broker: Arc<Broker>,
+    scope: Scope,
+    number: u64,
+    ear: Arc<Ear>,
+}
+
+impl Broker {
+    /// Holds at most `queue_max` news for each listener; who is behind by more reads the log.
+    pub fn new(queue_max: usize) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            queue_max,
+            next: AtomicU64::new(0),
+            listeners: AtomicUsize::new(0),
+        }
+    }
+
+    /// Listens from now on: whatever is committed after this returned is heard.
+    pub fn listen(self: &Arc<Self>, scope: Scope) -> Listening {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let ear = Arc::new(Ear { held: Mutex::new(Held::new(self.queue_max)), news: Notify::new() });
+        lock(self.shard(&scope)).entry(scope).or_default().insert(number, Arc::clone(&ear));
+        self.listeners.fetch_add(1, Ordering::Relaxed);
+        Listening { broker: Arc::clone(self), scope, number, ear }
+    }
+
+    /// These events were committed, in this order.
+    pub fn announce(&self, events: &[Logged]) {
+        for logged in events {
+            // Made when the first listener is met.
+            let mut shared = None;
+            for scope in logged.place.scopes() {
+                self.tell(scope, Some(logged.event.id), || {
+                    Heard::Logged(Arc::clone(shared.get_or_insert_with(|| Arc::new(logged.clone()))))
+                });
+            }
+        }
+    }
+
+    /// Something happened in a scope that is told and not kept.
+    pub fn signal(&self, scope: Scope, signal: &Arc<Signal>) {
+        self.tell(scope, None, || Heard::Signal(Arc::clone(signal)));
+    }
+
+    /// This conversation was removed.
+    pub fn remove(&self, id: ConversationId) {
+        self.tell(Scope::Conversation(id), None, || Heard::Gone);
+    }
+
+    /// How many listen.
+    pub fn listeners(&self) -> usize {
+        self.listeners.load(Ordering::Relaxed)
+    }
+
+    fn tell(&self, scope: Scope, cursor: Option<EventId>, mut heard: impl FnMut() -> Heard) {
+        let shard = lock(self.shard(&scope));
+        for ear in shard.get(&scope).into_iter().flat_map(HashMap::values) {
+            lock(&ear.held).put(cursor, heard());
+            ear.news.notify_one();
+        }
+    }
+
+    fn shard(&self, scope: &Scope) -> &Mutex<Shard> {
+        &self.shards[(self.hasher.hash_one(scope) as usize) % SHARDS]
+    }
+}
+
+impl Listening {
+    /// What was heard since the last time, but for what `after` covers already.
+    ///
+    /// # Errors
+    /// [`Lapsed`] when it was more than is held.
+    pub fn take(&self, after: EventId) -> Result<Vec<Heard>, Lapsed> {
+        let taken = lock(&self.ear.held).take(after)?;
+        Ok(taken.into_iter().map(|(_, heard)| heard).collect())
+    }
+
+    /// Resolves when there is something to take. Cancel-safe.
+    pub async fn news(&self) {
+        while !lock(&self.ear.held).is_waiting() {
+            self.ear.news.notified().await;
+        }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let mut shard = lock(self.broker.shard(&self.scope));
+        if let Some(ears) = shard.get_mut(&self.scope) {
+            ears.remove(&self.number);
+            if ears.is_empty() {
+                shard.remove(&self.scope);
+            }
+        }
+        self.broker.listeners.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
