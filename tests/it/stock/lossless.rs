@@ -17,8 +17,8 @@ const CUTS: usize = 4;
 /// Messages between a subscription and the next cut.
 const BETWEEN: usize = 100;
 /// Who writes at the same time, and how long each pauses: 200 messages a second together.
-const WRITERS: usize = 4;
-const PAUSE: Duration = Duration::from_millis(20);
+const WRITERS: usize = 8;
+const PAUSE: Duration = Duration::from_millis(40);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pusher_js_hears_every_message_once_and_in_order() {

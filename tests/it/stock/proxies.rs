@@ -18,10 +18,14 @@ const EVENTS: usize = 15;
 
 /// A server that knows that a proxy stands before it.
 async fn behind_a_proxy() -> TestApp {
+    behind_a_proxy_with(|_| {}).await
+}
+
+async fn behind_a_proxy_with(change: impl FnOnce(&mut Config)) -> TestApp {
     TestApp::with(|config| {
         config.http.trusted_proxies = vec!["127.0.0.1".parse().expect("an address")];
         config.http.heartbeat_s = 1;
-        config.sockets.ping_s = 1;
+        change(config);
     })
     .await
 }
@@ -91,8 +95,10 @@ async fn a_quiet_stream_stays_open() {
 }
 
 /// The same for sockets: client and server each ask for a sign of life when the other is silent for long.
-async fn a_quiet_socket_stays_open(activity_timeout_ms: u64, signs: usize, sign: &str) {
-    let app = behind_a_proxy().await;
+async fn a_quiet_socket_stays_open(ping_s: u64, activity_timeout_ms: u64, sign: &str) {
+    // Three seconds of nothing else.
+    let signs = usize::try_from(3000 / activity_timeout_ms.min(ping_s * 1000)).expect("a small number");
+    let app = behind_a_proxy_with(|config| config.sockets.ping_s = ping_s).await;
     let room = Room::open(&app).await;
     let Some(nginx) = Nginx::before(&app.url, "proxy_read_timeout 2s;").await else { return };
     let world = json!({"ws": nginx.url, "activityTimeout": activity_timeout_ms, "signs": signs, "events": EVENTS});
@@ -105,12 +111,12 @@ async fn a_quiet_socket_stays_open(activity_timeout_ms: u64, signs: usize, sign:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_through_nginx_lives_on_its_own_pings_and_hears_at_once() {
-    a_quiet_socket_stays_open(500, 6, "pusher:pong").await;
+    a_quiet_socket_stays_open(45, 500, "pusher:pong").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_through_nginx_lives_on_the_servers_pings_and_hears_at_once() {
-    a_quiet_socket_stays_open(60_000, 3, "pusher:ping").await;
+    a_quiet_socket_stays_open(1, 60_000, "pusher:ping").await;
 }
 
 /// Proxies take a connection for dead on which nothing came for a minute; something comes well before.
