@@ -1,7 +1,7 @@
 // A stock client that tells with every authorisation how far it got, and so misses nothing while its
 // connection is cut again and again. Tells of every subscription; ends with the message "the end".
 
-import { echo, once, pusher, run, tell, within } from './lib.mjs';
+import { echo, pusher, run, tell, within } from './lib.mjs';
 
 /** With pusher-js: the provider is asked anew at each authorisation. */
 function plain(world, user) {
@@ -14,33 +14,42 @@ function plain(world, user) {
     },
   });
   client.bind_global((_, data) => { if (data?.cursor > (since ?? 0)) since = data.cursor; });
-  return client.subscribe(`private-conversation.${world.conversation}`);
+  return { client, follow: name => client.subscribe(`private-${name}`) };
 }
 
 /** With laravel-echo, which keeps the object of parameters. */
 function echoed(world, user) {
   const params = {};
   const client = echo(world, user, params);
-  client.connector.pusher.bind_global((_, data) => { if (data?.cursor > (params.since ?? 0)) params.since = data.cursor; });
-  return client.private(`conversation.${world.conversation}`).subscription;
+  const inner = client.connector.pusher;
+  inner.bind_global((_, data) => { if (data?.cursor > (params.since ?? 0)) params.since = data.cursor; });
+  return { client: inner, follow: name => client.private(name).subscription };
 }
 
 run(async world => {
-  const channel = world.client === 'echo' ? echoed(world, world.ana) : plain(world, world.ana);
+  const { client, follow } = world.client === 'echo' ? echoed(world, world.ana) : plain(world, world.ana);
   const heard = [];
-  let subscriptions = 0;
-  channel.bind('pusher:subscription_succeeded', () => tell({ subscribed: ++subscriptions }));
-  channel.bind('pusher:subscription_error', error => tell({ error }));
+  let connections = 0;
+  let missing = new Set(world.conversations);
+  client.connection.bind('connected', () => connections++);
+  client.connection.bind('connecting', () => { missing = new Set(world.conversations); });
   const over = new Promise(end => {
-    channel.bind('message.sent', message => {
-      heard.push([message.cursor, message.message_id, message.context.text]);
-      if (message.context.text === 'the end') end();
-    });
+    for (const conversation of world.conversations) {
+      const channel = follow(`conversation.${conversation}`);
+      channel.bind('pusher:subscription_succeeded', () => {
+        missing.delete(conversation);
+        tell({ entered: { connection: connections, left: missing.size } });
+      });
+      channel.bind('pusher:subscription_error', error => tell({ failed: JSON.stringify(error) }));
+      channel.bind('message.sent', message => {
+        heard.push([message.cursor, conversation, message.message_id]);
+        if (message.context.text === 'the end') end();
+      });
+    }
   });
-  await once(channel, 'pusher:subscription_succeeded');
   // What is lost is found by the suite, in what was heard until then.
   const patience = new Promise(end => process.stdin.once('data', () => within(over, 'end').then(end, end)));
   process.stdin.resume();
   await Promise.race([over, patience]);
-  return { heard, subscriptions };
+  return { heard, connections };
 });
