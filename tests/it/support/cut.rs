@@ -1,8 +1,10 @@
 //! A wire that can be cut: everything passes through it to the server, until every connection is dropped
 //! at once, as a network drops them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,6 +21,8 @@ struct State {
     scissors: Mutex<CancellationToken>,
     connections: TaskTracker,
     all: CancellationToken,
+    /// What still passes to clients until the connection on which it was used up is dropped.
+    bytes: AtomicUsize,
 }
 
 impl Wire {
@@ -29,7 +33,8 @@ impl Wire {
         let url = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
         let all = CancellationToken::new();
         let scissors = Mutex::new(all.child_token());
-        let state = Arc::new(State { scissors, connections: TaskTracker::new(), all });
+        let state =
+            Arc::new(State { scissors, connections: TaskTracker::new(), all, bytes: AtomicUsize::new(usize::MAX) });
         tokio::spawn(accept(listener, server, Arc::clone(&state)));
         Self { url, state }
     }
@@ -40,6 +45,11 @@ impl Wire {
         scissors.cancel();
         *scissors = self.state.all.child_token();
         self.state.connections.len()
+    }
+
+    /// Drops the connection on which clients have got that many bytes more: in the middle of whatever it is.
+    pub fn cut_after(&self, bytes: usize) {
+        self.state.bytes.store(bytes, Ordering::Relaxed);
     }
 }
 
@@ -54,17 +64,39 @@ async fn accept(listener: TcpListener, server: String, state: Arc<State>) {
     let accepting = async {
         while let Ok((client, _)) = listener.accept().await {
             let cut = state.scissors.lock().expect("nobody panics with it").clone();
-            let server = server.clone();
-            state.connections.spawn(async move { cut.run_until_cancelled_owned(carry(client, server)).await });
+            let carried = carry(client, server.clone(), Arc::clone(&state));
+            state.connections.spawn(async move { cut.run_until_cancelled_owned(carried).await });
         }
     };
     all.run_until_cancelled(accepting).await;
 }
 
 /// Both ends are dropped when this is dropped, with whatever was on its way.
-async fn carry(mut client: TcpStream, server: String) {
+async fn carry(mut client: TcpStream, server: String, state: Arc<State>) {
     let Ok(mut server) = TcpStream::connect(server).await else { return };
     // Small frames go at once, as they came.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+    let ((mut from_client, mut to_client), (mut from_server, mut to_server)) = (client.split(), server.split());
+    tokio::select! {
+        _ = tokio::io::copy(&mut from_client, &mut to_server) => {}
+        () = pass(&mut from_server, &mut to_client, &state.bytes) => {}
+    }
+}
+
+/// Passes on until there is nothing more, or no more bytes are left to pass.
+async fn pass(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin), left: &AtomicUsize) {
+    let mut chunk = [0; 4096];
+    while let Ok(count @ 1..) = from.read(&mut chunk).await {
+        let may = left.load(Ordering::Relaxed);
+        if to.write_all(&chunk[..count.min(may)]).await.is_err() {
+            return;
+        }
+        if may <= count {
+            left.store(usize::MAX, Ordering::Relaxed);
+            return;
+        }
+        if may < usize::MAX {
+            left.store(may - count, Ordering::Relaxed);
+        }
+    }
 }
