@@ -41,7 +41,7 @@ fn assert_at_once(mut took: Vec<Duration>) {
 
 async fn follows(guest: &Guest<'_>, nginx: &Nginx, after: i64) -> Events {
     let request = guest.app.client.get(format!("{}{}", nginx.url, guest.path("events")));
-    Events::open(request.header("last-event-id", after)).await
+    Events::through_a_proxy(request.header("last-event-id", after)).await
 }
 
 /// The first event of a new stream is the one that a proxy would hold back.
@@ -87,7 +87,7 @@ async fn a_quiet_stream_stays_open() {
     let guest = app.guest().await;
     let mut events = follows(&guest, &nginx, 0).await;
     for _ in 0..3 {
-        events.next_comment().await;
+        events.beat().await.expect("the stream goes on");
     }
     guest.says("still there?").await;
     let event = events.next_of("message").await.expect("the stream is open");
