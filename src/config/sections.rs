@@ -50,7 +50,7 @@ section!(Sockets {
     kept_mib_max: usize = 64,
     fanout_threads: usize = 0,
     fanout_mib_max: usize = 64,
-    ping_s: u64 = 60,
+    ping_s: u64 = 45,
     pong_s: u64 = 30,
     origins: Vec<String> = vec!["*".to_owned()],
 });

@@ -19,6 +19,7 @@ mod promises;
 mod pusher;
 mod schema;
 mod seam;
+mod stock;
 mod store_contract;
 mod store_sqlite;
 mod strangers;

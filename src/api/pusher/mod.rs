@@ -18,7 +18,7 @@ mod wire;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
@@ -93,6 +93,7 @@ pub fn router(parts: Pusher) -> (Router, OpenApi) {
         .route("/app", get(socket::nowhere))
         .route("/app/", get(socket::nowhere))
         .route("/app/{key}/{*rest}", get(socket::nowhere))
+        .route("/users/{user_id}/terminate_connections", post(rest::terminate_by_key))
         .method_not_allowed_fallback(envelope::not_allowed)
         .with_state(parts);
     (router, api)

@@ -296,12 +296,24 @@ pub async fn users(Segment((app, name)): Segment<(String, String)>, asked: Asked
     ),
     responses((status = 200, description = "The connections are being closed", body = Done)))]
 pub async fn terminate(Segment((app, user)): Segment<(String, String)>, asked: Asked) -> Result<Response, Failure> {
-    let backend = asked.of(&app).await?;
-    if !names::is_user(&user) {
+    end_connections(&asked.of(&app).await?, &user)
+}
+
+/// The same without an app in its path, as pusher-http-python 3.3.4 asks: the key in the signature says whose
+/// user is meant.
+pub async fn terminate_by_key(Segment(user): Segment, asked: Asked) -> Result<Response, Failure> {
+    let query = asked.request.uri().query().unwrap_or_default().as_bytes();
+    let key = form_urlencoded::parse(query).find(|(name, _)| name == "auth_key");
+    let key = key.map(|(_, key)| key.into_owned()).ok_or(Failure::NoApp)?;
+    end_connections(&asked.of(&key).await?, &user)
+}
+
+fn end_connections(backend: &Backend, user: &str) -> Result<Response, Failure> {
+    if !names::is_user(user) {
         return Err(Failure::invalid("user_id: 1 to 128 characters"));
     }
     let (code, why) = TERMINATED;
-    for socket in backend.door.sockets().sockets_of(backend.app.id, &user) {
+    for socket in backend.door.sockets().sockets_of(backend.app.id, user) {
         socket.send(frame::error(Some(code), why));
         socket.close(code, why);
     }

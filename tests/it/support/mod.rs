@@ -3,7 +3,9 @@
 
 pub mod app;
 pub mod browser;
+pub mod cut;
 pub mod neptun;
+pub mod nginx;
 pub mod outside;
 pub mod pigeon;
 pub mod process;
@@ -11,6 +13,7 @@ pub mod pusher;
 pub mod raw;
 pub mod receiver;
 pub mod s3;
+pub mod script;
 pub mod smtp;
 pub mod sse;
 pub mod store;
