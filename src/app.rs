@@ -222,6 +222,7 @@ fn rules(config: &Config) -> Rules {
         sign_in_wait_max: Duration::from_secs(accounts.sign_in_wait_max_s),
         sign_in_keys_max: config.limits.keys_max,
         sign_in_lifetime: Duration::from_secs(accounts.session_hours.saturating_mul(3600)),
+        ticket_lifetime: Duration::from_secs(accounts.ticket_minutes.saturating_mul(60)),
         attachments: attachment_rules(&config.attachments),
     }
 }
@@ -248,6 +249,7 @@ fn limits(config: &crate::config::Limits) -> Limits {
         poll: limit(config.guest_poll_per_minute),
         address: limit(config.address_per_minute),
         staff: limit(config.staff_per_minute),
+        typing: limit(config.typing_per_minute),
         auth: limit(config.auth_per_minute),
         chats: limit(config.chats_per_minute),
         pigeons: limit(config.pigeons_per_minute),
@@ -400,6 +402,7 @@ fn figures(
             ("limit_poll_refusals_total", "Guest polls refused by the rate limit", &limits.poll),
             ("limit_address_refusals_total", "Requests refused by the limit of their address", &limits.address),
             ("limit_staff_refusals_total", "Staff requests refused by the rate limit", &limits.staff),
+            ("limit_typing_refusals_total", "Words of typing refused by the rate limit", &limits.typing),
             ("limit_auth_refusals_total", "Sign-in requests refused by the rate limit", &limits.auth),
             ("limit_neptun_refusals_total", "Requests at the Neptun door refused by the rate limit", &limits.neptun),
             ("limit_chats_refusals_total", "Requests at the chats door refused by the rate limit", &limits.chats),

@@ -8,6 +8,7 @@ mod attachments;
 mod codes;
 mod conversations;
 mod credentials;
+mod deliveries;
 mod direct;
 mod follow;
 mod listen;
@@ -19,6 +20,8 @@ mod runs;
 mod seal;
 mod shares;
 mod staff;
+mod tickets;
+mod typing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +47,7 @@ pub use own::Retracted;
 pub use platforms::DeviceRegistration;
 pub use runs::{Asked, Attached, Ended, Piece, Run};
 pub use shares::Opened;
+pub use tickets::{Ticket, TicketFor};
 
 /// What an assistant is shown, and what it says.
 pub use crate::assistant::{Answer, Line};
@@ -89,6 +93,8 @@ pub struct Rules {
     pub sign_in_keys_max: usize,
     /// How long a browser stays signed in.
     pub sign_in_lifetime: Duration,
+    /// How long a ticket for a stream is good for.
+    pub ticket_lifetime: Duration,
     /// Uploaded files.
     pub attachments: AttachmentRules,
 }
@@ -108,6 +114,8 @@ pub struct Chat {
     attempts: Arc<Attempts>,
     attempt_key: [u8; 32],
     seal: seal::Seal,
+    ticket_seal: seal::Seal,
+    deliveries: deliveries::Deliveries,
     letters: Arc<tokio::sync::Semaphore>,
     shelf: attachments::Shelf,
 }
@@ -138,6 +146,8 @@ impl Chat {
         // Nothing of the attempts outlives the process, so neither does their key.
         let attempt_key = clock.secret();
         let seal = seal::Seal::new(&store.secret("sessions", clock.secret()).await?);
+        let ticket_seal = seal::Seal::new(&store.secret("event-tickets", clock.secret()).await?);
+        realtime.broker.begin_at(store.last_event().await?);
         let letters = Arc::new(tokio::sync::Semaphore::new(codes::LETTERS_MAX));
         Ok(Arc::new(Self {
             store,
@@ -153,6 +163,8 @@ impl Chat {
             attempts,
             attempt_key,
             seal,
+            ticket_seal,
+            deliveries: deliveries::Deliveries::default(),
             letters,
             shelf,
         }))
