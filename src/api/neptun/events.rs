@@ -109,7 +109,8 @@ impl Show for Tabs {
 
     async fn begin(&mut self) -> Result<Option<Shown>> {
         let there = self.chat.chat_numbers(&self.access, Vec::new()).await?;
-        let chat_ids = there.into_iter().map(|id| id.0).collect();
+        let mut chat_ids: Vec<_> = there.into_iter().map(|id| id.0).collect();
+        chat_ids.sort_unstable();
         Ok(Some(Shown::passing("chats", json::bytes(&ChatsEvent { chat_ids }))))
     }
 

@@ -17,6 +17,8 @@ pub struct Event {
 pub struct Events {
     response: Response,
     pending: Vec<u8>,
+    /// What a browser would come back with: the last id, also one that came without an event.
+    pub last_id: Option<i64>,
 }
 
 impl Events {
@@ -25,18 +27,51 @@ impl Events {
         assert_eq!(response.status(), StatusCode::OK);
         let kind = response.headers()["content-type"].to_str().expect("text");
         assert!(kind.starts_with("text/event-stream"), "{kind}");
-        Self { response, pending: Vec::new() }
+        for (name, value) in [("cache-control", "no-cache, no-transform"), ("x-accel-buffering", "no")] {
+            assert_eq!(response.headers()[name], value, "what proxies are told");
+        }
+        assert!(
+            !response.headers().contains_key("content-encoding") && !response.headers().contains_key("content-length")
+        );
+        Self { response, pending: Vec::new(), last_id: None }
     }
 
     /// The next event that carries data; `None` when the stream has ended. Fails when nothing
     /// comes.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
-            while let Some(end) = self.pending.windows(2).position(|pair| pair == b"\n\n") {
+            let block = self.block().await?;
+            if let Some(event) = parse(&block) {
+                return Some(event);
+            }
+        }
+    }
+
+    /// Waits for a sign of life: a block without data that is no `retry`.
+    pub async fn beat(&mut self) -> Option<()> {
+        loop {
+            let block = self.block().await?;
+            if block.starts_with(':') {
+                assert!(parse(&block).is_none(), "a comment moves nothing: {block}");
+                return Some(());
+            }
+        }
+    }
+
+    /// The next block; what it says of the id is kept.
+    async fn block(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = self.pending.windows(2).position(|pair| pair == b"\n\n") {
                 let block: Vec<u8> = self.pending.drain(..end + 2).collect();
-                if let Some(event) = parse(&String::from_utf8(block).expect("an event is text")) {
-                    return Some(event);
-                }
+                let block = String::from_utf8(block).expect("an event is text");
+                let id =
+                    block.lines().find_map(|line| line.strip_prefix("id: ")).map(|id| id.parse().expect("a number"));
+                assert!(
+                    id.is_none() || block.contains("event: reset") || id >= self.last_id,
+                    "a cursor goes back: {block}"
+                );
+                self.last_id = id.or(self.last_id);
+                return Some(block);
             }
             let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await.expect("an event in time");
             // A server that goes away in the middle ends the stream as well as one that says so.
