@@ -9,20 +9,23 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::api::{chats, document, guest, health, neptun, pigeons};
+use crate::api::{chats, document, guest, health, neptun, pigeons, pusher};
 use crate::assistant::{Echo, Provider};
-use crate::chat::{AttachmentRules, Chat, Rules, SharedChat};
+use crate::chat::{AttachmentRules, Chat, Replay, Rules, SharedChat};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, ListSessions, ObjectStoreName, ProviderName};
-use crate::domain::{ConversationId, Logged};
+use crate::domain::{ConversationId, Logged, Nobody};
 use crate::error::{Error, Result};
 use crate::http::multipart::FormLimits;
-use crate::http::{SharedWeb, Web, frame};
+use crate::http::{SharedWeb, Web, frame, websocket};
 use crate::limits::{Limit, Limits};
 use crate::mail::{self, Mailer};
 use crate::objects::{self, Bucket, Objects};
+use crate::realtime::sockets::{SocketRules, SocketStats, Sockets};
 use crate::realtime::{Broker, Hub, Realtime};
 use crate::store::sqlite::{DataDir, SqliteOptions, WriterStats};
 use crate::store::{Listener, SqliteStore};
@@ -36,10 +39,36 @@ pub struct App {
     pub store: Arc<SqliteStore>,
     /// The plumbing.
     pub web: SharedWeb,
+    /// WebSocket connections.
+    pub sockets: Arc<Sockets>,
     /// Every route.
     pub router: Router,
+    /// What goes on beside requests.
+    pub background: Background,
     /// Set when the server goes down; `/readyz` then says so.
     pub draining: Arc<AtomicBool>,
+}
+
+/// What goes on beside requests, for as long as the system is there.
+#[derive(Debug, Default)]
+pub struct Background {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Background {
+    /// Ends all of it, and resolves when it has ended.
+    pub async fn end(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
 }
 
 /// What hears of commits.
@@ -63,6 +92,7 @@ impl App {
     pub async fn open(config: &Config, clock: Clock) -> Result<Self> {
         let (realtime, store) = open_store(config, &clock)?;
         let web = Web::new(config.http.clone(), clock.clone());
+        let sockets = Arc::clone(&realtime.sockets);
         let limits = Arc::new(limits(&config.limits));
         let provider = provider(config);
         let objects = objects(config)?;
@@ -81,8 +111,12 @@ impl App {
             proved: tokio::sync::Mutex::default(),
             figures: figures(Arc::clone(&store), realtime, Arc::clone(&limits), Arc::clone(&chat)),
         });
-        let router = router(config, &chat, &web, &limits, health);
-        Ok(Self { chat, store, web, router, draining })
+        let background = Background::default();
+        let broadcast =
+            pigeons::Broadcast::start(&chat, pusher::frame::event, background.tasks.clone(), &background.stop);
+        let shared = Shared { chat: &chat, web: &web, limits: &limits };
+        let router = router(config, shared, health, Arc::new(broadcast));
+        Ok(Self { chat, store, web, sockets, router, background, draining })
     }
 
     /// Makes `/readyz` say that no new requests are wanted.
@@ -99,7 +133,8 @@ impl App {
 pub fn open_store(config: &Config, clock: &Clock) -> Result<(Realtime, Arc<SqliteStore>)> {
     let heads = &config.heads;
     let hub = Arc::new(Hub::new(heads.conversations_max, heads.events_max, heads.bytes_max));
-    let realtime = Realtime { hub, broker: Arc::new(Broker::new(heads.follower_events_max)) };
+    let broker = Arc::new(Broker::new(heads.follower_events_max));
+    let realtime = Realtime { hub, broker, sockets: sockets(config, clock.clone())? };
     let dir = DataDir::prepare(&config.data)?;
     let store = SqliteStore::open(&dir, &store_options(config), Arc::new(Announcer(realtime.clone())), clock.now())?;
     if let Some(snapshot) = store.snapshot() {
@@ -118,7 +153,10 @@ pub async fn open_chat(config: &Config, clock: Clock) -> Result<SharedChat> {
     let dir = DataDir::prepare(&config.data)?;
     let is_behind = SqliteStore::is_behind(&dir, store_options(config).migrations)?;
     let held = if is_behind { Some(dir.lock().map_err(must_upgrade)?) } else { None };
-    let (realtime, store) = open_store(config, &clock)?;
+    // Who serves nobody needs not a thread more than has to be.
+    let mut idle = config.clone();
+    idle.sockets.fanout_threads = 1;
+    let (realtime, store) = open_store(&idle, &clock)?;
     drop(held);
     Chat::new(store, realtime, clock, None, Mailer::Off, objects(config)?, rules(config)).await
 }
@@ -144,6 +182,11 @@ fn store_options(config: &Config) -> SqliteOptions {
         wal_bytes: store.wal_mib * MIB,
         ..SqliteOptions::default()
     }
+}
+
+fn sockets(config: &Config, clock: Clock) -> Result<Arc<Sockets>> {
+    let draw = Box::new(move || clock.secret());
+    Sockets::start(SocketRules::new(&config.sockets, websocket::frame::close, draw)).map_err(Error::internal)
 }
 
 fn provider(config: &Config) -> Option<Arc<dyn Provider>> {
@@ -257,13 +300,16 @@ fn limits(config: &crate::config::Limits) -> Limits {
     }
 }
 
-fn router(
-    config: &Config,
-    chat: &SharedChat,
-    web: &SharedWeb,
-    limits: &Arc<Limits>,
-    health: Arc<health::Parts>,
-) -> Router {
+/// What every door stands on.
+#[derive(Clone, Copy)]
+struct Shared<'a> {
+    chat: &'a SharedChat,
+    web: &'a SharedWeb,
+    limits: &'a Arc<Limits>,
+}
+
+fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, replay: Arc<dyn Replay>) -> Router {
+    let Shared { chat, web, limits } = shared;
     let guest = Arc::new(guest::Parts {
         chat: Arc::clone(chat),
         web: Arc::clone(web),
@@ -300,7 +346,8 @@ fn router(
     let (chats_routes, chats_api) = chats::router(Arc::clone(&chats));
     let (pigeons_routes, pigeons_api) = pigeons::router(Arc::clone(&pigeons));
     let (neptun_routes, neptun_api) = neptun::router(&neptun);
-    let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api]);
+    let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, chat, web, replay));
+    let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api, pusher_api]);
     let pigeons_shared = pigeons::shared_router(Arc::clone(&pigeons));
     let shared = guest_shared.layer(axum::middleware::from_fn_with_state(pigeons_shared, by_dialect));
     let doors = guest_routes
@@ -308,6 +355,7 @@ fn router(
         .merge(chats_routes)
         .merge(pigeons_routes)
         .merge(neptun_routes)
+        .merge(pusher_routes)
         .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats, pigeons, neptun }));
     Router::new()
         .merge(health::router(health))
@@ -349,6 +397,26 @@ fn neptun_door(config: &Config, chat: &SharedChat, web: &SharedWeb, limits: &Arc
     })
 }
 
+fn pusher_door(config: &Config, chat: &SharedChat, web: &SharedWeb, replay: Arc<dyn Replay>) -> pusher::Pusher {
+    let options = &config.pusher;
+    Arc::new(pusher::Parts {
+        chat: Arc::clone(chat),
+        web: Arc::clone(web),
+        rules: Arc::new(pusher::session::Rules {
+            client_events: options.client_events,
+            client_events_per_second: options.client_events_per_second,
+            channels_max: config.sockets.channels_per_socket_max,
+        }),
+        limits: websocket::Limits::new(&config.sockets),
+        activity_timeout_s: options.activity_timeout_s,
+        counts: options.subscription_count,
+        origins: config.sockets.origins.clone(),
+        replay,
+        happenings: pusher::Happenings::new(Arc::new(Nobody)),
+        ping: pusher::frame::ping(),
+    })
+}
+
 async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
     use axum::extract::FromRequestParts;
     let path = request.uri().path().to_owned();
@@ -362,6 +430,9 @@ async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
     }
     if neptun::is_under_prefix(&path) {
         return neptun::not_found(&doors.neptun, request).await;
+    }
+    if pusher::is_under_prefix(&path) {
+        return pusher::not_found().await;
     }
     let (mut parts, _) = request.into_parts();
     if path == "/api/v1" || path.starts_with("/api/v1/") {
@@ -410,8 +481,24 @@ fn figures(
         ];
         let refused = |limit: &Option<Limit>| limit.as_ref().map_or(0.0, |limit| limit.refusals() as f64);
         figures.extend(refusals.map(|(name, help, limit)| (name, help, refused(limit))));
+        figures.extend(of_sockets(&realtime.sockets.stats()));
         (figures, batches(writer))
     })
+}
+
+fn of_sockets(stats: &SocketStats) -> Figures {
+    vec![
+        ("sockets", "Open WebSocket connections", stats.connections as f64),
+        ("sockets_channels", "Channels that somebody subscribes to", stats.channels as f64),
+        ("sockets_subscriptions", "Subscriptions of channels", stats.subscriptions as f64),
+        ("sockets_fanout_bytes", "Bytes that wait for the fan-out threads", stats.fanout_bytes as f64),
+        ("sockets_kept_bytes", "Bytes kept for those who subscribe to cache channels", stats.kept_bytes as f64),
+        ("sockets_frames_total", "WebSocket frames written", stats.frames_total as f64),
+        ("sockets_bytes_total", "Bytes written to WebSocket connections", stats.bytes_total as f64),
+        ("sockets_writes_total", "System calls that wrote to WebSocket connections", stats.writes_total as f64),
+        ("sockets_slow_total", "WebSocket connections closed for being too slow", stats.slow_total as f64),
+        ("sockets_refused_total", "WebSocket connections refused for want of room", stats.refused_total as f64),
+    ]
 }
 
 /// How many writes shared each commit.

@@ -95,6 +95,7 @@ impl Signals {
 /// file. When somebody still holds the store, its next start does that.
 async fn close(app: App) {
     let store = Arc::clone(&app.store);
+    app.background.end().await;
     drop(app);
     match Arc::into_inner(store) {
         Some(store) => {
@@ -125,6 +126,8 @@ async fn drain(
     stop.cancel();
     app.chat.run_tasks().close();
     let finish = async {
+        // One after the other is at once: nobody new comes to the sockets after the first step.
+        app.sockets.drain(app.web.drain_spread()).await;
         let _ = serving.await;
         app.chat.run_tasks().wait().await;
     };
@@ -136,6 +139,7 @@ async fn drain(
     if !is_done {
         tracing::warn!("no more waiting: what is left is ended; what had arrived of answers is kept");
         abandon.cancel();
+        app.sockets.abandon();
         app.chat.stop_all_answers();
         let _ = tokio::time::timeout(Duration::from_secs(2), app.chat.run_tasks().wait()).await;
     }

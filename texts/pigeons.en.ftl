@@ -24,6 +24,7 @@ role-backoffice = Back office
 invalid = The given data was invalid.
 unauthenticated = Unauthenticated.
 unauthorized = Unauthorized
+encrypted-channel = This channel is not offered encrypted: the server writes its events itself
 conversation-not-found = Conversation not found
 message-not-found = Message not found
 user-not-found = User not found

@@ -23,6 +23,7 @@ role-backoffice = Administración
 invalid = Los datos proporcionados no son válidos.
 unauthenticated = No autenticado.
 unauthorized = No autorizado
+encrypted-channel = Este canal no se ofrece cifrado: el propio servidor escribe sus eventos
 conversation-not-found = Conversación no encontrada
 message-not-found = Mensaje no encontrado
 user-not-found = Usuario no encontrado

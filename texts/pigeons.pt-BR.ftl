@@ -23,6 +23,7 @@ role-backoffice = Administração
 invalid = Os dados fornecidos são inválidos.
 unauthenticated = Não autenticado.
 unauthorized = Não autorizado
+encrypted-channel = Este canal não é oferecido com criptografia: o próprio servidor escreve os seus eventos
 conversation-not-found = Conversa não encontrada
 message-not-found = Mensagem não encontrada
 user-not-found = Usuário não encontrado

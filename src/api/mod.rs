@@ -9,3 +9,4 @@ pub mod idempotency;
 pub mod language;
 pub mod neptun;
 pub mod pigeons;
+pub mod pusher;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::messages::{MessagePage, fingerprint};
-use super::{Chat, Draft, Key};
+use super::{Chat, Deed, Draft, Key};
 use crate::domain::{
     Access, ConversationId, ConversationKind, DeviceKind, EventId, INTEGER_MAX, Message, MessageId, MessageText,
     PlatformId, Reach, Receipt, Tag, User, UserId,
 };
 use crate::error::{Error, Refusal, Result, Rule, Subject};
+use crate::realtime::sockets::SocketId;
 use crate::store::{
     Appended, Direct, Found, Idempotency, InboxEntry, InboxFilter, InboxPlace, MARKS_MAX, Mark, Member, MessageFilter,
     NewConversation, NewReaction, StateChange, StateEdit,
@@ -183,20 +184,29 @@ impl Chat {
         Ok(Direct { conversation, ..direct })
     }
 
-    /// Sends a letter to the other user of a conversation. The draft's author is the caller.
+    /// Sends a letter to the other user of a conversation. The draft's author is the caller; `origin` is
+    /// their connection that is spared the echo.
     ///
     /// # Errors
     /// As [`Chat::direct`]; `NotFound(User)` when the receiver is not the other user, or cannot sign in any
     /// more (a retry of what was sent before is told so all the same); `Conflict(IdempotencyKeyReused)`;
     /// `Invalid` (`attachments`) for an upload that is not the caller's.
-    pub async fn send_letter(&self, access: &Access, direct: &Direct, mut draft: Draft) -> Result<Appended> {
+    pub async fn send_letter(
+        &self,
+        access: &Access,
+        direct: &Direct,
+        mut draft: Draft,
+        origin: Option<SocketId>,
+    ) -> Result<Appended> {
         direct.member(access.user.id)?;
         let nobody = || Error::NotFound(Subject::User);
         let receiver = draft.letter.as_ref().map(|letter| letter.receiver_id).filter(|id| *id != access.user.id);
         let receiver = receiver.and_then(|id| direct.user(id)).ok_or_else(nobody)?;
         let refusal = (!receiver.user.is_active).then(nobody);
         draft.user_id = Some(access.user.id);
-        self.append_unless(refusal, self.new_message(direct.conversation.id, draft)).await
+        let message = self.new_message(direct.conversation.id, draft);
+        self.note_origin(Deed::Sent(message.uuid), origin);
+        self.append_unless(refusal, message).await
     }
 
     /// A letter that the caller may see.
@@ -289,13 +299,12 @@ impl Chat {
         Ok(())
     }
 
-    /// Marks every letter to the caller as read, up to that one or to the last; how many there were.
+    /// Marks every letter to the caller as read, up to that one; how many there were.
     ///
     /// # Errors
     /// As [`Chat::direct`].
-    pub async fn read_through(&self, access: &Access, direct: &Direct, last: Option<MessageId>) -> Result<usize> {
+    pub async fn read_through(&self, access: &Access, direct: &Direct, last: MessageId) -> Result<usize> {
         direct.member(access.user.id)?;
-        let last = last.unwrap_or(direct.conversation.head.message_id);
         self.mark_all(direct.conversation.id, access.user.id, Receipt::Read, last).await
     }
 

@@ -6,6 +6,7 @@
 mod accounts;
 mod attachments;
 mod codes;
+mod connections;
 mod conversations;
 mod credentials;
 mod deliveries;
@@ -13,6 +14,7 @@ mod direct;
 mod follow;
 mod listen;
 mod messages;
+mod origin;
 mod own;
 mod passwords;
 mod platforms;
@@ -33,16 +35,19 @@ use crate::clock::Clock;
 use crate::limits::Attempts;
 use crate::mail::Mailer;
 use crate::objects::Objects;
-use crate::realtime::{Broker, Hub, Realtime};
+use crate::realtime::sockets::Sockets;
+use crate::realtime::{Broker, Hub, Online, Origins, Realtime};
 use crate::store::SharedStore;
 
 pub use accounts::{AccountEdit, Registration};
 pub use attachments::{AttachmentRules, UploadError};
+pub use connections::Replay;
 pub use conversations::{NewSession, SessionEdit};
 pub use credentials::NewToken;
 pub use follow::{BACKOFFICE, Topic};
 pub use listen::{Batch, Follower};
 pub use messages::{Draft, Key, MessagePage};
+pub use origin::Deed;
 pub use own::Retracted;
 pub use platforms::DeviceRegistration;
 pub use runs::{Asked, Attached, Ended, Piece, Run};
@@ -104,6 +109,10 @@ pub struct Chat {
     store: SharedStore,
     hub: Arc<Hub>,
     broker: Arc<Broker>,
+    sockets: Arc<Sockets>,
+    online: Online,
+    origins: Origins<Deed>,
+    apps: connections::Apps,
     clock: Clock,
     provider: Option<Arc<dyn Provider>>,
     mailer: Mailer,
@@ -153,6 +162,10 @@ impl Chat {
             store,
             hub: realtime.hub,
             broker: realtime.broker,
+            sockets: realtime.sockets,
+            online: Online::default(),
+            origins: Origins::default(),
+            apps: connections::Apps::default(),
             clock,
             provider,
             mailer,

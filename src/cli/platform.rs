@@ -23,6 +23,8 @@ enum Action {
     Add(Add),
     /// Show the platforms.
     List(List),
+    /// Show a platform, with the secret that its own backend signs with.
+    Show(Show),
 }
 
 #[derive(Args, Debug)]
@@ -46,10 +48,22 @@ struct List {
     json: bool,
 }
 
+#[derive(Args, Debug)]
+struct Show {
+    #[command(flatten)]
+    common: Common,
+    /// Its public key.
+    key: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 pub(super) fn run(options: &Options) -> Result<()> {
     match &options.action {
         Action::Add(add) => block_on(run_add(add)),
         Action::List(list) => block_on(run_list(list)),
+        Action::Show(show) => block_on(run_show(show)),
     }
 }
 
@@ -57,12 +71,34 @@ async fn run_add(add: &Add) -> Result<()> {
     let chat = app::open_chat(&add.common.load(None)?, Clock::system()).await?;
     let platform = chat.add_platform(&add.name).await.map_err(explain)?;
     if add.json {
-        say(&json!({"public_key": platform.key}).to_string());
+        say(&json!({"public_key": platform.key, "secret": platform.secret}).to_string());
     } else {
         say(&format!("added platform {} {}", platform.id, platform.name));
-        say(&format!("public key: {}", platform.key));
+        say_keys(&platform);
     }
     Ok(())
+}
+
+async fn run_show(show: &Show) -> Result<()> {
+    let chat = app::open_chat(&show.common.load(None)?, Clock::system()).await?;
+    let Some(platform) = named(&chat, Some(&show.key)).await? else { return Ok(()) };
+    if show.json {
+        let row = json!({
+            "id": platform.id.0, "public_key": platform.key, "secret": platform.secret, "name": platform.name,
+            "slug": platform.slug, "created_at": platform.created_at.with_seconds(),
+        });
+        say(&row.to_string());
+    } else {
+        say(&format!("platform {} {}", platform.id, platform.name));
+        say_keys(&platform);
+    }
+    Ok(())
+}
+
+/// What a client library and a server library of the Pusher protocol are set up with.
+fn say_keys(platform: &Platform) {
+    say(&format!("public key: {}", platform.key));
+    say(&format!("secret: {}  (for the platform's own backend only)", platform.secret));
 }
 
 async fn run_list(list: &List) -> Result<()> {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use sections::{
     Accounts, Assistant, Attachments, AutoBool, Chats, Durability, Guest, Heads, Http, Limits, ListSessions, Log,
-    LogFormat, Mail, Neptun, Network, ObjectStoreName, Pigeons, ProviderName, Store,
+    LogFormat, Mail, Neptun, Network, ObjectStoreName, Pigeons, ProviderName, Pusher, Sockets, Store,
 };
 
 /// The annotated defaults.
@@ -31,6 +31,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Connections and requests.
     pub http: Http,
+    /// WebSocket connections.
+    pub sockets: Sockets,
     /// The embedded store.
     pub store: Store,
     /// The head table.
@@ -43,6 +45,8 @@ pub struct Config {
     pub chats: Chats,
     /// The Pigeons door.
     pub pigeons: Pigeons,
+    /// The Pusher door.
+    pub pusher: Pusher,
     /// The Neptun door.
     pub neptun: Neptun,
     /// Who answers.
@@ -63,12 +67,14 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             data: PathBuf::from("./roost-data"),
             http: Http::default(),
+            sockets: Sockets::default(),
             store: Store::default(),
             heads: Heads::default(),
             limits: Limits::default(),
             guest: Guest::default(),
             chats: Chats::default(),
             pigeons: Pigeons::default(),
+            pusher: Pusher::default(),
             neptun: Neptun::default(),
             assistant: Assistant::default(),
             accounts: Accounts::default(),
@@ -82,12 +88,14 @@ impl Default for Config {
 /// Names of the sections, which are also the first words of the environment's variables.
 const SECTIONS: &[&str] = &[
     "http",
+    "sockets",
     "store",
     "heads",
     "limits",
     "guest",
     "chats",
     "pigeons",
+    "pusher",
     "neptun",
     "assistant",
     "accounts",
@@ -129,6 +137,11 @@ impl Config {
             ("http.head_timeout_s", self.http.head_timeout_s),
             ("http.body_timeout_s", self.http.body_timeout_s),
             ("http.write_timeout_s", self.http.write_timeout_s),
+            ("sockets.connections_max", self.sockets.connections_max as u64),
+            ("sockets.messages_per_second", u64::from(self.sockets.messages_per_second)),
+            ("sockets.messages_burst", u64::from(self.sockets.messages_burst)),
+            ("sockets.ping_s", self.sockets.ping_s),
+            ("sockets.pong_s", self.sockets.pong_s),
             ("store.readers", self.store.readers as u64),
             ("store.queue", self.store.queue as u64),
             ("store.batch_max", self.store.batch_max as u64),
@@ -136,6 +149,8 @@ impl Config {
             ("guest.message_chars_max", self.guest.message_chars_max as u64),
             ("chats.message_chars_max", self.chats.message_chars_max as u64),
             ("pigeons.message_chars_max", self.pigeons.message_chars_max as u64),
+            ("pusher.activity_timeout_s", self.pusher.activity_timeout_s),
+            ("pusher.client_events_per_second", u64::from(self.pusher.client_events_per_second)),
             ("neptun.message_chars_max", self.neptun.message_chars_max as u64),
             ("neptun.file_chars_max", self.neptun.file_chars_max as u64),
             ("neptun.batch_max", self.neptun.batch_max as u64),
@@ -156,10 +171,19 @@ impl Config {
         if self.http.head_bytes_max < 8192 {
             return Err("http.head_bytes_max must be at least 8192".to_owned());
         }
+        if self.sockets.fanout_threads > 64 {
+            return Err("sockets.fanout_threads must be at most 64; 0 is one a core".to_owned());
+        }
+        if self.sockets.outbox_bytes_max < 64 << 10 {
+            return Err("sockets.outbox_bytes_max must be at least 65536".to_owned());
+        }
         if let Some(wrong) = self.http.cors_origins.iter().find(|origin| !is_origin(origin)) {
             return Err(format!(
                 "http.cors_origins: {wrong:?} is neither \"*\" nor an origin like https://example.com"
             ));
+        }
+        if let Some(wrong) = self.sockets.origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(format!("sockets.origins: {wrong:?} is neither \"*\" nor an origin like https://example.com"));
         }
         if let Some(wrong) = self.neptun.models.iter().find(|name| !is_model(name)) {
             return Err(format!("neptun.models: {wrong:?} is no name like publisher/model"));

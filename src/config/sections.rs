@@ -37,6 +37,25 @@ section!(Http {
     cors_origins: Vec<String> = vec!["*".to_owned()],
 });
 
+section!(Sockets {
+    connections_max: usize = 20_000,
+    per_app_max: usize = 20_000,
+    per_address_max: usize = 200,
+    per_user_max: usize = 100,
+    message_bytes_max: usize = 64 << 10,
+    messages_per_second: u32 = 50,
+    messages_burst: u32 = 600,
+    channels_per_socket_max: usize = 256,
+    members_max: usize = 100,
+    outbox_bytes_max: usize = 1 << 20,
+    kept_mib_max: usize = 64,
+    fanout_threads: usize = 0,
+    fanout_mib_max: usize = 64,
+    ping_s: u64 = 60,
+    pong_s: u64 = 30,
+    origins: Vec<String> = vec!["*".to_owned()],
+});
+
 section!(Store {
     durability: Durability = Durability::Full,
     readers: usize = 2,
@@ -84,6 +103,13 @@ section!(Chats {
 });
 
 section!(Pigeons { message_chars_max: usize = 5000 });
+
+section!(Pusher {
+    activity_timeout_s: u64 = 120,
+    client_events: bool = true,
+    client_events_per_second: u32 = 10,
+    subscription_count: bool = false,
+});
 
 section!(Neptun {
     models: Vec<String> = models(),

@@ -8,6 +8,7 @@ mod attachment;
 mod conversation;
 mod event;
 mod files;
+mod happened;
 mod ids;
 mod letter;
 mod message;
@@ -24,6 +25,7 @@ pub use conversation::{
 };
 pub use event::{Change, Event, EventBody, fold};
 pub use files::{ChatFile, NewFile, Share, ShareEntry, code_blocks};
+pub use happened::{Happened, Nobody, Witness};
 pub use ids::{
     AttachmentId, ConversationId, EventId, FileId, INTEGER_MAX, MessageId, PlatformId, RunId, ShareId, TokenId, UserId,
 };

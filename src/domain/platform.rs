@@ -17,7 +17,7 @@ pub struct Platform {
     pub name: String,
     /// Its name in the letters of an address: `a-z`, `0-9` and `-`. Not unique.
     pub slug: String,
-    /// Signs what its sockets may subscribe to; never leaves the server.
+    /// Signs what its sockets may subscribe to, and what its own backend asks. Told to operators only.
     pub secret: String,
     /// When it was made.
     pub created_at: Timestamp,

@@ -14,9 +14,11 @@ pub mod links;
 pub mod multipart;
 pub mod request;
 pub mod server;
+pub mod signature;
 pub mod sse;
 pub mod streams;
 pub mod values;
+pub mod websocket;
 
 use std::sync::Arc;
 

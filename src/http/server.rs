@@ -113,13 +113,16 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, web: Sh
             .keep_alive_interval(head_timeout)
             .keep_alive_timeout(head_timeout)
             .serve_connection(io, service);
-        run!(connection, stop);
+        // Elsewhere: it is large, and would make the task of every connection so.
+        Box::pin(async move { run!(connection, stop) }).await;
     } else {
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(head_timeout)
             .max_buf_size(web.config.head_bytes_max)
-            .serve_connection(io, service);
+            .serve_connection(io, service)
+            // An upgraded connection ends here: from then on it is counted and ended where it went.
+            .with_upgrades();
         run!(connection, stop);
     }
 }

@@ -7,23 +7,30 @@
 mod broker;
 mod channel;
 mod hub;
+mod online;
+mod origins;
 pub mod seam;
+pub mod sockets;
 
 pub use broker::{Broker, Heard, Listening};
 pub use channel::{Channel, Since};
 pub use hub::{Hub, HubStats};
+pub use online::Online;
+pub use origins::Origins;
 
 use std::sync::Arc;
 
 use crate::domain::{ConversationId, Logged};
 
 /// Everything that hears of commits.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Realtime {
     /// The conversations in memory.
     pub hub: Arc<Hub>,
     /// Those who follow.
     pub broker: Arc<Broker>,
+    /// Connections, and what they subscribe to.
+    pub sockets: Arc<sockets::Sockets>,
 }
 
 impl Realtime {

@@ -1,32 +1,40 @@
 //! Who may subscribe to which channel, as stock clients of the Pusher protocol ask it: the answer is a
 //! signature that the socket then shows.
 
-use hmac::{Hmac, KeyInit, Mac};
+use std::collections::BTreeSet;
+
+use axum::http::StatusCode;
 use serde::Serialize;
-use sha2::Sha256;
-use std::fmt::Write as _;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::Answered;
 use super::context::{Caller, Ctx, Input};
 use super::envelope::Failure;
-use super::requests::Subscribe;
-use super::wire::Signature;
-use crate::chat::Topic;
-use crate::domain::{Platform, User};
+use super::requests::{SignInSocket, Subscribe};
+use super::wire::{Signature, UserSignature};
+use crate::chat::{InboxEntry, InboxFilter, Topic};
+use crate::domain::{EventId, INTEGER_MAX, Platform, User};
 use crate::error::{Error, Refusal, Rule};
-use axum::http::StatusCode;
+use crate::http::fields::Fields;
+use crate::http::{json, signature};
 
 /// Longest name of a channel, in characters, by the protocol.
 const CHANNEL_CHARS_MAX: usize = 164;
 /// Longest name of a socket: two numbers of 64 bits.
 const SOCKET_CHARS_MAX: usize = 41;
+/// Users of whose coming and going one hears, by the protocol.
+const WATCHED_MAX: usize = 100;
+/// Channels whose events only their subscribers could read. What happens in a conversation the server
+/// writes itself, so there is nothing that it could not read.
+const ENCRYPTED: &str = "private-encrypted-";
 
 /// Authorize a subscription
 ///
 /// `private-conversation.{uuid}` and `presence-conversation.{uuid}` for the conversation's users,
 /// `private-users.{uuid}` for that user, `private-platform.{key}` for the platform's users, and
 /// `private-backoffice` for who has the role `backoffice`. The prefixes may be left out. JSON or a form.
+/// With `since`, what came after that cursor is told before what comes.
 #[utoipa::path(post, path = "/broadcasting/auth", operation_id = "pigeons_authorize_subscription",
     tag = "pigeons", security(("bearer" = [])), request_body = Subscribe,
     responses(
@@ -43,14 +51,83 @@ pub async fn authorize(ctx: Ctx, input: Input) -> Answered {
             fields.wrong("socket_id", Rule::Valid);
         }
         let channel = fields.required("channel_name", CHANNEL_CHARS_MAX);
+        let since = since(&mut fields, &channel);
         fields.finish()?;
+        if channel.starts_with(ENCRYPTED) {
+            return Err(Failure::Encrypted);
+        }
         let (topic, is_presence) =
             topic(&channel).ok_or(Failure::Subscription(Error::Forbidden(Refusal::NotMember)))?;
         ctx.chat().may_follow(&access, topic).await.map_err(Failure::Subscription)?;
+        ctx.chat().expect_subscription(&access, &socket, &channel, since);
         let data = is_presence.then(|| presence(&access.user));
-        Ok(ctx.answer(StatusCode::OK, &signature(&platform, &socket, &channel, data)))
+        Ok(ctx.answer(StatusCode::OK, &signed(&platform, &socket, &channel, data)))
     })
     .await
+}
+
+/// Authenticate a user
+///
+/// Says of a connection who its user is: for the events that are sent to a user wherever they are, and to
+/// hear when those come and go to whom they write. JSON or a form.
+#[utoipa::path(post, path = "/broadcasting/user-auth", operation_id = "pigeons_authenticate_user",
+    tag = "pigeons", security(("bearer" = [])), request_body = SignInSocket,
+    responses(
+        (status = 200, description = "The signature", body = UserSignature),
+        (status = 422, description = "The input is not valid; every field that is wrong is listed"),
+    ))]
+pub async fn authenticate(ctx: Ctx, input: Input) -> Answered {
+    ctx.run(async {
+        let Caller { access, platform } = ctx.subscriber().await?;
+        let mut fields = input.fields().await?;
+        let socket = fields.required("socket_id", SOCKET_CHARS_MAX);
+        if !socket.is_empty() && !is_socket(&socket) {
+            fields.wrong("socket_id", Rule::Valid);
+        }
+        fields.finish()?;
+        let filter = InboxFilter { limit: WATCHED_MAX, ..InboxFilter::default() };
+        let inbox = ctx.chat().inbox(&access, filter).await?;
+        let user_data = user_data(&access.user, &inbox);
+        let signed = signature::sign_in(&platform.secret, &socket, &user_data);
+        Ok(ctx.answer(StatusCode::OK, &UserSignature { auth: format!("{}:{signed}", platform.key), user_data }))
+    })
+    .await
+}
+
+/// Who a signed-in user is, and to whom they wrote last.
+fn user_data(user: &User, inbox: &[InboxEntry]) -> String {
+    let others = inbox.iter().flat_map(|entry| &entry.direct.members).map(|member| member.user.uuid);
+    let watchlist: BTreeSet<Uuid> = others.filter(|other| *other != user.uuid).take(WATCHED_MAX).collect();
+    let info = PresenceInfo { name: &user.name, avatar: user.avatar.as_deref() };
+    text(&UserData { id: user.uuid, user_info: info, watchlist })
+}
+
+/// Where the client is in the log, for that channel: one cursor for all channels, or one for each, as an
+/// object or the text of one. What a script sends for a variable that it has not set is none.
+fn since(fields: &mut Fields, channel: &str) -> Option<EventId> {
+    let sent = match fields.value("since")? {
+        Value::String(text) if matches!(text.trim(), "" | "null" | "undefined") => return None,
+        Value::String(text) if text.trim_start().starts_with('{') => serde_json::from_str(&text).unwrap_or_default(),
+        sent => sent,
+    };
+    let one = match sent {
+        Value::Object(mut by_channel) => by_channel.remove(channel).filter(|one| !one.is_null())?,
+        one => one,
+    };
+    let number = match &one {
+        Value::Number(number) => number.as_i64(),
+        Value::String(digits) => digits.trim().parse().ok(),
+        _ => None,
+    };
+    let Some(number) = number else {
+        fields.wrong("since", Rule::Integer);
+        return None;
+    };
+    let is_cursor = (0..=INTEGER_MAX).contains(&number);
+    if !is_cursor {
+        fields.wrong("since", Rule::Valid);
+    }
+    is_cursor.then_some(EventId(number))
 }
 
 /// Two numbers with a dot between them.
@@ -95,52 +172,85 @@ struct PresenceInfo<'a> {
 
 fn presence(user: &User) -> String {
     let info = PresenceInfo { name: &user.name, avatar: user.avatar.as_deref() };
-    let presence = crate::http::json::bytes(&Presence { user_id: user.uuid, user_info: info });
-    String::from_utf8_lossy(&presence).into_owned()
+    text(&Presence { user_id: user.uuid, user_info: info })
+}
+
+/// JSON as text; what serde writes is UTF-8.
+fn text(value: &impl Serialize) -> String {
+    String::from_utf8_lossy(&json::bytes(value)).into_owned()
+}
+
+/// Who a signed-in user is, for the others and for the server.
+#[derive(Serialize)]
+struct UserData<'a> {
+    id: Uuid,
+    user_info: PresenceInfo<'a>,
+    watchlist: BTreeSet<Uuid>,
 }
 
 /// Signs the names as they were sent, and what the client will send along.
-fn signature(platform: &Platform, socket: &str, channel: &str, data: Option<String>) -> Signature {
-    let mut signed = format!("{socket}:{channel}");
-    if let Some(data) = &data {
-        let _ = write!(signed, ":{data}");
-    }
-    Signature { auth: format!("{}:{}", platform.key, hex_hmac(&platform.secret, &signed)), channel_data: data }
-}
-
-fn hex_hmac(secret: &str, text: &str) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("an HMAC takes keys of any length");
-    mac.update(text.as_bytes());
-    let mut hex = String::with_capacity(64);
-    for byte in mac.finalize().into_bytes() {
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
+fn signed(platform: &Platform, socket: &str, channel: &str, data: Option<String>) -> Signature {
+    let signed = signature::subscription(&platform.secret, socket, channel, data.as_deref());
+    Signature { auth: format!("{}:{signed}", platform.key), channel_data: data }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Published by the protocol's own documents.
-    #[test]
-    fn signatures_are_those_of_the_protocol() {
-        let secret = "7ad3773142a6692b25b8";
-        assert_eq!(
-            hex_hmac(secret, "1234.1234:private-foobar"),
-            "58df8b0c36d6982b82c3ecf6b4662e34fe8c25bba48f5369f135bf843651c3a4"
-        );
-        assert_eq!(
-            hex_hmac(secret, "1234.1234:presence-foobar:{\"user_id\":10,\"user_info\":{\"name\":\"Mr. Channels\"}}"),
-            "31935e7d86dba64c2a90aed31fdc61869f9b22ba9d8863bba239c03ca481bc80"
-        );
-    }
-
     #[test]
     fn a_socket_is_two_numbers() {
         assert!(is_socket("1.1") && is_socket("123456.987654"));
         for wrong in ["", ".", "1", "1.", ".1", "1.1.1", "1.a", "-1.1", "1.1\n", "٣.١"] {
             assert!(!is_socket(wrong), "{wrong:?}");
+        }
+    }
+
+    fn read(since: Value) -> (Option<i64>, bool) {
+        let members = serde_json::Map::from_iter([("since".to_owned(), since)]);
+        let mut fields = Fields::from(crate::http::body::Object { members, is_form: false });
+        let read = since_of(&mut fields);
+        (read, fields.finish().is_ok())
+    }
+
+    fn since_of(fields: &mut Fields) -> Option<i64> {
+        since(fields, "private-a").map(|cursor| cursor.0)
+    }
+
+    #[test]
+    fn a_cursor_is_for_all_channels_or_for_each() {
+        use serde_json::json;
+        for (sent, want) in [
+            (json!(7), Some(7)),
+            (json!("7"), Some(7)),
+            (json!(0), Some(0)),
+            (json!(INTEGER_MAX), Some(INTEGER_MAX)),
+            (json!({"private-a": 7, "private-b": "x"}), Some(7)),
+            (json!(r#"{"private-a": "7"}"#), Some(7)),
+            (json!({"private-b": 7}), None),
+            (json!({"private-a": null}), None),
+            (json!({}), None),
+            (json!(null), None),
+            (json!(""), None),
+            (json!("undefined"), None),
+        ] {
+            assert_eq!(read(sent.clone()), (want, true), "{sent}");
+        }
+        for wrong in [
+            json!(-1),
+            json!(1.5),
+            json!(true),
+            json!([7]),
+            json!("x"),
+            json!("NaN"),
+            json!("9".repeat(400)),
+            json!(INTEGER_MAX + 1),
+            json!("{"),
+            json!("[object Object]"),
+            json!({"private-a": -7}),
+            json!({"private-a": {"private-a": 7}}),
+        ] {
+            assert_eq!(read(wrong.clone()), (None, false), "{wrong}");
         }
     }
 }

@@ -15,13 +15,14 @@ use super::envelope::Failure;
 use super::{LANGUAGES, Pigeons};
 use crate::api::idempotency;
 use crate::api::language::negotiate;
-use crate::chat::{Key, SharedChat, TicketFor};
+use crate::chat::{Deed, Key, SharedChat, TicketFor};
 use crate::domain::{Access, Language, Platform};
 use crate::error::{Error, Refusal, Result};
 use crate::http::fields::Fields;
 use crate::http::frame::{Peer, Scope};
 use crate::http::{address, headers, links};
 use crate::limits::{Decision, Limit, LimitKey};
+use crate::realtime::sockets::SocketId;
 
 /// The header with the platform's key; the query parameter is for who cannot send headers.
 const PUBLIC_KEY: &str = "x-public-key";
@@ -141,6 +142,15 @@ impl Ctx {
     /// The name and password of HTTP Basic.
     pub fn basic(&self) -> Option<(String, String)> {
         headers::basic(&self.headers)
+    }
+    /// The connection that is spared the echo of what the request does, if the client names one.
+    pub fn socket(&self) -> Option<SocketId> {
+        self.headers.get("x-socket-id")?.to_str().ok()?.parse().ok()
+    }
+
+    /// Notes that the named connection, if any, is about to do that.
+    pub fn spare(&self, deed: Deed) {
+        self.chat().note_origin(deed, self.socket());
     }
 
     /// The request's headers.

@@ -15,7 +15,7 @@ use super::requests::{ArchiveConversation, OpenConversation, ReadConversation};
 use super::wire::{ConversationResource, OpenedConversation, ReadUpTo};
 use crate::api::events;
 use crate::api::idempotency::{self, IdempotencyKey};
-use crate::chat::{Direct, InboxEntry, InboxFilter};
+use crate::chat::{Deed, Direct, InboxEntry, InboxFilter};
 use crate::domain::{Access, Tag};
 use crate::error::{Error, Rule, Subject};
 use crate::http::fields::Fields;
@@ -215,7 +215,9 @@ pub async fn read(ctx: Ctx, Segment(name): Segment, input: Input) -> Answered {
         let mut fields = input.fields().await?;
         let last = number_of(&mut fields, "message_id");
         fields.finish()?;
-        let marked = ctx.chat().read_through(&access, &direct, last).await?;
+        let end = last.unwrap_or(direct.conversation.head.message_id);
+        ctx.spare(Deed::Read(end, access.user.id));
+        let marked = ctx.chat().read_through(&access, &direct, end).await?;
         let now = ctx.chat().direct(&access, direct.conversation.uuid).await?;
         let unread_count = now.member(access.user.id)?.unread;
         Ok(ctx.told(StatusCode::OK, "conversation-read", ReadUpTo { marked, unread_count }))

@@ -97,6 +97,8 @@ pub enum Failure {
     Registration(Error),
     /// The same of a subscription, which has its own shape for 403.
     Subscription(Error),
+    /// The server writes what is on the channel, so that it could not be encrypted against it.
+    Encrypted,
     /// The name or the password of HTTP Basic is wrong, or missing.
     BadLogin,
     /// The body could not be read.
@@ -145,6 +147,7 @@ impl Failure {
         match self {
             Self::Registration(Error::Invalid(_)) => (S::BAD_REQUEST, "invalid"),
             Self::Chat(error) | Self::Registration(error) | Self::Subscription(error) => shape_of(error),
+            Self::Encrypted => (S::FORBIDDEN, "encrypted-channel"),
             Self::BadLogin => (S::UNAUTHORIZED, "unauthenticated"),
             Self::Form(BodyError::MediaType(_)) => (S::UNSUPPORTED_MEDIA_TYPE, "form-media-type"),
             Self::Form(BodyError::Malformed(_)) => (S::BAD_REQUEST, "form-malformed"),
@@ -157,7 +160,7 @@ impl Failure {
 
     fn errors(&self, texts: &Texts, language: Language) -> Option<Errors> {
         match self {
-            Self::Subscription(Error::Forbidden(_)) => Some(Errors::None),
+            Self::Subscription(Error::Forbidden(_)) | Self::Encrypted => Some(Errors::None),
             _ => match self.error()? {
                 Error::Invalid(fields) => Some(Errors::Fields(by_field(fields, texts, language))),
                 _ => None,

@@ -17,7 +17,7 @@ use super::wire::{ConversationResource, MessageResource, Showing};
 use super::{Answered, attachments};
 use crate::api::events;
 use crate::api::idempotency::{self, IdempotencyKey};
-use crate::chat::{Appended, Direct, Draft, NewLetter};
+use crate::chat::{Appended, Deed, Direct, Draft, NewLetter};
 use crate::domain::{Device, DeviceKind, EventId, Json, LetterKind, Message, MessageId, MessageText, Role};
 use crate::error::{Error, Result, Rule, Subject};
 use crate::http::fields::Fields;
@@ -204,7 +204,7 @@ pub async fn send(ctx: Ctx, input: Input) -> Answered {
             letter: Some(new),
             key,
         };
-        let Appended { message, replayed } = ctx.chat().send_letter(&access, &direct, draft).await?;
+        let Appended { message, replayed } = ctx.chat().send_letter(&access, &direct, draft, ctx.socket()).await?;
         let data = MessageResource::new(&message, &direct, platform.key, Showing::Sent);
         let mut response = ctx.told(StatusCode::CREATED, "message-sent", data);
         if replayed {
@@ -315,7 +315,9 @@ pub async fn edit(ctx: Ctx, Segment(name): Segment, input: Input) -> Answered {
         let text = fields.text("context_text", ctx.door().message_chars_max);
         fields.finish()?;
         let text = text.ok_or_else(|| Error::field("context_text", Rule::Required))?;
-        let (message, direct) = ctx.chat().edit_letter(&access, named(&name)?, text).await?;
+        let number = named(&name)?;
+        ctx.spare(Deed::Edited(number));
+        let (message, direct) = ctx.chat().edit_letter(&access, number, text).await?;
         let data = MessageResource::new(&message, &direct, platform.key, Showing::Now);
         Ok(ctx.told(StatusCode::OK, "message-updated", data))
     })
@@ -332,7 +334,9 @@ pub async fn edit(ctx: Ctx, Segment(name): Segment, input: Input) -> Answered {
 pub async fn remove(ctx: Ctx, Segment(name): Segment) -> Answered {
     ctx.run(async {
         let Caller { access, .. } = ctx.caller().await?;
-        ctx.chat().delete_letter(&access, named(&name)?).await?;
+        let number = named(&name)?;
+        ctx.spare(Deed::Deleted(number));
+        ctx.chat().delete_letter(&access, number).await?;
         Ok(ctx.note("message-deleted"))
     })
     .await
@@ -348,7 +352,9 @@ pub async fn remove(ctx: Ctx, Segment(name): Segment) -> Answered {
 pub async fn read(ctx: Ctx, Segment(name): Segment) -> Answered {
     ctx.run(async {
         let Caller { access, .. } = ctx.caller().await?;
-        ctx.chat().read_letter(&access, named(&name)?).await?;
+        let number = named(&name)?;
+        ctx.spare(Deed::Read(number, access.user.id));
+        ctx.chat().read_letter(&access, number).await?;
         Ok(ctx.note("message-read"))
     })
     .await

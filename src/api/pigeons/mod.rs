@@ -8,7 +8,9 @@
 
 mod accounts;
 mod attachments;
+mod broadcast;
 mod broadcasting;
+mod catch_up;
 mod context;
 mod conversations;
 mod devices;
@@ -45,6 +47,7 @@ use crate::http::multipart::FormLimits;
 use crate::limits::Limits;
 use crate::texts::Texts;
 
+pub use broadcast::{Broadcast, Encode};
 pub use context::names_platform;
 
 /// The door's parts.
@@ -111,6 +114,7 @@ pub fn router(parts: Pigeons) -> (Router, OpenApi) {
         .routes(routes!(accounts::keep_alive))
         .routes(routes!(accounts::profile))
         .routes(routes!(broadcasting::authorize))
+        .routes(routes!(broadcasting::authenticate))
         .split_for_parts();
     document::add_errors::<envelope::Failed>(&mut api, &Door { name: "pigeons", bearer: true });
     add_public_key(&mut api);

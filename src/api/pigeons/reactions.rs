@@ -5,6 +5,7 @@ use super::context::{Caller, Ctx, Input, Segment};
 use super::envelope::Note;
 use super::messages::named;
 use super::requests::AddReaction;
+use crate::chat::Deed;
 use crate::domain::clean_line;
 
 /// Longest emoji, in characters: some are made of many.
@@ -27,7 +28,9 @@ pub async fn add(ctx: Ctx, Segment(name): Segment, input: Input) -> Answered {
         let mut fields = input.fields().await?;
         let emoji = fields.required_line("emoji", EMOJI_CHARS_MAX);
         fields.finish()?;
-        ctx.chat().react(&access, named(&name)?, emoji, false).await?;
+        let number = named(&name)?;
+        ctx.spare(Deed::Reacted(number, access.user.id));
+        ctx.chat().react(&access, number, emoji, false).await?;
         Ok(ctx.note("reaction-added"))
     })
     .await
@@ -46,7 +49,9 @@ pub async fn add(ctx: Ctx, Segment(name): Segment, input: Input) -> Answered {
 pub async fn remove(ctx: Ctx, Segment((name, emoji)): Segment<(String, String)>) -> Answered {
     ctx.run(async {
         let Caller { access, .. } = ctx.caller().await?;
-        ctx.chat().react(&access, named(&name)?, clean_line(&emoji), true).await?;
+        let number = named(&name)?;
+        ctx.spare(Deed::Reacted(number, access.user.id));
+        ctx.chat().react(&access, number, clean_line(&emoji), true).await?;
         Ok(ctx.note("reaction-removed"))
     })
     .await

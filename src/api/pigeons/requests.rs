@@ -242,4 +242,17 @@ pub struct Subscribe {
     /// The socket, as the server named it.
     #[schema(pattern = r"^\d+\.\d+$", max_length = 64, example = "1234.1234")]
     socket_id: String,
+    /// The largest `cursor` that the client has seen: what came later is told first. An object of cursors by
+    /// channel does, too, and the text of one.
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 9007199254740991_i64, example = 4711)]
+    since: Option<i64>,
+}
+
+/// A connection that is to be a user's.
+#[derive(ToSchema)]
+#[schema(as = pigeons::SignInSocket)]
+pub struct SignInSocket {
+    /// The socket, as the server named it.
+    #[schema(pattern = r"^\d+\.\d+$", max_length = 64, example = "1234.1234")]
+    socket_id: String,
 }

@@ -491,3 +491,16 @@ pub struct Signature {
     #[schema(nullable = false)]
     pub channel_data: Option<String>,
 }
+
+/// What a stock client sends along when it signs in.
+#[derive(Serialize, ToSchema)]
+#[schema(as = pigeons::UserSignature)]
+pub struct UserSignature {
+    /// The platform's key, a colon, and the signature in hexadecimal digits.
+    #[schema(
+        example = "3fa85f64-5717-4562-b3fc-2c963f66afa6:4708d583dada6a56435fb8bc611c77c359a31eebde13337c16ab43aa6de336ba"
+    )]
+    pub auth: String,
+    /// Who the user is, and whom they watch, to be sent as it is.
+    pub user_data: String,
+}

@@ -12,6 +12,7 @@ mod paging;
 mod receipts;
 mod retries;
 mod seed;
+mod sockets;
 mod streams;
 mod tenants;
 mod validation;

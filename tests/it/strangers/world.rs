@@ -280,7 +280,7 @@ async fn letters(app: &TestApp, platform: &Platform, ana: &Person, ben: &Person)
         uploads: vec![file.uuid],
         device: Device { kind: DeviceKind::Web, details: Json(r#"{"type":"web","os":"Linux"}"#.to_owned()) },
     };
-    let sent = chat.send_letter(&access, &direct, draft("ana-to-ben-secret", Some(letter))).await.unwrap();
+    let sent = chat.send_letter(&access, &direct, draft("ana-to-ben-secret", Some(letter)), None).await.unwrap();
     chat.react(&access, sent.message.id, "🚲".to_owned(), false).await.unwrap();
     let device = DeviceRegistration { token: "anas-device".to_owned(), os: PushOs::Web, device: None };
     chat.add_push_device(&access, device).await.unwrap();

@@ -70,6 +70,10 @@ impl TestApp {
         self.app.start_draining();
         self.stop.cancel();
         self.app.chat.run_tasks().close();
+        let drained = self.app.sockets.drain(self.app.web.drain_spread());
+        if tokio::time::timeout(Duration::from_secs(self.config.http.drain_s), drained).await.is_err() {
+            self.app.sockets.abandon();
+        }
         if let Some(serving) = self.serving.take() {
             let ended = tokio::time::timeout(Duration::from_secs(self.config.http.drain_s), serving).await;
             if ended.is_err() {
@@ -77,6 +81,7 @@ impl TestApp {
             }
         }
         self.app.chat.run_tasks().wait().await;
+        self.app.background.end().await;
     }
 
     /// Stops, and starts again over the same folder and on the same port.
@@ -156,6 +161,15 @@ impl Drop for TestApp {
     fn drop(&mut self) {
         self.stop.cancel();
         self.abandon.cancel();
+    }
+}
+
+/// Waits until something is so.
+pub async fn until(is: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !is() {
+        assert!(began.elapsed() < PATIENCE, "it does not become so");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

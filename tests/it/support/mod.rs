@@ -7,6 +7,7 @@ pub mod neptun;
 pub mod outside;
 pub mod pigeon;
 pub mod process;
+pub mod pusher;
 pub mod raw;
 pub mod s3;
 pub mod smtp;

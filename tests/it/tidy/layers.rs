@@ -42,12 +42,12 @@ const LAYERS: &[Layer] = &[
     Layer { module: "jobs", uses: &["chat", "domain", "error", "store", "push", "clock"], never: HTTP },
     Layer {
         module: "http",
-        uses: &["error", "limits", "telemetry", "config", "clock", "domain"],
+        uses: &["error", "limits", "telemetry", "config", "clock", "domain", "realtime"],
         never: &["rusqlite", "guest", "chats"],
     },
     Layer {
         module: "api",
-        uses: &["http", "chat", "domain", "error", "limits", "texts", "config", "telemetry"],
+        uses: &["http", "chat", "realtime", "domain", "error", "limits", "texts", "config", "telemetry"],
         never: &["rusqlite", "sqlite", "assistant::", "push::", "store::"],
     },
 ];

@@ -1,0 +1,203 @@
+//! Tells the subscribers of sockets what happens in conversations.
+//!
+//! One follower of the log publishes everything in the order of commits, so that whoever is connected hears
+//! cursors that only grow. It reads nothing for conversations to which nobody subscribes. What a subscriber
+//! missed is told in `catch_up.rs`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::catch_up::CatchUp;
+use super::news::{self, News, To};
+use crate::chat::{Batch, Follower, Replay, SharedChat};
+use crate::domain::{ConversationId, ConversationKind, EventId, Logged, MessageId, Scope, UserId};
+use crate::realtime::sockets::{App, Frame, Published, Socket, SocketId, Sockets};
+
+/// How an event is written for subscribers: its name, its channel, its data.
+pub type Encode = fn(&str, &str, &str) -> Frame;
+
+/// How long it waits before it asks a store again that did not answer.
+const AGAIN: Duration = Duration::from_millis(250);
+/// Conversations whose users are known without looking; some dozen bytes each.
+const KNOWN_MAX: usize = 16_384;
+/// Letters that reached their receivers and wait to be marked. What finds no room is marked when the receiver
+/// lists the conversation.
+const REACHED_MAX: usize = 4096;
+/// How many of them are marked at once: the store commits them together.
+const MARKING_MAX: usize = 64;
+
+/// A letter, its conversation, and whom it reached.
+pub(super) type Reached = (ConversationId, MessageId, UserId);
+
+/// Publishes what happens, and tells who comes back what they missed.
+pub struct Broadcast {
+    pub(super) chat: SharedChat,
+    pub(super) encode: Encode,
+    pub(super) reached: mpsc::Sender<Reached>,
+    catch_up: Arc<CatchUp>,
+    /// Who takes part in a conversation: never changes.
+    users: Mutex<HashMap<ConversationId, Vec<Uuid>>>,
+}
+
+impl Broadcast {
+    /// Begins to publish, among those tasks, until `stop`.
+    pub fn start(chat: &SharedChat, encode: Encode, tasks: TaskTracker, stop: &CancellationToken) -> Arc<Self> {
+        let (reached, letters) = mpsc::channel(REACHED_MAX);
+        let broadcast = Arc::new(Self {
+            chat: Arc::clone(chat),
+            encode,
+            reached,
+            catch_up: Arc::new(CatchUp::new(tasks.clone(), stop.clone())),
+            users: Mutex::default(),
+        });
+        let (following, marking) = (Arc::clone(&broadcast), Arc::clone(chat));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(async move { following.run().await }));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(mark(marking, letters)));
+        broadcast
+    }
+
+    async fn run(&self) {
+        let from = loop {
+            match self.chat.log_end().await {
+                Ok(end) => break end,
+                Err(error) => tracing::warn!(error = %error, "sockets are told nothing yet"),
+            }
+            tokio::time::sleep(AGAIN).await;
+        };
+        let mut follower = self.chat.follow_scope(Scope::Kind(ConversationKind::Direct), from);
+        loop {
+            let events = next(&mut follower).await;
+            let wanted: Vec<_> = events.into_iter().filter(|logged| self.is_wanted(logged)).collect();
+            if !wanted.is_empty() {
+                self.publish(&wanted).await;
+            }
+        }
+    }
+
+    /// Whether somebody subscribes to what an event is told on; unless it is known that nobody does.
+    fn is_wanted(&self, logged: &Logged) -> bool {
+        let place = &logged.place;
+        let Some(app) = place.platform_id.filter(|app| self.sockets().connections(*app) > 0) else { return false };
+        let users = self.users.lock().unwrap_or_else(PoisonError::into_inner).get(&place.conversation_id).cloned();
+        let Some(users) = users else { return true };
+        let sockets = self.sockets();
+        channels_of(&To::Conversation(place.uuid)).iter().any(|channel| sockets.has_subscribers(app, channel))
+            || channels_of(&To::Users(users)).iter().any(|channel| sockets.has_subscribers(app, channel))
+    }
+
+    async fn publish(&self, events: &[Logged]) {
+        let news = loop {
+            match news::of(&self.chat, events).await {
+                Ok(news) => break news,
+                Err(error) => tracing::warn!(error = %error, "sockets are told later what happened"),
+            }
+            tokio::time::sleep(AGAIN).await;
+        };
+        for told in &news {
+            let event = events.iter().find(|logged| logged.event.id == told.id);
+            if let (To::Users(users), Some(logged)) = (&told.to, event) {
+                self.know(logged.place.conversation_id, users);
+            }
+            let origin = event.and_then(|logged| self.chat.origin_of(&logged.event));
+            self.tell(told, origin.filter(|_| matches!(told.to, To::Conversation(_))));
+        }
+    }
+
+    fn know(&self, id: ConversationId, users: &[Uuid]) {
+        let mut known = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(id, users.to_vec());
+    }
+
+    fn tell(&self, news: &News, except: Option<SocketId>) {
+        for channel in channels_of(&news.to) {
+            if !self.sockets().has_subscribers(news.platform, &channel) {
+                continue;
+            }
+            let frame = (self.encode)(news.event, &channel, &news.data);
+            let published = Published { frame, cursor: Some(news.id), except, keep: None };
+            self.sockets().publish(news.platform, &channel, published);
+            self.note_reached(news, |receiver| self.sockets().has_owner(news.platform, &channel, receiver));
+        }
+    }
+
+    /// A letter that its receiver's own connection was sent is delivered.
+    pub(super) fn note_reached(&self, news: &News, was_sent: impl FnOnce(UserId) -> bool) {
+        if let Some((conversation, message, receiver)) = news.sent
+            && was_sent(receiver)
+        {
+            // No room: it is marked when they list the conversation.
+            let _ = self.reached.try_send((conversation, message, receiver));
+        }
+    }
+
+    pub(super) fn sockets(&self) -> &Arc<Sockets> {
+        self.chat.sockets()
+    }
+}
+
+impl Replay for Arc<Broadcast> {
+    fn replay(&self, socket: &Socket, channel: String, since: EventId, owner: UserId) {
+        self.catch_up.begin(self, socket, channel, since, owner);
+    }
+}
+
+/// The next events. What the store does not answer now it is asked again.
+async fn next(follower: &mut Follower) -> Vec<Logged> {
+    loop {
+        match follower.next().await {
+            Ok(Batch::Events(events)) => return events,
+            Ok(Batch::Signal(_) | Batch::Reset(_) | Batch::Gone) => {}
+            Err(error) => {
+                tracing::warn!(error = %error, "sockets are told later what happened");
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+}
+
+/// Marks letters as delivered, many at once.
+async fn mark(chat: SharedChat, mut letters: mpsc::Receiver<Reached>) {
+    let mut under_way = JoinSet::new();
+    while let Some((conversation, message, receiver)) = letters.recv().await {
+        if under_way.len() >= MARKING_MAX {
+            under_way.join_next().await;
+        }
+        let chat = Arc::clone(&chat);
+        under_way.spawn(async move {
+            if let Err(error) = chat.reached(conversation, receiver, message).await {
+                tracing::warn!(error = %error, "a letter that reached its receiver is not marked");
+            }
+        });
+        while under_way.try_join_next().is_some() {}
+    }
+}
+
+/// The channels on which something is told.
+pub(super) fn channels_of(to: &To) -> Vec<String> {
+    match to {
+        To::Conversation(uuid) => {
+            vec![format!("private-conversation.{uuid}"), format!("presence-conversation.{uuid}")]
+        }
+        To::Users(users) => users.iter().map(|uuid| format!("private-users.{uuid}")).collect(),
+    }
+}
+
+/// Whether the log tells anything on a channel of that name.
+pub(super) fn is_told(channel: &str) -> bool {
+    ["private-conversation.", "presence-conversation.", "private-users."].iter().any(|kind| channel.starts_with(kind))
+}
+
+/// Of which tenant the news of a connection are.
+pub(super) fn is_of(app: App, news: &News) -> bool {
+    news.platform == app
+}

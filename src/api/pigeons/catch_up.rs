@@ -1,0 +1,159 @@
+//! Tells a client that comes back what it missed, on all of its channels, before what comes.
+//!
+//! A stock client subscribes anew to each of its channels when it reconnects, each with the cursor from which
+//! it wants to go on. Those of one connection that come at about the same time catch up together, in the order
+//! of the log: the largest cursor that the client has seen is then right for all of its channels at every
+//! moment, also when it is cut off again in the middle. Until then their subscriptions are held.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::broadcast::{Broadcast, channels_of, is_of, is_told};
+use super::news::{self, News};
+use crate::chat::{Batch, Follower};
+use crate::domain::{ConversationKind, EventId, Logged, Scope, UserId};
+use crate::realtime::sockets::{App, Socket, SocketId};
+
+/// How long is waited for a connection's other channels. Stock clients ask for all of them at once.
+const GRACE: Duration = Duration::from_millis(100);
+/// Connections that read the log at once; the others wait for their turn.
+const READERS: usize = 64;
+/// What may wait to be written to a connection before more is read for it, in bytes.
+const AHEAD: usize = 64 << 10;
+/// How long it is waited for a connection that does not take more.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long it waits before it asks a store again that did not answer.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// The connections that catch up.
+pub(super) struct CatchUp {
+    gathering: Mutex<HashMap<(App, SocketId), Vec<Missing>>>,
+    turns: Semaphore,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// A subscription that is held.
+#[derive(Clone, Debug)]
+struct Missing {
+    channel: String,
+    since: EventId,
+}
+
+impl CatchUp {
+    /// Catches up among those tasks, until `stop`.
+    pub fn new(tasks: TaskTracker, stop: CancellationToken) -> Self {
+        Self { gathering: Mutex::default(), turns: Semaphore::new(READERS), tasks, stop }
+    }
+
+    /// Catches up with a subscription, together with the connection's others.
+    pub fn begin(
+        self: &Arc<Self>,
+        broadcast: &Arc<Broadcast>,
+        socket: &Socket,
+        channel: String,
+        since: EventId,
+        owner: UserId,
+    ) {
+        if !is_told(&channel) {
+            broadcast.sockets().release(socket, &channel, since);
+            return;
+        }
+        let key = (socket.app(), socket.id());
+        let mut gathering = self.gathering.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing = gathering.entry(key).or_default();
+        missing.push(Missing { channel, since });
+        if missing.len() == 1 {
+            let turn = Turn { broadcast: Arc::clone(broadcast), socket: socket.clone(), owner };
+            let catch_up = Arc::clone(self);
+            let work = async move { catch_up.take_turn(turn).await };
+            self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(work));
+        }
+    }
+
+    async fn take_turn(&self, turn: Turn) {
+        tokio::time::sleep(GRACE).await;
+        let Ok(_held) = self.turns.acquire().await else { return };
+        let key = (turn.socket.app(), turn.socket.id());
+        let gathered = self.gathering.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        turn.run(gathered.unwrap_or_default()).await;
+    }
+}
+
+/// One connection that catches up.
+struct Turn {
+    broadcast: Arc<Broadcast>,
+    socket: Socket,
+    owner: UserId,
+}
+
+impl Turn {
+    async fn run(&self, mut missing: Vec<Missing>) {
+        let Some(from) = missing.iter().map(|one| one.since).min() else { return };
+        // Whatever is told on a user's channels happened in their conversations.
+        let scope = Scope::User(self.owner, ConversationKind::Direct);
+        let mut follower = self.broadcast.chat.follow_scope(scope, from);
+        while !missing.is_empty() && !self.socket.is_closing() {
+            match follower.missed().await {
+                Ok(Some(Batch::Events(events))) => self.tell(&missing, &events).await,
+                Ok(Some(Batch::Reset(end))) => self.reset(&missing, end),
+                Ok(Some(Batch::Signal(_) | Batch::Gone)) => {}
+                Ok(None) => self.release(&mut missing, &mut follower),
+                Err(error) => {
+                    tracing::warn!(error = %error, "a connection catches up later");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+
+    /// Sends what each channel missed of some events, in their order.
+    async fn tell(&self, missing: &[Missing], events: &[Logged]) {
+        let news = loop {
+            match news::of(&self.broadcast.chat, events).await {
+                Ok(news) => break news,
+                Err(error) => tracing::warn!(error = %error, "a connection catches up later"),
+            }
+            tokio::time::sleep(AGAIN).await;
+        };
+        for told in news.iter().filter(|news| is_of(self.socket.app(), news)) {
+            self.send(missing, told);
+            while self.socket.waiting() > AHEAD && !self.socket.is_closing() {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    fn send(&self, missing: &[Missing], told: &News) {
+        for channel in channels_of(&told.to) {
+            if missing.iter().any(|one| one.channel == channel && one.since < told.id) {
+                self.socket.send((self.broadcast.encode)(told.event, &channel, &told.data));
+                self.broadcast.note_reached(told, |receiver| receiver == self.owner);
+            }
+        }
+    }
+
+    /// The client's cursor is of another history: it has to read anew what it shows.
+    fn reset(&self, missing: &[Missing], end: EventId) {
+        let data = format!("{{\"cursor\":{end}}}");
+        for one in missing {
+            self.socket.send((self.broadcast.encode)("reset", &one.channel, &data));
+        }
+    }
+
+    /// Ends the holds, but for those for which more came meanwhile than is held.
+    fn release(&self, missing: &mut Vec<Missing>, follower: &mut Follower) {
+        let end = follower.cursor();
+        missing.retain_mut(|one| {
+            let is_released = self.broadcast.sockets().release(&self.socket, &one.channel, end);
+            one.since = one.since.max(end);
+            !is_released
+        });
+        follower.look_back();
+    }
+}

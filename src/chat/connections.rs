@@ -1,0 +1,92 @@
+//! Connections of apps: whose they are, what their subscriptions begin from, and who is there.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use super::Chat;
+use crate::domain::{Access, EventId, Platform, PlatformId, User, UserId};
+use crate::error::{Error, Refusal, Result};
+use crate::realtime::Online;
+use crate::realtime::sockets::{Expected, Socket, SocketId, Sockets};
+
+/// Tells a subscriber what was missed.
+pub trait Replay: Send + Sync {
+    /// The subscription is held. Sends what came after `since`, then ends the hold
+    /// ([`Sockets::release`]). Must not block: what takes time it spawns.
+    fn replay(&self, socket: &Socket, channel: String, since: EventId, owner: UserId);
+}
+
+/// How long an app is known without looking at the store.
+const KNOWN_FOR: Duration = Duration::from_secs(10);
+/// Apps that are known at once.
+const KNOWN_MAX: usize = 1024;
+
+/// What was read of apps a moment ago: thousands of connections that come at once are one look.
+#[derive(Default)]
+pub(super) struct Apps(Mutex<HashMap<Uuid, (Instant, Arc<Platform>)>>);
+
+impl Apps {
+    fn get(&self, key: Uuid) -> Option<Arc<Platform>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, app) = known.get(&key)?;
+        (at.elapsed() < KNOWN_FOR).then(|| Arc::clone(app))
+    }
+
+    fn put(&self, app: &Arc<Platform>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(app.key, (Instant::now(), Arc::clone(app)));
+    }
+}
+
+impl Chat {
+    /// The tenant of a public key, as it was within the last seconds.
+    ///
+    /// # Errors
+    /// `Forbidden(UnknownPlatform)`.
+    pub async fn app(&self, key: Uuid) -> Result<Arc<Platform>> {
+        if let Some(known) = self.apps.get(key) {
+            return Ok(known);
+        }
+        let app = Arc::new(self.platform(key).await?);
+        self.apps.put(&app);
+        Ok(app)
+    }
+
+    /// The same of a number.
+    ///
+    /// # Errors
+    /// `Forbidden(UnknownPlatform)`.
+    pub async fn app_numbered(&self, id: PlatformId) -> Result<Arc<Platform>> {
+        let app = self.platform_numbered(id).await?;
+        app.map(Arc::new).ok_or(Error::Forbidden(Refusal::UnknownPlatform))
+    }
+
+    /// The connections.
+    pub fn sockets(&self) -> &Arc<Sockets> {
+        &self.sockets
+    }
+
+    /// Who is there.
+    pub fn online(&self) -> &Online {
+        &self.online
+    }
+
+    /// Notes who will subscribe to a channel on that connection, and from where on. A name that is no
+    /// connection's is no harm: the subscription then begins with what comes.
+    pub fn expect_subscription(&self, access: &Access, socket: &str, channel: &str, since: Option<EventId>) {
+        let (Some(app), Ok(socket)) = (access.user.platform_id, socket.parse::<SocketId>()) else { return };
+        self.sockets.expect(app, socket, channel, Expected { since, owner: access.user.id });
+    }
+
+    /// Whether that user of a tenant has a connection with a subscription that they were authorised for, or
+    /// that is signed in as them.
+    pub fn is_online(&self, platform: &Platform, user: &User) -> bool {
+        self.online.has(user.id) || self.sockets.is_signed_in(platform.id, &user.uuid.to_string())
+    }
+}

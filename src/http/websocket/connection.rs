@@ -1,0 +1,187 @@
+//! The task of a connection: waits, reads, decodes, and hands what arrives to a session.
+
+use std::io::ErrorKind;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::codec::{Decoder, Incoming};
+use super::frame;
+use crate::config;
+use crate::realtime::sockets::{Place, Socket, Sockets, Turn};
+
+/// Bytes read at once, on the stack: a connection that is idle has no buffer.
+const READ: usize = 8 << 10;
+
+/// Bytes that a client may still send after it was told that the connection closes.
+const AFTER_CLOSE_MAX: usize = 256 << 10;
+
+/// More messages than a client may send. 4100 is the code at which stock clients pause before they
+/// come back.
+const FLOOD: (u16, &str) = (4100, "too many messages");
+
+/// What happens on one connection. Everything here runs on the connection's task, one call after
+/// another, and must not block; what it says it says through its [`Socket`], and what takes longer it
+/// spawns. Pings of the WebSocket level and the closing handshake are not its affair.
+pub trait Session: Send + 'static {
+    /// The connection is open: the first call, before anything that arrives.
+    fn opened(&mut self);
+
+    /// A text message arrived. None is given after the socket was closed.
+    fn text(&mut self, text: &str);
+
+    /// Nothing was heard for a while: ask for a sign of life. When none comes, the connection is closed.
+    fn quiet(&mut self);
+
+    /// The connection is gone: the last call. It calls [`Sockets::leave`].
+    fn closed(self);
+}
+
+/// What a client may send.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of one message.
+    pub message_bytes_max: usize,
+    /// Frames in a second, in the long run.
+    pub messages_per_second: u32,
+    /// Frames at once.
+    pub messages_burst: u32,
+}
+
+impl Limits {
+    /// As an operator has set them.
+    pub fn new(options: &config::Sockets) -> Self {
+        Self {
+            message_bytes_max: options.message_bytes_max,
+            messages_per_second: options.messages_per_second,
+            messages_burst: options.messages_burst,
+        }
+    }
+}
+
+/// Gives everything of a connection back, however its task ends.
+pub(super) struct Entered {
+    sockets: Arc<Sockets>,
+    socket: Socket,
+    _place: Place,
+}
+
+impl Entered {
+    pub fn new(sockets: Arc<Sockets>, socket: Socket, place: Place) -> Self {
+        Self { sockets, socket, _place: place }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.sockets.forget(&self.socket);
+    }
+}
+
+/// Drives a connection to its end. `ahead` is what was read of it with the handshake.
+pub(super) async fn run<S: Session>(entered: Entered, mut session: S, limits: Limits, ahead: Vec<u8>) {
+    session.opened();
+    let mut reader = Reader::new(limits);
+    let mut goes_on = reader.take(&mut { ahead }, &entered.socket, &mut session);
+    while goes_on {
+        goes_on = match entered.socket.turn().await {
+            Turn::Readable => reader.read(&entered.socket, &mut session),
+            Turn::Quiet => {
+                session.quiet();
+                true
+            }
+            Turn::Over => false,
+        };
+    }
+    session.closed();
+}
+
+/// The reading half.
+struct Reader {
+    decoder: Decoder,
+    rate: Rate,
+    after_close: usize,
+}
+
+impl Reader {
+    fn new(limits: Limits) -> Self {
+        let rate = Rate {
+            tokens: limits.messages_burst as f32,
+            burst: limits.messages_burst as f32,
+            per_second: limits.messages_per_second as f32,
+            at: Instant::now(),
+        };
+        Self { decoder: Decoder::new(limits.message_bytes_max), rate, after_close: 0 }
+    }
+
+    /// Reads once; whether the connection goes on.
+    fn read<S: Session>(&mut self, socket: &Socket, session: &mut S) -> bool {
+        let mut buffer = [0; READ];
+        match socket.read(&mut buffer) {
+            Ok(0) => false,
+            Ok(count) => self.take(&mut buffer[..count], socket, session),
+            Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+        }
+    }
+
+    fn take<S: Session>(&mut self, bytes: &mut [u8], socket: &Socket, session: &mut S) -> bool {
+        socket.heard();
+        if socket.is_closing() {
+            self.after_close += bytes.len();
+            if self.after_close > AFTER_CLOSE_MAX {
+                return false;
+            }
+        }
+        let Self { decoder, rate, .. } = self;
+        let mut has_client_closed = false;
+        let fed = decoder.feed(bytes, &mut |incoming| {
+            if let Incoming::Close(code) = incoming {
+                // Section 5.5.1: a close is answered with the code that it gave.
+                socket.close(code.unwrap_or(1000), "");
+                has_client_closed = true;
+            } else if socket.is_closing() {
+                // Read on: the client's answer to the close is still to come.
+            } else if !rate.allows() {
+                socket.close(FLOOD.0, FLOOD.1);
+            } else {
+                receive(incoming, socket, session);
+            }
+            ControlFlow::Continue(())
+        });
+        if let Err(violation) = fed {
+            socket.close(violation.code, violation.reason);
+        }
+        !has_client_closed
+    }
+}
+
+fn receive<S: Session>(incoming: Incoming<'_>, socket: &Socket, session: &mut S) {
+    match incoming {
+        Incoming::Text(text) => session.text(text),
+        Incoming::Binary(_) => socket.close(1003, "text only"),
+        Incoming::Ping(payload) => socket.send(frame::pong(payload)),
+        Incoming::Pong | Incoming::Part | Incoming::Close(_) => {}
+    }
+}
+
+/// So many at once, and so many a second in the long run.
+struct Rate {
+    tokens: f32,
+    burst: f32,
+    per_second: f32,
+    at: Instant,
+}
+
+impl Rate {
+    fn allows(&mut self) -> bool {
+        if self.tokens < 1.0 {
+            let now = Instant::now();
+            let earned = (now - self.at).as_secs_f32() * self.per_second;
+            self.tokens = (self.tokens + earned).min(self.burst);
+            self.at = now;
+        }
+        let allows = self.tokens >= 1.0;
+        self.tokens -= f32::from(u8::from(allows));
+        allows
+    }
+}
