@@ -107,6 +107,11 @@ async fn without_a_cursor_an_inbox_begins_at_its_end_and_what_is_none_is_a_reset
         lan.typing().await;
         assert_eq!(events.next().await.unwrap().event, "typing", "nothing before it, {query:?}");
     }
+    let url = format!("{}/api/v1/chat/staff/events", app.url);
+    let unreadable = reqwest::header::HeaderValue::from_bytes(b"\xff7").unwrap();
+    let mut events =
+        Events::open(app.client.get(url).bearer_auth(&mai.token).header("last-event-id", unreadable)).await;
+    assert_eq!(events.next_of("reset").await.unwrap().id, Some(last), "what is no text is no cursor");
     let mut events = mai.follows("?since=0").await;
     assert_eq!(events.next_of("message").await.unwrap().data["message"], "before", "0 is the beginning");
 }
