@@ -13,15 +13,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::api::{chats, document, guest, health, neptun, pigeons, pusher};
+use crate::api::{chats, document, guest, health, hooks as hooks_door, log, neptun, pigeons, pusher};
 use crate::assistant::{Echo, Provider};
-use crate::chat::{AttachmentRules, Chat, Replay, Rules, SharedChat};
+use crate::chat::{AttachmentRules, Chat, Resume, Rules, SharedChat, WebhookRules};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, ListSessions, ObjectStoreName, ProviderName};
-use crate::domain::{ConversationId, Logged, Nobody};
+use crate::domain::{ConversationId, Logged, Nobody, Retries};
 use crate::error::{Error, Result};
+use crate::hooks::Sender;
 use crate::http::multipart::FormLimits;
 use crate::http::{SharedWeb, Web, frame, websocket};
+use crate::jobs::{Outbox, OutboxRules, Renderer};
 use crate::limits::{Limit, Limits};
 use crate::mail::{self, Mailer};
 use crate::objects::{self, Bucket, Objects};
@@ -45,6 +47,8 @@ pub struct App {
     pub router: Router,
     /// What goes on beside requests.
     pub background: Background,
+    /// Tells endpoints elsewhere what happened.
+    pub outbox: Arc<Outbox>,
     /// Set when the server goes down; `/readyz` then says so.
     pub draining: Arc<AtomicBool>,
 }
@@ -97,26 +101,28 @@ impl App {
         let provider = provider(config);
         let objects = objects(config)?;
         let mailer = mailer(config)?;
-        let chat = Chat::new(store.clone(), realtime.clone(), clock, provider, mailer, objects, rules(config)).await?;
+        let rules = rules(config);
+        let chat = Chat::new(store.clone(), realtime.clone(), clock.clone(), provider, mailer, objects, rules).await?;
         clear_remnants(config);
         let interrupted = chat.close_interrupted_runs().await?;
         if interrupted > 0 {
             tracing::info!(interrupted, "answers that the last stop cut off were closed; their text is kept");
         }
+        let outbox = outbox(config, &store, &chat, clock)?;
         let draining = Arc::new(AtomicBool::new(false));
         let health = Arc::new(health::Parts {
             chat: Arc::clone(&chat),
             web: Arc::clone(&web),
             draining: Arc::clone(&draining),
             proved: tokio::sync::Mutex::default(),
-            figures: figures(Arc::clone(&store), realtime, Arc::clone(&limits), Arc::clone(&chat)),
+            figures: figures(Arc::clone(&store), realtime, Arc::clone(&limits), Arc::clone(&chat), &outbox),
         });
         let background = Background::default();
         let broadcast =
             pigeons::Broadcast::start(&chat, pusher::frame::event, background.tasks.clone(), &background.stop);
         let shared = Shared { chat: &chat, web: &web, limits: &limits };
         let router = router(config, shared, health, Arc::new(broadcast));
-        Ok(Self { chat, store, web, sockets, router, background, draining })
+        Ok(Self { chat, store, web, sockets, router, background, outbox, draining })
     }
 
     /// Makes `/readyz` say that no new requests are wanted.
@@ -267,6 +273,7 @@ fn rules(config: &Config) -> Rules {
         sign_in_lifetime: Duration::from_secs(accounts.session_hours.saturating_mul(3600)),
         ticket_lifetime: Duration::from_secs(accounts.ticket_minutes.saturating_mul(60)),
         attachments: attachment_rules(&config.attachments),
+        webhooks: webhook_rules(&config.webhooks),
     }
 }
 
@@ -280,6 +287,39 @@ fn attachment_rules(options: &crate::config::Attachments) -> AttachmentRules {
         thumbnail_px: options.thumbnail_px,
         image_pixels_max: options.image_pixels_max,
     }
+}
+
+fn webhook_rules(options: &crate::config::Webhooks) -> WebhookRules {
+    WebhookRules {
+        allow_private: options.allow_private,
+        per_owner_max: options.per_owner_max,
+        open_max: options.open_max,
+    }
+}
+
+/// What tells endpoints elsewhere.
+fn outbox(config: &Config, store: &Arc<SqliteStore>, chat: &SharedChat, clock: Clock) -> Result<Arc<Outbox>> {
+    let options = &config.webhooks;
+    let timeout = Duration::from_secs(options.timeout_s);
+    let hours = |hours: u64| Duration::from_secs(hours.saturating_mul(3600));
+    let rules = OutboxRules {
+        retries: Retries {
+            first: Duration::from_secs(options.retry_first_s),
+            longest: Duration::from_secs(options.retry_longest_s),
+            give_up: hours(options.retry_hours),
+        },
+        disable_after: hours(options.disable_after_hours),
+        keep: hours(options.keep_days.saturating_mul(24)),
+        open_max: options.open_max,
+        at_once: options.at_once,
+        per_webhook: options.per_endpoint_at_once,
+        body_bytes_max: options.body_bytes_max,
+        // Besides the post itself, what is posted is read and how it went is noted.
+        lease: timeout + Duration::from_secs(30),
+    };
+    let render = Renderer { event: log::event_body, happening: log::happening_body };
+    let sender = Sender::new(timeout, options.allow_private)?;
+    Ok(Arc::new(Outbox::new(store.clone(), Arc::clone(chat), clock, sender, (render, rules))))
 }
 
 fn limits(config: &crate::config::Limits) -> Limits {
@@ -297,6 +337,7 @@ fn limits(config: &crate::config::Limits) -> Limits {
         chats: limit(config.chats_per_minute),
         pigeons: limit(config.pigeons_per_minute),
         neptun: limit(config.neptun_per_minute),
+        events: limit(config.events_per_minute),
     }
 }
 
@@ -308,7 +349,7 @@ struct Shared<'a> {
     limits: &'a Arc<Limits>,
 }
 
-fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, replay: Arc<dyn Replay>) -> Router {
+fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resume: Arc<dyn Resume>) -> Router {
     let Shared { chat, web, limits } = shared;
     let guest = Arc::new(guest::Parts {
         chat: Arc::clone(chat),
@@ -342,12 +383,15 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, repla
         texts: pigeons::texts(),
     });
     let neptun = neptun_door(config, chat, web, limits);
+    let hooks =
+        Arc::new(hooks_door::Parts { chat: Arc::clone(chat), web: Arc::clone(web), limits: Arc::clone(limits) });
     let (guest_routes, guest_shared, guest_api) = guest::router(Arc::clone(&guest));
     let (chats_routes, chats_api) = chats::router(Arc::clone(&chats));
     let (pigeons_routes, pigeons_api) = pigeons::router(Arc::clone(&pigeons));
     let (neptun_routes, neptun_api) = neptun::router(&neptun);
-    let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, chat, web, replay));
-    let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api, pusher_api]);
+    let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, chat, web, resume));
+    let (hooks_routes, hooks_api) = hooks_door::router(Arc::clone(&hooks));
+    let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api, pusher_api, hooks_api]);
     let pigeons_shared = pigeons::shared_router(Arc::clone(&pigeons));
     let shared = guest_shared.layer(axum::middleware::from_fn_with_state(pigeons_shared, by_dialect));
     let doors = guest_routes
@@ -356,7 +400,8 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, repla
         .merge(pigeons_routes)
         .merge(neptun_routes)
         .merge(pusher_routes)
-        .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats, pigeons, neptun }));
+        .merge(hooks_routes)
+        .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats, pigeons, neptun, hooks }));
     Router::new()
         .merge(health::router(health))
         .merge(document::router(&api))
@@ -380,6 +425,7 @@ struct NoRoute {
     chats: chats::Chats,
     pigeons: pigeons::Pigeons,
     neptun: neptun::Neptun,
+    hooks: hooks_door::Hooks,
 }
 
 fn neptun_door(config: &Config, chat: &SharedChat, web: &SharedWeb, limits: &Arc<Limits>) -> neptun::Neptun {
@@ -397,7 +443,7 @@ fn neptun_door(config: &Config, chat: &SharedChat, web: &SharedWeb, limits: &Arc
     })
 }
 
-fn pusher_door(config: &Config, chat: &SharedChat, web: &SharedWeb, replay: Arc<dyn Replay>) -> pusher::Pusher {
+fn pusher_door(config: &Config, chat: &SharedChat, web: &SharedWeb, resume: Arc<dyn Resume>) -> pusher::Pusher {
     let options = &config.pusher;
     Arc::new(pusher::Parts {
         chat: Arc::clone(chat),
@@ -411,7 +457,7 @@ fn pusher_door(config: &Config, chat: &SharedChat, web: &SharedWeb, replay: Arc<
         activity_timeout_s: options.activity_timeout_s,
         counts: options.subscription_count,
         origins: config.sockets.origins.clone(),
-        replay,
+        resume,
         happenings: pusher::Happenings::new(Arc::new(Nobody)),
         ping: pusher::frame::ping(),
     })
@@ -434,6 +480,9 @@ async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
     if pusher::is_under_prefix(&path) {
         return pusher::not_found().await;
     }
+    if hooks_door::is_under_prefix(&path) {
+        return hooks_door::not_found(&doors.hooks, request).await;
+    }
     let (mut parts, _) = request.into_parts();
     if path == "/api/v1" || path.starts_with("/api/v1/") {
         let Ok(ctx) = guest::Ctx::from_request_parts(&mut parts, &doors.guest).await;
@@ -448,7 +497,9 @@ fn figures(
     realtime: Realtime,
     limits: Arc<Limits>,
     chat: SharedChat,
+    outbox: &Arc<Outbox>,
 ) -> Box<dyn Fn() -> (Figures, Distribution) + Send + Sync> {
+    let outbox = Arc::clone(outbox);
     Box::new(move || {
         let (writer, heads) = (store.writer_stats(), realtime.hub.stats());
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
@@ -468,6 +519,13 @@ fn figures(
             ("runs", "Answers of the assistant under way", chat.runs_under_way() as f64),
             ("sign_in_refusals_total", "Tries to sign in that were told to wait", chat.sign_ins_refused() as f64),
         ];
+        let posts = outbox.stats();
+        figures.extend([
+            ("webhook_posts", "Posts to endpoints under way", outbox.under_way() as f64),
+            ("webhook_delivered_total", "Deliveries that endpoints took", count(&posts.delivered)),
+            ("webhook_failures_total", "Posts to endpoints that failed", count(&posts.failed)),
+            ("webhook_given_up_total", "Deliveries that were given up", count(&posts.given_up)),
+        ]);
         let refusals = [
             ("limit_send_refusals_total", "Guest sends refused by the rate limit", &limits.send),
             ("limit_poll_refusals_total", "Guest polls refused by the rate limit", &limits.poll),
@@ -476,6 +534,7 @@ fn figures(
             ("limit_typing_refusals_total", "Words of typing refused by the rate limit", &limits.typing),
             ("limit_auth_refusals_total", "Sign-in requests refused by the rate limit", &limits.auth),
             ("limit_neptun_refusals_total", "Requests at the Neptun door refused by the rate limit", &limits.neptun),
+            ("limit_events_refusals_total", "Requests for endpoints and events refused", &limits.events),
             ("limit_chats_refusals_total", "Requests at the chats door refused by the rate limit", &limits.chats),
             ("limit_pigeons_refusals_total", "Requests at the Pigeons door refused by the rate limit", &limits.pigeons),
         ];

@@ -54,6 +54,10 @@ pub enum Subject {
     Attachment,
     /// The page of a list.
     Page,
+    /// An endpoint that is told what happens.
+    Webhook,
+    /// One thing that such an endpoint was told.
+    Delivery,
 }
 
 /// Why a valid credential, or a caller without one, is refused.
@@ -181,6 +185,8 @@ pub enum Rule {
         /// What is allowed.
         choices: Arc<[String]>,
     },
+    /// An address that leads into a private network, where that is not allowed.
+    PublicAddress,
     /// Must hold lower-case and upper-case letters, digits and other characters (a password).
     Mixed,
 }

@@ -7,6 +7,7 @@
 //! - [`store`]: the persistence contract, and the embedded engine that keeps it;
 //! - [`realtime`]: the conversations in memory, and who waits for them;
 //! - [`chat`]: the use-cases, the only place with rules;
+//! - [`jobs`]: telling endpoints elsewhere what happened, again and again until they have heard it;
 //! - [`api`]: the doors, one dialect each, over [`http`], the plumbing that knows none of them;
 //! - [`app`] and [`serve`]: the wired system, and how it runs;
 //! - [`cli`]: the command line; [`mod@bench`]: what the server does on a machine, in figures.
@@ -21,6 +22,8 @@ pub mod error;
 pub mod store;
 
 pub mod assistant;
+pub mod hooks;
+pub mod https;
 pub mod limits;
 pub mod mail;
 pub mod media;
@@ -31,6 +34,7 @@ pub mod telemetry;
 pub mod texts;
 
 pub mod chat;
+pub mod jobs;
 
 pub mod api;
 pub mod http;

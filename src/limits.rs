@@ -202,4 +202,6 @@ pub struct Limits {
     pub pigeons: Option<Limit>,
     /// A user's own chats, by account; without a session by address.
     pub neptun: Option<Limit>,
+    /// Endpoints and events of a platform, by account.
+    pub events: Option<Limit>,
 }

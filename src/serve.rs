@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::http::server;
+use crate::jobs::Outbox;
 use crate::memory;
 use crate::store::sqlite::DataDir;
 
@@ -37,7 +38,8 @@ pub async fn run(config: Config) -> Result<()> {
     let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
     let serving = server::serve(listener, app.router.clone(), Arc::clone(&app.web), stop.clone(), abandon.clone());
     let mut serving = tokio::spawn(serving);
-    let chores = tokio::spawn(keep_house(Arc::clone(&app.chat), stop.clone()));
+    let posting = tokio::spawn(Arc::clone(&app.outbox).run(stop.clone()));
+    let chores = tokio::spawn(keep_house(Arc::clone(&app.chat), Arc::clone(&app.outbox), stop.clone()));
     tokio::select! {
         () = signals.next() => {}
         // It ends on `stop` only; living on without it would be living on deaf.
@@ -46,13 +48,14 @@ pub async fn run(config: Config) -> Result<()> {
     drain(&app, &config, &mut signals, stop, abandon, serving).await;
     // It ends at once on `stop`; the store cannot be closed while it holds it.
     let _ = chores.await;
+    let _ = posting.await;
     close(app).await;
     Ok(())
 }
 
-/// What is done now and then beside requests, until `stop`: uploads that no message holds are
+/// What is done now and then beside requests, until `stop`: uploads that no message holds and old deliveries are
 /// removed. Cut off in its middle, it goes on where it was the next time.
-async fn keep_house(chat: SharedChat, stop: CancellationToken) {
+async fn keep_house(chat: SharedChat, outbox: Arc<Outbox>, stop: CancellationToken) {
     let mut rounds = tokio::time::interval(HOUR);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let round = async {
@@ -62,6 +65,9 @@ async fn keep_house(chat: SharedChat, stop: CancellationToken) {
                 Ok(0) => {}
                 Ok(removed) => tracing::info!(removed, "uploads that no message held were removed"),
                 Err(error) => tracing::warn!(error = %error, "uploads that no message holds could not be removed"),
+            }
+            if let Err(error) = outbox.prune().await {
+                tracing::warn!(error = %error, "old deliveries could not be removed");
             }
         }
     };

@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::Chat;
-use crate::domain::{Access, EventId, Platform, PlatformId, User, UserId};
+use crate::domain::{Access, EventId, Platform, PlatformId, UserId};
 use crate::error::{Error, Refusal, Result};
 use crate::realtime::Online;
 use crate::realtime::sockets::{Expected, Socket, SocketId, Sockets};
 
 /// Tells a subscriber what was missed.
-pub trait Replay: Send + Sync {
+pub trait Resume: Send + Sync {
     /// The subscription is held. Sends what came after `since`, then ends the hold
     /// ([`Sockets::release`]). Must not block: what takes time it spawns.
-    fn replay(&self, socket: &Socket, channel: String, since: EventId, owner: UserId);
+    fn resume(&self, socket: &Socket, channel: String, since: EventId, owner: UserId);
 }
 
 /// How long an app is known without looking at the store.
@@ -82,11 +82,5 @@ impl Chat {
     pub fn expect_subscription(&self, access: &Access, socket: &str, channel: &str, since: Option<EventId>) {
         let (Some(app), Ok(socket)) = (access.user.platform_id, socket.parse::<SocketId>()) else { return };
         self.sockets.expect(app, socket, channel, Expected { since, owner: access.user.id });
-    }
-
-    /// Whether that user of a tenant has a connection with a subscription that they were authorised for, or
-    /// that is signed in as them.
-    pub fn is_online(&self, platform: &Platform, user: &User) -> bool {
-        self.online.has(user.id) || self.sockets.is_signed_in(platform.id, &user.uuid.to_string())
     }
 }

@@ -18,12 +18,14 @@ mod origin;
 mod own;
 mod passwords;
 mod platforms;
+mod presence;
 mod runs;
 mod seal;
 mod shares;
 mod staff;
 mod tickets;
 mod typing;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +43,7 @@ use crate::store::SharedStore;
 
 pub use accounts::{AccountEdit, Registration};
 pub use attachments::{AttachmentRules, UploadError};
-pub use connections::Replay;
+pub use connections::Resume;
 pub use conversations::{NewSession, SessionEdit};
 pub use credentials::NewToken;
 pub use follow::{BACKOFFICE, Topic};
@@ -53,12 +55,15 @@ pub use platforms::DeviceRegistration;
 pub use runs::{Asked, Attached, Ended, Piece, Run};
 pub use shares::Opened;
 pub use tickets::{Ticket, TicketFor};
+pub use webhooks::{WebhookDraft, WebhookRules};
 
 /// What an assistant is shown, and what it says.
 pub use crate::assistant::{Answer, Line};
 /// The type of every small picture of an attachment.
 pub use crate::media::THUMBNAIL_TYPE;
 pub use crate::realtime::Channel;
+pub use crate::store::FeedPage;
+pub use crate::store::webhooks::{DeliveryFilter, HookEdit, HookOwner, Replay};
 /// How a caller names, filters and pages what the use-cases return.
 pub use crate::store::{
     Appended, ChatColumn, ChatOrder, ConversationFilter, Desk, Direct, Found, InboxEntry, InboxFilter, InboxPlace,
@@ -102,6 +107,8 @@ pub struct Rules {
     pub ticket_lifetime: Duration,
     /// Uploaded files.
     pub attachments: AttachmentRules,
+    /// Endpoints that are told what happens.
+    pub webhooks: WebhookRules,
 }
 
 /// The use-cases with what they stand on. Shared by every door.
@@ -127,6 +134,7 @@ pub struct Chat {
     deliveries: deliveries::Deliveries,
     letters: Arc<tokio::sync::Semaphore>,
     shelf: attachments::Shelf,
+    hooked: webhooks::Hooked,
 }
 
 /// A shared [`Chat`].
@@ -180,6 +188,7 @@ impl Chat {
             deliveries: deliveries::Deliveries::default(),
             letters,
             shelf,
+            hooked: webhooks::Hooked::default(),
         }))
     }
 

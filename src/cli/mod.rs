@@ -8,6 +8,7 @@ mod serve;
 mod tail;
 mod token;
 mod user;
+mod webhook;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -42,6 +43,8 @@ enum Command {
     User(user::Options),
     /// Manage bearer tokens.
     Token(token::Options),
+    /// Manage endpoints that are told what happens.
+    Webhook(webhook::Options),
     /// Print a conversation's events, one JSON object a line.
     Tail(tail::Options),
     /// Copy the store into one file while it is in use.
@@ -91,6 +94,7 @@ pub fn run() -> ExitCode {
         Command::Platform(options) => platform::run(&options),
         Command::User(options) => user::run(&options),
         Command::Token(options) => token::run(&options),
+        Command::Webhook(options) => webhook::run(&options),
         Command::Tail(options) => tail::run(&options),
         Command::Backup(options) => backup::run(&options),
         Command::Restore(options) => restore::run(&options),

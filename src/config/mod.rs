@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use sections::{
     Accounts, Assistant, Attachments, AutoBool, Chats, Durability, Guest, Heads, Http, Limits, ListSessions, Log,
-    LogFormat, Mail, Neptun, Network, ObjectStoreName, Pigeons, ProviderName, Pusher, Sockets, Store,
+    LogFormat, Mail, Neptun, Network, ObjectStoreName, Pigeons, ProviderName, Pusher, Sockets, Store, Webhooks,
 };
 
 /// The annotated defaults.
@@ -57,6 +57,8 @@ pub struct Config {
     pub mail: Mail,
     /// Uploaded files.
     pub attachments: Attachments,
+    /// Endpoints that are told what happens.
+    pub webhooks: Webhooks,
     /// Logs.
     pub log: Log,
 }
@@ -80,6 +82,7 @@ impl Default for Config {
             accounts: Accounts::default(),
             mail: Mail::default(),
             attachments: Attachments::default(),
+            webhooks: Webhooks::default(),
             log: Log::default(),
         }
     }
@@ -101,6 +104,7 @@ const SECTIONS: &[&str] = &[
     "accounts",
     "mail",
     "attachments",
+    "webhooks",
     "log",
 ];
 
@@ -163,6 +167,11 @@ impl Config {
             ("attachments.uploads_max", self.attachments.uploads_max as u64),
             ("attachments.uploads_per_user_max", self.attachments.uploads_per_user_max as u64),
             ("attachments.upload_timeout_s", self.attachments.upload_timeout_s),
+            ("webhooks.open_max", self.webhooks.open_max),
+            ("webhooks.at_once", self.webhooks.at_once as u64),
+            ("webhooks.per_endpoint_at_once", self.webhooks.per_endpoint_at_once as u64),
+            ("webhooks.timeout_s", self.webhooks.timeout_s),
+            ("webhooks.retry_first_s", self.webhooks.retry_first_s),
             ("attachments.thumbnail_px", u64::from(self.attachments.thumbnail_px)),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {

@@ -85,6 +85,7 @@ section!(Limits {
     chats_per_minute: u32 = 600,
     pigeons_per_minute: u32 = 600,
     neptun_per_minute: u32 = 600,
+    events_per_minute: u32 = 600,
     keys_max: usize = 100_000,
 });
 
@@ -204,6 +205,21 @@ const ATTACHMENT_TYPES: [&str; 23] = [
     "application/vnd.oasis.opendocument.presentation",
     "application/epub+zip",
 ];
+
+section!(Webhooks {
+    allow_private: bool = false,
+    per_owner_max: usize = 20,
+    open_max: u64 = 10_000,
+    at_once: usize = 32,
+    per_endpoint_at_once: usize = 4,
+    timeout_s: u64 = 15,
+    body_bytes_max: usize = 1 << 20,
+    retry_first_s: u64 = 5,
+    retry_longest_s: u64 = 7200,
+    retry_hours: u64 = 24,
+    disable_after_hours: u64 = 120,
+    keep_days: u64 = 14,
+});
 
 section!(Log { format: LogFormat = LogFormat::Pretty, filter: String = "info".to_owned() });
 

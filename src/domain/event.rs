@@ -104,6 +104,22 @@ pub struct Event {
 }
 
 impl Event {
+    /// Everybody with an account whom it names.
+    pub fn users(&self) -> Vec<UserId> {
+        let named = match &self.body {
+            EventBody::MessageAdded(message) | EventBody::MessageEdited(message) => {
+                let receiver = message.letter.as_ref().map(|letter| letter.receiver_id);
+                let reacted = message.letter.iter().flat_map(|letter| &letter.reactions);
+                return message.user_id.into_iter().chain(receiver).chain(reacted.map(|one| one.user_id)).collect();
+            }
+            EventBody::Reacted { reaction, .. } => Some(reaction.user_id),
+            EventBody::Received { reader, .. } => Some(*reader),
+            EventBody::StateChanged { state, .. } => state.assigned.map(|assigned| assigned.user_id),
+            EventBody::MessageGone | EventBody::MessageDeleted { .. } | EventBody::Void => None,
+        };
+        named.into_iter().collect()
+    }
+
     /// How many bytes people put into what it carries.
     pub fn bytes(&self) -> usize {
         match &self.body {

@@ -57,6 +57,14 @@ integer_id!(
     /// The number of a share.
     ShareId
 );
+integer_id!(
+    /// The number of an endpoint that is told what happens.
+    WebhookId
+);
+integer_id!(
+    /// The number of one thing that an endpoint is told.
+    DeliveryId
+);
 
 /// A message's number. It is the number of the event that added the message, so messages and
 /// events share one cursor.

@@ -18,6 +18,7 @@ mod run;
 mod text;
 mod time;
 mod user;
+mod webhook;
 
 pub use attachment::{Attachment, FILE_NAME_CHARS_MAX, file_name};
 pub use conversation::{
@@ -27,7 +28,8 @@ pub use event::{Change, Event, EventBody, fold};
 pub use files::{ChatFile, NewFile, Share, ShareEntry, code_blocks};
 pub use happened::{Happened, Nobody, Witness};
 pub use ids::{
-    AttachmentId, ConversationId, EventId, FileId, INTEGER_MAX, MessageId, PlatformId, RunId, ShareId, TokenId, UserId,
+    AttachmentId, ConversationId, DeliveryId, EventId, FileId, INTEGER_MAX, MessageId, PlatformId, RunId, ShareId,
+    TokenId, UserId, WebhookId,
 };
 pub use letter::{Device, DeviceKind, Letter, LetterKind, Reach, Reaction, Receipt};
 pub use message::{Message, Role};
@@ -37,3 +39,7 @@ pub use run::{Run, RunOutcome};
 pub use text::{Json, MessageText, TextError, clean, clean_line};
 pub use time::Timestamp;
 pub use user::{Ability, Access, Email, Language, User};
+pub use webhook::{
+    Attempt, Content, Delivery, DeliveryState, Disabled, EventType, Happening, HookForm, HookKey, HookKeys, Retries,
+    Webhook,
+};

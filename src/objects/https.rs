@@ -1,5 +1,4 @@
-//! How an S3 service is spoken to: the HTTP and the TLS that the rest of Roost has (rustls over ring,
-//! with the roots that Mozilla trusts), and waits that end.
+//! How an S3 service is spoken to: the HTTP and the TLS that the rest of Roost has, and waits that end.
 
 use std::time::Duration;
 
@@ -7,10 +6,9 @@ use async_trait::async_trait;
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector as Tcp;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse, HttpResponseBody,
@@ -18,14 +16,12 @@ use object_store::client::{
 };
 use tokio::time::timeout;
 
-/// The longest that a connection may take to come about.
-const CONNECT_WAIT: Duration = Duration::from_secs(5);
+use crate::https::{self, CONNECT_WAIT};
+
 /// The longest that a request may take until its answer begins. A part of an upload is sent within it.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
 /// The longest pause within an answer.
 const READ_WAIT: Duration = Duration::from_secs(30);
-/// How long a connection that nobody uses is kept.
-const IDLE_WAIT: Duration = Duration::from_secs(30);
 
 /// Makes the client that `object_store` speaks through.
 #[derive(Debug)]
@@ -38,18 +34,10 @@ impl HttpConnector for Connector {
         tcp.set_nodelay(true);
         // The connector for TLS tells the two schemes apart.
         tcp.enforce_http(false);
-        // Named here: the one that a process as a whole has chosen would be something global.
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
-            .map_err(|source| object_store::Error::Generic { store: "S3", source: source.into() })?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_WAIT)
-            .build(connector);
+        let connector = https::connector(tcp);
+        let connector =
+            connector.map_err(|source| object_store::Error::Generic { store: "S3", source: source.into() })?;
+        let client = https::client(connector, usize::MAX);
         Ok(HttpClient::new(Service(client)))
     }
 }

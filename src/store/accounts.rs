@@ -98,6 +98,17 @@ impl fmt::Debug for UserEdit {
     }
 }
 
+/// When somebody was last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Whose.
+    pub id: UserId,
+    /// Their public identifier.
+    pub uuid: Uuid,
+    /// When; `None` for who never had a connection.
+    pub at: Option<Timestamp>,
+}
+
 /// Which accounts to list.
 #[derive(Clone, Copy, Debug)]
 pub struct UserFilter {
@@ -273,6 +284,12 @@ pub trait Accounts: Send + Sync {
     /// and nobody signs in to the account any more. The row stays, because messages refer to it.
     /// `false` when there is none.
     async fn erase_user(&self, id: UserId, at: Timestamp) -> Result<bool>;
+
+    /// Notes that these users were seen. An instant before the one that is noted changes nothing.
+    async fn note_seen(&self, users: Vec<UserId>, at: Timestamp) -> Result<()>;
+
+    /// Those of a platform's users who are named, in no order, with when they were last seen.
+    async fn seen(&self, platform: PlatformId, users: Vec<Uuid>) -> Result<Vec<Seen>>;
 
     // --- roles and devices ---
 

@@ -33,6 +33,8 @@ pub const SQLITE: &[Migration] = &[
     Migration { version: 3, name: "letters", sql: include_str!("../../migrations/sqlite/0003_letters.sql") },
     Migration { version: 4, name: "attachments", sql: include_str!("../../migrations/sqlite/0004_attachments.sql") },
     Migration { version: 5, name: "keys", sql: include_str!("../../migrations/sqlite/0005_keys.sql") },
+    Migration { version: 6, name: "webhooks", sql: include_str!("../../migrations/sqlite/0006_webhooks.sql") },
+    Migration { version: 7, name: "presence", sql: include_str!("../../migrations/sqlite/0007_presence.sql") },
 ];
 
 /// Why a store is not opened.

@@ -26,6 +26,7 @@ pub mod attachments;
 mod log;
 pub mod migrate;
 pub mod sqlite;
+pub mod webhooks;
 
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ use crate::domain::{
 use crate::error::Result;
 
 pub use accounts::{
-    Accounts, CodeCheck, KEYS_MAX, NewPlatform, NewPushDevice, NewToken, NewUser, PUSH_DEVICES_MAX, SESSIONS_MAX,
+    Accounts, CodeCheck, KEYS_MAX, NewPlatform, NewPushDevice, NewToken, NewUser, PUSH_DEVICES_MAX, SESSIONS_MAX, Seen,
     StoredToken, UserEdit, UserFilter,
 };
 pub(crate) use log::merged_contact;
@@ -82,7 +83,7 @@ pub trait Listener: Send + Sync {
 /// What every engine does for the use-cases. Methods are grouped by aggregate; see the module's
 /// own text for what holds for all of them, and [`Accounts`] for tenants and users.
 #[async_trait]
-pub trait Store: Accounts + attachments::Attachments + Send + Sync {
+pub trait Store: Accounts + attachments::Attachments + webhooks::Webhooks + Send + Sync {
     // --- conversations ---
 
     /// Creates a conversation with its first participants, or returns the one that has the same

@@ -24,3 +24,4 @@ mod store_sqlite;
 mod strangers;
 mod support;
 mod tidy;
+mod websocket;

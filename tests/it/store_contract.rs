@@ -15,6 +15,7 @@ mod places;
 mod platforms;
 mod retries;
 mod runs;
+mod webhooks;
 
 use std::fs;
 use std::path::Path;
@@ -161,6 +162,7 @@ fn every_method_of_the_contract_is_tested_here() {
         ("mod.rs", "pub trait Store:"),
         ("accounts.rs", "pub trait Accounts:"),
         ("attachments.rs", "pub trait Attachments:"),
+        ("webhooks.rs", "pub trait Webhooks:"),
     ] {
         let file = fs::read_to_string(root.join("src/store").join(file)).unwrap();
         let (_, contract) = file.split_once(contract).unwrap();

@@ -176,7 +176,7 @@ fn shape_of(failed: &Error) -> (StatusCode, Failed) {
         Error::NotFound(Subject::Page) => (S::NOT_FOUND, detail("Invalid page.")),
         Error::NotFound(Subject::Message) => (S::NOT_FOUND, detail("No ChatMessage matches the given query.")),
         Error::NotFound(Subject::Conversation) => (S::NOT_FOUND, error("Session not found")),
-        Error::NotFound(Subject::User | Subject::Share | Subject::Attachment) => (S::NOT_FOUND, detail("Not found.")),
+        Error::NotFound(_) => (S::NOT_FOUND, detail("Not found.")),
         Error::Unauthenticated => (S::UNAUTHORIZED, detail("Invalid token.")),
         Error::Forbidden(refusal) => (S::FORBIDDEN, forbidden(*refusal)),
         Error::Conflict(Conflict::IdempotencyKeyReused) => {
@@ -278,7 +278,7 @@ fn sentence(wrong: &FieldError) -> String {
         }
         Rule::Confirmed => "The two fields do not match.",
         Rule::NoNul => "Null characters are not allowed.",
-        Rule::Valid | Rule::Type { .. } | Rule::Mixed => "Enter a valid value.",
+        Rule::Valid | Rule::Type { .. } | Rule::Mixed | Rule::PublicAddress => "Enter a valid value.",
         Rule::Object => "Expected a dictionary of items.",
         Rule::Array => "Expected a list of items.",
         Rule::Uuid => "Must be a valid UUID.",

@@ -260,7 +260,7 @@ fn sentence(error: &FieldError, texts: &Texts, language: Language) -> String {
         Rule::Unique => plain("rule-unique"),
         Rule::NoNul => plain("rule-no-nul"),
         Rule::Choice { choices, .. } => texts.with(language, "rule-one-of", &[field, ("choices", &choices.join(", "))]),
-        Rule::Valid | Rule::Exists | Rule::Type { .. } | Rule::Mixed => plain("rule-valid"),
+        Rule::Valid | Rule::Exists | Rule::Type { .. } | Rule::Mixed | Rule::PublicAddress => plain("rule-valid"),
         Rule::Object => plain("rule-object"),
         Rule::Array => plain("rule-array"),
         Rule::Uuid => plain("rule-uuid"),

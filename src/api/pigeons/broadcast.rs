@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -16,8 +17,10 @@ use uuid::Uuid;
 
 use super::catch_up::CatchUp;
 use super::news::{self, News, To};
-use crate::chat::{Batch, Follower, Replay, SharedChat};
+use super::presence;
+use crate::chat::{Batch, Follower, Resume, SharedChat};
 use crate::domain::{ConversationId, ConversationKind, EventId, Logged, MessageId, Scope, UserId};
+use crate::http::json;
 use crate::realtime::sockets::{App, Frame, Published, Socket, SocketId, Sockets};
 
 /// How an event is written for subscribers: its name, its channel, its data.
@@ -32,6 +35,16 @@ const KNOWN_MAX: usize = 16_384;
 const REACHED_MAX: usize = 4096;
 /// How many of them are marked at once: the store commits them together.
 const MARKING_MAX: usize = 64;
+
+/// The channel of those who look after a platform.
+pub(super) const BACKOFFICE: &str = "private-backoffice";
+
+/// What the back office is told of a letter.
+#[derive(Serialize)]
+struct Activity {
+    conversation_uuid: Uuid,
+    cursor: i64,
+}
 
 /// A letter, its conversation, and whom it reached.
 pub(super) type Reached = (ConversationId, MessageId, UserId);
@@ -60,6 +73,7 @@ impl Broadcast {
         let (following, marking) = (Arc::clone(&broadcast), Arc::clone(chat));
         tasks.spawn(stop.clone().run_until_cancelled_owned(async move { following.run().await }));
         tasks.spawn(stop.clone().run_until_cancelled_owned(mark(marking, letters)));
+        tasks.spawn(presence::tell(Arc::clone(chat), encode, stop.clone()));
         broadcast
     }
 
@@ -88,7 +102,8 @@ impl Broadcast {
         let users = self.users.lock().unwrap_or_else(PoisonError::into_inner).get(&place.conversation_id).cloned();
         let Some(users) = users else { return true };
         let sockets = self.sockets();
-        channels_of(&To::Conversation(place.uuid)).iter().any(|channel| sockets.has_subscribers(app, channel))
+        sockets.has_subscribers(app, BACKOFFICE)
+            || channels_of(&To::Conversation(place.uuid)).iter().any(|channel| sockets.has_subscribers(app, channel))
             || channels_of(&To::Users(users)).iter().any(|channel| sockets.has_subscribers(app, channel))
     }
 
@@ -107,6 +122,7 @@ impl Broadcast {
             }
             let origin = event.and_then(|logged| self.chat.origin_of(&logged.event));
             self.tell(told, origin.filter(|_| matches!(told.to, To::Conversation(_))));
+            self.tell_backoffice(told);
         }
     }
 
@@ -130,6 +146,19 @@ impl Broadcast {
         }
     }
 
+    /// The back office hears that somebody wrote in a conversation, and not what.
+    fn tell_backoffice(&self, news: &News) {
+        if news.sent.is_none() || !self.sockets().has_subscribers(news.platform, BACKOFFICE) {
+            return;
+        }
+        if let To::Conversation(uuid) = news.to {
+            let activity = Activity { conversation_uuid: uuid, cursor: news.id.0 };
+            let data = String::from_utf8(json::bytes(&activity)).unwrap_or_default();
+            let frame = (self.encode)("conversation.activity", BACKOFFICE, &data);
+            self.sockets().publish(news.platform, BACKOFFICE, Published { frame, ..Published::default() });
+        }
+    }
+
     /// A letter that its receiver's own connection was sent is delivered.
     pub(super) fn note_reached(&self, news: &News, was_sent: impl FnOnce(UserId) -> bool) {
         if let Some((conversation, message, receiver)) = news.sent
@@ -145,8 +174,8 @@ impl Broadcast {
     }
 }
 
-impl Replay for Arc<Broadcast> {
-    fn replay(&self, socket: &Socket, channel: String, since: EventId, owner: UserId) {
+impl Resume for Arc<Broadcast> {
+    fn resume(&self, socket: &Socket, channel: String, since: EventId, owner: UserId) {
         self.catch_up.begin(self, socket, channel, since, owner);
     }
 }

@@ -12,7 +12,7 @@ use super::Answered;
 use super::context::{Caller, Ctx, Input};
 use super::envelope::Failure;
 use super::requests::{SignInSocket, Subscribe};
-use super::wire::{Signature, UserSignature};
+use super::sockets_wire::{Signature, UserSignature};
 use crate::chat::{InboxEntry, InboxFilter, Topic};
 use crate::domain::{EventId, INTEGER_MAX, Platform, User};
 use crate::error::{Error, Refusal, Rule};

@@ -19,8 +19,10 @@ use crate::chat::{Batch, Follower};
 use crate::domain::{ConversationKind, EventId, Logged, Scope, UserId};
 use crate::realtime::sockets::{App, Socket, SocketId};
 
-/// How long is waited for a connection's other channels. Stock clients ask for all of them at once.
+/// How long is waited for another of a connection's channels, and how often at the most. Stock clients ask
+/// for all of them at once.
 const GRACE: Duration = Duration::from_millis(100);
+const GRACES: usize = 20;
 /// Connections that read the log at once; the others wait for their turn.
 const READERS: usize = 64;
 /// What may wait to be written to a connection before more is read for it, in bytes.
@@ -76,10 +78,21 @@ impl CatchUp {
         }
     }
 
+    /// How many of a connection's channels wait.
+    fn count(&self, key: (App, SocketId)) -> usize {
+        let gathering = self.gathering.lock().unwrap_or_else(PoisonError::into_inner);
+        gathering.get(&key).map_or(0, Vec::len)
+    }
+
     async fn take_turn(&self, turn: Turn) {
-        tokio::time::sleep(GRACE).await;
-        let Ok(_held) = self.turns.acquire().await else { return };
         let key = (turn.socket.app(), turn.socket.id());
+        let (mut count, mut graces) = (0, 0);
+        while self.count(key) > count && graces < GRACES {
+            count = self.count(key);
+            graces += 1;
+            tokio::time::sleep(GRACE).await;
+        }
+        let Ok(_held) = self.turns.acquire().await else { return };
         let gathered = self.gathering.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
         turn.run(gathered.unwrap_or_default()).await;
     }

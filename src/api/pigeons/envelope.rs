@@ -264,7 +264,7 @@ fn sentence(error: &FieldError, texts: &Texts, language: Language) -> String {
         Rule::OneOf { .. } | Rule::Choice { .. } | Rule::Exists => plain("rule-selected"),
         Rule::Confirmed => plain("rule-confirmed"),
         Rule::Unique => plain("rule-unique"),
-        Rule::NoNul | Rule::Valid | Rule::Type { .. } | Rule::Mixed => plain("rule-format"),
+        Rule::NoNul | Rule::Valid | Rule::Type { .. } | Rule::Mixed | Rule::PublicAddress => plain("rule-format"),
     }
 }
 

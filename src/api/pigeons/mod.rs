@@ -20,9 +20,11 @@ mod health;
 mod lists;
 mod messages;
 pub mod news;
+mod presence;
 mod reactions;
 mod requests;
 mod search;
+mod sockets_wire;
 mod users;
 mod users_wire;
 mod wire;
@@ -109,6 +111,7 @@ pub fn router(parts: Pigeons) -> (Router, OpenApi) {
         .routes(routes!(devices::count))
         .routes(routes!(users::edit))
         .routes(routes!(users::set_role))
+        .routes(routes!(presence::read))
         .routes(routes!(health::read))
         .routes(routes!(accounts::sign_in))
         .routes(routes!(accounts::keep_alive))

@@ -25,7 +25,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::document::{self, Door};
-use crate::chat::{Replay, SharedChat};
+use crate::chat::{Resume, SharedChat};
 use crate::http::{SharedWeb, websocket};
 use crate::realtime::sockets::{Frame, Sockets};
 
@@ -49,7 +49,7 @@ pub struct Parts {
     /// Whose pages may connect; `*` is everybody's.
     pub origins: Vec<String>,
     /// Tells who comes back what was missed.
-    pub replay: Arc<dyn Replay>,
+    pub resume: Arc<dyn Resume>,
     /// Tells the apps' backends what happens.
     pub happenings: Happenings,
     /// The question for a sign of life, which is the same for all.

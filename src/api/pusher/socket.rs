@@ -215,7 +215,7 @@ impl Client {
                 self.session.entered(&entry.channel, user.as_deref());
                 self.belongs_to(owner);
                 if let Some((since, owner)) = since {
-                    self.door.replay.replay(&self.socket, entry.channel, since, owner);
+                    self.door.resume.resume(&self.socket, entry.channel, since, owner);
                 }
             }
             Err(refused) => {

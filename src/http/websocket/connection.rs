@@ -185,3 +185,48 @@ impl Rate {
         allows
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::PlatformId;
+    use crate::realtime::sockets::{SOCKET_BYTES, SocketRules};
+
+    struct Silent;
+
+    impl Session for Silent {
+        fn opened(&mut self) {}
+        fn text(&mut self, _: &str) {}
+        fn quiet(&mut self) {}
+        fn closed(self) {}
+    }
+
+    /// What there is for each connection, besides the allocator's rounding, the runtime's registration
+    /// and the session.
+    #[tokio::test]
+    async fn an_idle_connection_is_small() {
+        let rules = SocketRules::new(&config::Sockets::default(), frame::close, Box::new(|| [1; 8]));
+        let sockets = Sockets::start(rules).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = tokio::net::TcpStream::connect(listener.local_addr().unwrap());
+        let (_client, accepted) = tokio::join!(client, listener.accept());
+        let place = sockets.admit(PlatformId(1), [127, 0, 0, 1].into()).unwrap();
+        let socket = sockets.enter(&place, accepted.unwrap().0);
+        let entered = Entered::new(Arc::clone(&sockets), socket, place);
+        let task = run(entered, Silent, Limits::new(&config::Sockets::default()), Vec::new());
+        let sizes = (size_of_val(&task), SOCKET_BYTES);
+        assert!(sizes.0 <= 512 && sizes.1 <= 384, "{sizes:?} bytes for the task and the socket");
+        drop(task);
+        assert!(sockets.is_empty());
+    }
+
+    #[test]
+    fn a_rate_earns_what_was_spent() {
+        let mut rate = Rate { tokens: 2.0, burst: 2.0, per_second: 1.0, at: Instant::now() };
+        assert_eq!([rate.allows(), rate.allows(), rate.allows()], [true, true, false]);
+        rate.at -= Duration::from_secs(100);
+        assert_eq!([rate.allows(), rate.allows(), rate.allows()], [true, true, false]);
+    }
+}

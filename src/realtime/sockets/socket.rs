@@ -28,6 +28,8 @@ const BLOCKED: u8 = 2;
 const QUIET: u8 = 4;
 /// There is no use in waiting for anything.
 const OVER: u8 = 8;
+/// It was asked for a sign of life, and has given none since.
+const ASKED: u8 = 16;
 
 /// Why a connection that does not read is closed. It is told to reconnect: 4100 is the code at which
 /// stock clients pause before they do.
@@ -165,6 +167,7 @@ impl Socket {
     /// Notes that the client gave a sign of life.
     pub fn heard(&self) {
         self.0.heard.store(self.0.shared.seconds(), Ordering::Relaxed);
+        self.clear(ASKED);
     }
 
     /// Whether everything that was sent is out.
@@ -210,8 +213,13 @@ impl Socket {
 
     /// Asks its session to ask for a sign of life.
     pub(super) fn ask(&self) {
-        self.set(QUIET);
+        self.set(QUIET | ASKED);
         self.0.waker.wake();
+    }
+
+    /// Whether it was asked and has not answered.
+    pub(super) fn is_asked(&self) -> bool {
+        self.has(ASKED)
     }
 
     /// Queues without writing. Whether the caller has to put it on its list of those to flush.

@@ -20,15 +20,16 @@ pub(super) struct Wheel {
 
 impl Default for Wheel {
     fn default() -> Self {
-        Self { slots: vec![Vec::new(); SLOTS], at: 0 }
+        Self { slots: vec![Vec::new(); SLOTS], at: 1 }
     }
 }
 
 impl Wheel {
     /// To be looked at after so many seconds.
     pub fn put(&mut self, id: SocketId, after: u32) {
-        let slot = (self.at as usize + (after as usize).clamp(1, SLOTS - 1)) % SLOTS;
-        self.slots[slot].push(id);
+        // The present second was turned already.
+        let slot = self.at as usize - 1 + (after as usize).clamp(1, SLOTS - 1);
+        self.slots[slot % SLOTS].push(id);
     }
 
     /// Turns until `now`, in seconds since the start; who is due.
@@ -53,15 +54,19 @@ pub(super) fn visit(socket: &Socket, rules: &SocketRules, now: u32) -> Option<u3
     }
     let (ping, pong) = (rules.ping_after.as_secs() as u32, rules.pong_wait.as_secs() as u32);
     let silent = now.saturating_sub(socket.heard_at());
-    if silent >= ping + pong {
-        socket.close(NO_PONG.0, NO_PONG.1);
-        return None;
-    }
     if silent < ping {
         return Some(ping - silent);
     }
-    socket.ask();
-    Some(ping + pong - silent)
+    // Nobody is closed who was not asked, however long this look is late.
+    if !socket.is_asked() {
+        socket.ask();
+        return Some(pong);
+    }
+    if silent < ping + pong {
+        return Some(ping + pong - silent);
+    }
+    socket.close(NO_PONG.0, NO_PONG.1);
+    None
 }
 
 #[cfg(test)]
@@ -76,11 +81,11 @@ mod tests {
         wheel.put(soon, 1);
         wheel.put(later, 30);
         wheel.put(far, 100_000);
-        assert_eq!(wheel.turn(10), []);
-        assert_eq!(wheel.turn(11), [soon]);
-        assert_eq!(wheel.turn(39), []);
-        assert_eq!(wheel.turn(40), [later]);
-        assert_eq!(wheel.turn(40 + SLOTS as u32), [far], "earlier than asked for, once around");
+        assert_eq!(wheel.turn(9), []);
+        assert_eq!(wheel.turn(10), [soon]);
+        assert_eq!(wheel.turn(38), []);
+        assert_eq!(wheel.turn(39), [later]);
+        assert_eq!(wheel.turn(8 + SLOTS as u32), [far], "earlier than asked for, once around");
         assert_eq!(wheel.turn(10_000), []);
     }
 }

@@ -11,7 +11,8 @@ use crate::domain::{
 };
 use crate::error::Result;
 use crate::store::{
-    Accounts, CodeCheck, Idempotency, NewPlatform, NewPushDevice, NewToken, NewUser, StoredToken, UserEdit, UserFilter,
+    Accounts, CodeCheck, Idempotency, NewPlatform, NewPushDevice, NewToken, NewUser, Seen, StoredToken, UserEdit,
+    UserFilter,
 };
 
 #[async_trait]
@@ -67,6 +68,14 @@ impl Accounts for SqliteStore {
 
     async fn erase_user(&self, id: UserId, at: Timestamp) -> Result<bool> {
         self.writer.call_guarded(move |tx| accounts::erase(tx, id, at)).await
+    }
+
+    async fn note_seen(&self, users: Vec<UserId>, at: Timestamp) -> Result<()> {
+        self.writer.call(move |tx| accounts::note_seen(tx, &users, at)).await
+    }
+
+    async fn seen(&self, platform: PlatformId, users: Vec<Uuid>) -> Result<Vec<Seen>> {
+        self.readers.read(move |conn| accounts::seen(conn, platform, &users)).await
     }
 
     async fn set_membership(

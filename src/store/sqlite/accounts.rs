@@ -8,7 +8,7 @@ use super::rows;
 use super::writer::Tx;
 use crate::domain::{Ability, Email, Language, PlatformId, Timestamp, User, UserId};
 use crate::error::{Error, Rule};
-use crate::store::{NewUser, UserEdit, UserFilter};
+use crate::store::{NewUser, Seen, UserEdit, UserFilter};
 
 /// A user's columns, read by [`from_row`]; the first [`WIDTH`] of a row.
 pub(super) const COLUMNS: &str = "u.id, u.uuid, u.platform_id, u.email, u.name, u.phone, u.avatar, u.language, \
@@ -177,6 +177,29 @@ pub(super) fn set_active(tx: &Tx<'_>, id: UserId, is_active: bool, at: Timestamp
     by_id(tx.conn, id)
 }
 
+pub(super) fn note_seen(tx: &Tx<'_>, users: &[UserId], at: Timestamp) -> Result<(), Fail> {
+    let mut note =
+        tx.conn.prepare_cached("update users set last_seen_at = max(coalesce(last_seen_at, 0), ?2) where id = ?1")?;
+    for user in users {
+        note.execute(params![user.0, at.0])?;
+    }
+    Ok(())
+}
+
+pub(super) fn seen(conn: &Connection, platform: PlatformId, users: &[Uuid]) -> Result<Vec<Seen>, Fail> {
+    let mut look = conn.prepare_cached("select id, last_seen_at from users where platform_id = ?1 and uuid = ?2")?;
+    let mut seen = Vec::with_capacity(users.len());
+    for uuid in users {
+        let found = look
+            .query_row(params![platform.0, uuid.as_bytes()], |row| {
+                Ok(Seen { id: UserId(row.get(0)?), uuid: *uuid, at: row.get::<_, Option<i64>>(1)?.map(Timestamp) })
+            })
+            .optional()?;
+        seen.extend(found);
+    }
+    Ok(seen)
+}
+
 /// The address that takes the place of the old one cannot exist (RFC 6761) and is nobody else's: with a
 /// capital letter, which no address has that somebody registers.
 pub(super) fn erase(tx: &Tx<'_>, id: UserId, at: Timestamp) -> Result<bool, Fail> {
@@ -188,7 +211,7 @@ pub(super) fn erase(tx: &Tx<'_>, id: UserId, at: Timestamp) -> Result<bool, Fail
         .prepare_cached(
             "update users set name = 'Deleted user', email = 'Deleted-' || id || '@invalid.invalid', phone = null, \
              avatar = null, language = null, password_hash = null, is_staff = 0, is_active = 0, is_verified = 0, \
-             abilities = '', updated_at = ?2 where id = ?1",
+             abilities = '', last_seen_at = null, updated_at = ?2 where id = ?1",
         )?
         .execute(params![id.0, at.0])?;
     Ok(erased == 1)

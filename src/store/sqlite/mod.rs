@@ -25,6 +25,8 @@ mod runs;
 mod search;
 mod tokens;
 mod verify;
+mod webhook_rows;
+mod webhooks;
 mod writer;
 
 use std::path::{Path, PathBuf};

@@ -183,3 +183,65 @@ async fn a_conversation_of_others_is_told_to_nobody_else() {
     let told = client.next().await;
     assert_eq!((&told["event"], &told["data"]["uuid"]), (&json!("conversation.updated"), &json!(hers)));
 }
+
+#[tokio::test]
+async fn who_is_there_is_told_and_can_be_asked() {
+    let app = TestApp::start().await;
+    let (ana, ben, conversation) = app.pair().await;
+    let eve = {
+        let other = app.platform("Other").await;
+        app.pigeon(&other, "Eve").await
+    };
+    let asked = format!("/api/v1/pigeons/presence?users={},{},{}", ana.uuid(), ben.uuid(), eve.uuid());
+    let presence = |told: (StatusCode, Value)| {
+        assert_eq!(told.0, StatusCode::OK, "{}", told.1);
+        let of = |one: &Value| {
+            (one["uuid"].as_str().unwrap().to_owned(), (one["online"].clone(), one["last_seen_at"].is_string()))
+        };
+        told.1["data"].as_array().unwrap().iter().map(of).collect::<HashMap<_, _>>()
+    };
+    let before = presence(ana.get(&asked).await);
+    assert_eq!(before.len(), 2, "nobody of another tenant");
+    assert_eq!(before[&ben.uuid()], (json!(false), false), "he never had a connection");
+
+    let mut watches = Client::connect(&app, &ana.platform).await;
+    let channel = format!("private-platform.{}", ana.platform.key);
+    assert_eq!(ana.enters(&mut watches, &channel, &[]).await, StatusCode::OK);
+    watches.next_of("pusher_internal:subscription_succeeded").await;
+    let connection = follows(&ben, &conversation, &[]).await;
+    let of_ben = |frame: &Value| frame["data"]["uuid"] == ben.uuid();
+    let came = loop {
+        let frame = watches.next_of("user.presence").await;
+        if of_ben(&frame) {
+            break frame;
+        }
+    };
+    assert_eq!(came["data"]["online"], true);
+    assert_eq!(presence(ana.get(&asked).await)[&ben.uuid()], (json!(true), true));
+    drop(connection);
+    let gone = watches.next_of("user.presence").await;
+    assert!(of_ben(&gone) && gone["data"]["online"] == false, "{gone}");
+    assert_eq!(presence(ana.get(&asked).await)[&ben.uuid()], (json!(false), true), "and when he was seen last");
+    for wrong in ["", "?users=", "?users=x", &format!("?users={}", vec![ben.uuid(); 101].join(","))] {
+        assert_eq!(
+            ana.get(&format!("/api/v1/pigeons/presence{wrong}")).await.0,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{wrong}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_back_office_hears_that_somebody_wrote_and_not_what() {
+    let app = TestApp::start().await;
+    let (ana, ben, conversation) = app.pair().await;
+    let staff = app.pigeon_of_staff(&ana.platform, "Stefan").await;
+    let mut hears = Client::connect(&app, &ana.platform).await;
+    assert_eq!(ana.enters(&mut hears, "private-backoffice", &[]).await, StatusCode::FORBIDDEN);
+    assert_eq!(staff.enters(&mut hears, "private-backoffice", &[]).await, StatusCode::OK);
+    hears.next_of("pusher_internal:subscription_succeeded").await;
+    ana.says(&conversation, &ben, "between us").await;
+    let told = hears.next_of("conversation.activity").await;
+    assert_eq!(told["data"]["conversation_uuid"], conversation);
+    assert!(!told.to_string().contains("between us"));
+}

@@ -13,10 +13,7 @@ async fn members_see_each_other_come_and_leave() {
     let app = TestApp::start().await;
     let acme = app.platform("Acme").await;
     let (mut ana, mut rui) = (Client::connect(&app, &acme).await, Client::connect(&app, &acme).await);
-    assert_eq!(
-        ana.joins(ROOM, "ana").await,
-        json!({"count": 1, "ids": ["ana"], "hash": {"ana": {"name": "ana"}}})
-    );
+    assert_eq!(ana.joins(ROOM, "ana").await, json!({"count": 1, "ids": ["ana"], "hash": {"ana": {"name": "ana"}}}));
     let there = rui.joins(ROOM, "rui").await;
     assert_eq!(there["count"], 2);
     assert_eq!(there["hash"], json!({"ana": {"name": "ana"}, "rui": {"name": "rui"}}));
@@ -48,7 +45,10 @@ async fn only_the_first_and_the_last_connection_of_a_user_are_told() {
     assert_eq!(desk.next().await["event"], "sentinel");
     drop(desk);
     let removed = ana.next().await;
-    assert_eq!((&removed["event"], &removed["data"]), (&json!("pusher_internal:member_removed"), &json!({"user_id": "7"})));
+    assert_eq!(
+        (&removed["event"], &removed["data"]),
+        (&json!("pusher_internal:member_removed"), &json!({"user_id": "7"}))
+    );
 }
 
 #[tokio::test]

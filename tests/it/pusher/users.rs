@@ -62,9 +62,7 @@ async fn watchers_hear_who_comes_and_who_leaves() {
     let mut ana = Client::connect(&app, &acme).await;
     ana.signs_in(&json!({"id": "ana", "watchlist": ["rui", "eve"]})).await;
     ana.next_of("pusher:signin_success").await;
-    let event = |name: &str, user: &str| {
-        json!({"event": "pusher_internal:watchlist_events", "data": {"events": [{"name": name, "user_ids": [user]}]}})
-    };
+    let event = |name: &str, user: &str| json!({"event": "pusher_internal:watchlist_events", "data": {"events": [{"name": name, "user_ids": [user]}]}});
     assert_eq!(ana.next().await, event("online", "rui"));
     let mut eve = Client::connect(&app, &acme).await;
     eve.signs_in(&json!({"id": "eve"})).await;

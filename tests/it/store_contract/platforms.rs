@@ -227,3 +227,18 @@ async fn nobody_keeps_another_from_giving_up_their_account() {
         assert_eq!(found, squatter);
     }
 }
+
+#[tokio::test]
+async fn a_user_was_seen_last_when_it_was_noted_last() {
+    for bench in benches().await {
+        let (here, there) = (bench.pair().await, bench.pair().await);
+        let (ana, ben) = (&here.ana, &here.ben);
+        bench.store.note_seen(vec![ana.id, there.ana.id], at(5)).await.unwrap();
+        bench.store.note_seen(vec![ana.id], at(3)).await.unwrap();
+        let asked = vec![ana.uuid, ben.uuid, there.ana.uuid, Uuid::nil()];
+        let mut seen = bench.store.seen(here.platform.id, asked).await.unwrap();
+        seen.sort_by_key(|seen| seen.id);
+        let told: Vec<_> = seen.iter().map(|seen| (seen.id, seen.uuid, seen.at)).collect();
+        assert_eq!(told, [(ana.id, ana.uuid, Some(at(5))), (ben.id, ben.uuid, None)], "and nobody of another tenant");
+    }
+}

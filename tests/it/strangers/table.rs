@@ -11,6 +11,8 @@ pub enum Guard {
     Platform,
     /// A sealed session.
     Cookie,
+    /// A signature with the secret of the app that the path names.
+    Signature,
 }
 
 /// What somebody gets who comes with a valid credential of their own and asks for others' things.
@@ -70,7 +72,7 @@ impl Route {
 
 /// Every route.
 pub fn table() -> Vec<Route> {
-    [guest(), chats(), pigeons(), neptun()].concat()
+    [guest(), chats(), pigeons(), neptun(), pusher()].concat()
 }
 
 /// A guest's key is the capability; who does not know it has another.
@@ -173,15 +175,37 @@ fn pigeons() -> Vec<Route> {
         route("POST /api/v1/pigeons/chat/devices", Platform, Own)
             .body(r#"{"token":"a-device","platform":"web","device":{"type":"web"}}"#),
         route("DELETE /api/v1/pigeons/chat/devices/{token}", Platform, Own).with(&[("token", "device")]),
+        route("GET /api/v1/pigeons/presence", Platform, Own).query("?users=00000000-0000-0000-0000-000000000000"),
         route("PUT /api/v1/pigeons/users/{user}", Platform, Refused).with(ANA).body(r#"{"name":"Evil"}"#),
         route("PUT /api/v1/pigeons/users/{user}/roles/{role}", Platform, Refused)
             .with(ANA)
             .body(r#"{"status":"approved"}"#),
         route("POST /broadcasting/auth", Platform, Refused).body(SOCKET),
+        route("POST /broadcasting/user-auth", Platform, Own).body(r#"{"socket_id":"1.1"}"#),
     ]
 }
 
 const ANA: &[(&str, &str)] = &[("user", "ana")];
+
+/// Backends of platforms.
+fn pusher() -> Vec<Route> {
+    use Guard::{Nobody, Signature};
+    use Stranger::{Open, Refused};
+    const APP: &[(&str, &str)] = &[("app_id", "platform"), ("channel", "room"), ("user_id", "ana")];
+    const EVENT: &str = r#"{"name":"evil","channel":"{room}","data":"1"}"#;
+    const BATCH: &str = r#"{"batch":[{"name":"evil","channel":"{room}","data":"1"}]}"#;
+    let backends = |name| route(name, Signature, Refused).with(APP);
+    vec![
+        route("GET /app/{key}", Nobody, Open).with(&[("key", "platform")]).query("?protocol=7"),
+        backends("POST /apps/{app_id}/events").body(EVENT),
+        backends("POST /apps/{app_id}/batch_events").body(BATCH),
+        backends("GET /apps/{app_id}/channels").query("?info=subscription_count"),
+        backends("GET /apps/{app_id}/channels/{channel}"),
+        backends("GET /apps/{app_id}/channels/{channel}/users"),
+        backends("POST /apps/{app_id}/users/{user_id}/terminate_connections"),
+        backends("GET /apps/{app_id}/connections"),
+    ]
+}
 
 /// Signed-in users.
 fn neptun() -> Vec<Route> {

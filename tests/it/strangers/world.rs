@@ -8,6 +8,7 @@ use roost::domain::{
     Ability, Access, Device, DeviceKind, Email, FileId, Json, LetterKind, MessageText, NewFile, Platform, PushOs, Role,
     Tag, User,
 };
+use roost::http::signature;
 use roost::store::{Accounts, Locator, MessageFilter, Store};
 use serde_json::{Value, json};
 
@@ -34,6 +35,8 @@ pub struct Credential {
     pub name: &'static str,
     pub worth: Worth,
     headers: Vec<(&'static str, String)>,
+    /// The key and the secret that it is signed with.
+    signs: Option<(String, String)>,
 }
 
 /// The world of the test.
@@ -134,7 +137,7 @@ impl World {
 
     /// Everybody who should not get at what a route shows.
     pub async fn credentials(&self, guard: Guard) -> Vec<Credential> {
-        let nobody = Credential { name: "nobody", worth: Worth::Nothing, headers: Vec::new() };
+        let nobody = Credential { name: "nobody", worth: Worth::Nothing, headers: Vec::new(), signs: None };
         let key = |platform: &Platform| ("x-public-key", platform.key.to_string());
         let bearer = |name, worth, token: &str, platform: Option<&Platform>| Credential {
             name,
@@ -143,11 +146,13 @@ impl World {
                 .into_iter()
                 .flatten()
                 .collect(),
+            signs: None,
         };
         let cookie = |name, worth, cookie: &str| Credential {
             name,
             worth,
             headers: vec![("cookie", format!("neptun-session={cookie}"))],
+            signs: None,
         };
         let (acme, other) = (Some(&self.platform), Some(&self.other));
         let (eve, mallory, ned) =
@@ -164,7 +169,12 @@ impl World {
             ],
             Guard::Platform => vec![
                 nobody,
-                Credential { name: "a key alone", worth: Worth::Nothing, headers: vec![key(&self.platform)] },
+                Credential {
+                    name: "a key alone",
+                    worth: Worth::Nothing,
+                    headers: vec![key(&self.platform)],
+                    signs: None,
+                },
                 bearer("an expired token", Worth::Nothing, &self.ana.expired, acme),
                 bearer("a revoked token", Worth::Nothing, &self.ana.revoked, acme),
                 bearer("a token without a key", Worth::Elsewhere, &eve, None),
@@ -181,6 +191,21 @@ impl World {
                 cookie("a broken session", Worth::Nothing, &format!("{}x", self.nina.cookie)),
                 cookie("a stranger", Worth::Good, &neds_cookie),
             ],
+            Guard::Signature => {
+                let signed = |name, key: &Platform, secret: &str| Credential {
+                    name,
+                    worth: Worth::Elsewhere,
+                    headers: Vec::new(),
+                    signs: Some((key.key.to_string(), secret.to_owned())),
+                };
+                vec![
+                    nobody,
+                    bearer("a user's token", Worth::Nothing, &eve, acme),
+                    signed("another app's backend", &self.other, &self.other.secret),
+                    signed("another app's backend with this app's key", &self.platform, &self.other.secret),
+                    signed("a backend without a secret", &self.platform, ""),
+                ]
+            }
         }
     }
 
@@ -192,9 +217,9 @@ impl World {
                 ("authorization", format!("Bearer {}", self.ana.token)),
                 ("x-public-key", self.platform.key.to_string()),
             ],
-            Guard::Nobody | Guard::Bearer => Vec::new(),
+            Guard::Nobody | Guard::Bearer | Guard::Signature => Vec::new(),
         };
-        Credential { name: "the owner", worth: Worth::Good, headers }
+        Credential { name: "the owner", worth: Worth::Good, headers, signs: None }
     }
 
     /// Asks a route for the victims' things.
@@ -211,8 +236,12 @@ impl World {
                 "--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nmine\r\n--b--\r\n";
             request = request.header("content-type", "multipart/form-data; boundary=b").body(form);
         }
+        let body = self.named(route, route.body);
+        if let Some((key, secret)) = &who.signs {
+            let (at, line) = (self.app.clock.now().0 / 1_000_000, format!("{method}\n{path}"));
+            request = request.query(&signed_query(at, &line, (key, secret), &query, body.as_bytes()));
+        }
         if !route.body.is_empty() {
-            let body = self.named(route, route.body);
             request = request.header("content-type", "application/json").body(body);
         }
         let answer = request.send().await.expect("an answer");
@@ -265,6 +294,23 @@ impl World {
     }
 }
 
+/// The pairs that sign a request of an app's backend.
+fn signed_query(at: i64, line: &str, (key, secret): (&str, &str), query: &str, body: &[u8]) -> Vec<(String, String)> {
+    let mut pairs: Vec<(String, String)> = vec![
+        ("auth_key".to_owned(), key.to_owned()),
+        ("auth_timestamp".to_owned(), at.to_string()),
+        ("auth_version".to_owned(), "1.0".to_owned()),
+    ];
+    if !body.is_empty() {
+        pairs.push(("body_md5".to_owned(), signature::md5(body)));
+    }
+    let own = query.trim_start_matches('?').split_once('=').map(|(name, value)| format!("{name}={value}"));
+    let signed = pairs.iter().map(|(name, value)| format!("{name}={value}")).chain(own).collect::<Vec<_>>();
+    let text = format!("{line}\n{}", signed.join("&"));
+    pairs.push(("auth_signature".to_owned(), signature::sign(secret, &[text.as_bytes()])));
+    pairs
+}
+
 /// Ana has written to Ben.
 async fn letters(app: &TestApp, platform: &Platform, ana: &Person, ben: &Person) -> Vec<(&'static str, String)> {
     let chat = &app.app.chat;
@@ -291,6 +337,7 @@ async fn letters(app: &TestApp, platform: &Platform, ana: &Person, ben: &Person)
         ("ana", ana.user.uuid.to_string()),
         ("ben", ben.user.uuid.to_string()),
         ("platform", platform.key.to_string()),
+        ("room", format!("presence-conversation.{}", direct.conversation.uuid)),
         ("emoji", "%F0%9F%9A%B2".to_owned()),
         ("device", "anas-device".to_owned()),
         ("role", "backoffice".to_owned()),

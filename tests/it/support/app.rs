@@ -75,9 +75,12 @@ impl TestApp {
             self.app.sockets.abandon();
         }
         if let Some(serving) = self.serving.take() {
-            let ended = tokio::time::timeout(Duration::from_secs(self.config.http.drain_s), serving).await;
+            let sockets = self.app.sockets.drain(self.app.web.drain_spread());
+            let ended = async { tokio::join!(sockets, serving) };
+            let ended = tokio::time::timeout(Duration::from_secs(self.config.http.drain_s), ended).await;
             if ended.is_err() {
                 self.abandon.cancel();
+                self.app.sockets.abandon();
             }
         }
         self.app.chat.run_tasks().wait().await;

@@ -14,6 +14,7 @@ pub mod smtp;
 pub mod sse;
 pub mod store;
 pub mod temp;
+pub mod ws;
 
 /// Says that a suite was left out, and why, past the harness, which hides what passing tests print.
 pub fn left_out(suite: &str, why: &str) {

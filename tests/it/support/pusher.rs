@@ -82,7 +82,11 @@ impl Client {
                     }
                     return Said::Frame(frame);
                 }
-                Some(Ok(Message::Close(close))) => return Said::Closed(close.map_or(1005, |close| close.code.into())),
+                Some(Ok(Message::Close(close))) => {
+                    // The answer to it waits to be sent.
+                    let _ = self.ws.flush().await;
+                    return Said::Closed(close.map_or(1005, |close| close.code.into()));
+                }
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return Said::Closed(1006),
             }

@@ -139,6 +139,16 @@ impl Raw {
         std::mem::take(&mut self.pending)
     }
 
+    /// So many bytes; `None` when the connection is closed before.
+    pub async fn exactly(&mut self, count: usize) -> Option<Vec<u8>> {
+        while self.pending.len() < count {
+            if !self.more().await {
+                return None;
+            }
+        }
+        Some(self.pending.drain(..count).collect())
+    }
+
     async fn more(&mut self) -> bool {
         let mut chunk = [0; 16 << 10];
         let read = timeout(PATIENCE, self.stream.read(&mut chunk)).await.expect("an answer or a close in time");

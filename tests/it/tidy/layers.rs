@@ -29,17 +29,31 @@ const LAYERS: &[Layer] = &[
     Layer { module: "telemetry", uses: &["config", "error"], never: HTTP },
     Layer { module: "mail", uses: &["domain", "error"], never: HTTP },
     Layer { module: "media", uses: &[], never: &["axum", "rusqlite", "tokio", "reqwest"] },
-    Layer { module: "objects", uses: &["error"], never: &["axum", "rusqlite"] },
+    Layer { module: "https", uses: &[], never: &["axum", "rusqlite", "serde"] },
+    Layer { module: "objects", uses: &["error", "https"], never: &["axum", "rusqlite"] },
+    Layer { module: "hooks", uses: &["domain", "error", "https"], never: &["axum", "rusqlite", "serde"] },
     Layer { module: "store", uses: &["domain", "error", "config"], never: HTTP },
     Layer { module: "realtime", uses: &["domain", "config"], never: HTTP },
     Layer { module: "assistant", uses: &["domain", "error", "config"], never: &["axum", "rusqlite"] },
     Layer { module: "push", uses: &["domain", "error", "config"], never: &["axum", "rusqlite"] },
     Layer {
         module: "chat",
-        uses: &["domain", "error", "store", "realtime", "assistant", "limits", "clock", "mail", "media", "objects"],
+        uses: &[
+            "domain",
+            "error",
+            "store",
+            "realtime",
+            "assistant",
+            "limits",
+            "clock",
+            "mail",
+            "media",
+            "objects",
+            "hooks",
+        ],
         never: &["axum", "hyper", "tower", "utoipa", "serde_json", "sqlite", "StatusCode"],
     },
-    Layer { module: "jobs", uses: &["chat", "domain", "error", "store", "push", "clock"], never: HTTP },
+    Layer { module: "jobs", uses: &["chat", "domain", "error", "store", "push", "clock", "hooks"], never: HTTP },
     Layer {
         module: "http",
         uses: &["error", "limits", "telemetry", "config", "clock", "domain", "realtime"],
@@ -56,7 +70,7 @@ const LAYERS: &[Layer] = &[
 const WIRING: &[&str] = &["main", "lib", "app", "serve", "cli", "bench"];
 
 /// The dialects, which must not know each other.
-const DIALECTS: &[&str] = &["guest", "chats", "pigeons", "neptun", "pusher", "console"];
+const DIALECTS: &[&str] = &["guest", "chats", "pigeons", "neptun", "hooks", "pusher", "console"];
 
 #[test]
 fn modules_use_what_is_below_them() {
