@@ -19,7 +19,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::chat::{Follower, Ticket};
-use crate::domain::{EventId, Logged, Signal, UserId};
+use crate::domain::{Access, EventId, Logged, Signal, UserId};
 use crate::error::{Error, Result};
 use crate::http::SharedWeb;
 
@@ -145,6 +145,16 @@ pub trait Show: Send + 'static {
 /// list is read: what happens between is then told again, which is harmless, and not left out.
 pub fn mark(response: &mut Response, cursor: EventId) {
     response.headers_mut().insert(HeaderName::from_static("event-cursor"), HeaderValue::from(cursor.0));
+}
+
+/// Whether somebody who follows may go on, by what asking for their credential again answered. That a store cannot say
+/// so at the moment is no reason to end every stream at once.
+pub fn is_still_let_in(asked: Result<Access>, may: impl FnOnce(&Access) -> bool) -> bool {
+    match asked {
+        Ok(access) => may(&access),
+        Err(Error::Unauthenticated | Error::Forbidden(_)) => false,
+        Err(_) => true,
+    }
 }
 
 /// What is followed, from where, and how it is shown.

@@ -157,7 +157,7 @@ impl Show for Desk {
     }
 
     async fn may_go_on(&mut self) -> bool {
-        self.chat.authenticate(&self.bearer).await.is_ok_and(|access| access.is_staff())
+        events::is_still_let_in(self.chat.authenticate(&self.bearer).await, Access::is_staff)
     }
 }
 

@@ -115,7 +115,8 @@ impl Show for Tabs {
     }
 
     async fn may_go_on(&mut self) -> bool {
-        self.chat.authenticate_session(&self.sealed).await.is_ok_and(|access| access.can(super::context::ABILITY))
+        let asked = self.chat.authenticate_session(&self.sealed).await;
+        events::is_still_let_in(asked, |access| access.can(super::context::ABILITY))
     }
 }
 

@@ -93,7 +93,7 @@ impl Show for Letters {
     }
 
     async fn may_go_on(&mut self) -> bool {
-        let access = self.chat.authenticate(&self.bearer).await;
-        access.is_ok_and(|access| access.can(super::context::ABILITY))
+        let asked = self.chat.authenticate(&self.bearer).await;
+        events::is_still_let_in(asked, |access| access.can(super::context::ABILITY))
     }
 }
