@@ -18,6 +18,7 @@ use crate::assistant::{Echo, Provider};
 use crate::chat::{AttachmentRules, Chat, Resume, Rules, SharedChat, WebhookRules};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, ListSessions, ObjectStoreName, ProviderName};
+use crate::descriptors;
 use crate::domain::{ConversationId, Logged, Nobody, Retries};
 use crate::error::{Error, Result};
 use crate::hooks::Sender;
@@ -541,8 +542,16 @@ fn figures(
         let refused = |limit: &Option<Limit>| limit.as_ref().map_or(0.0, |limit| limit.refusals() as f64);
         figures.extend(refusals.map(|(name, help, limit)| (name, help, refused(limit))));
         figures.extend(of_sockets(&realtime.sockets.stats()));
+        figures.extend(of_descriptors());
         (figures, batches(writer))
     })
+}
+
+fn of_descriptors() -> Figures {
+    let (limit, held) = (descriptors::limit(), descriptors::held());
+    let free = held.map(|held| ("descriptors_free", "Descriptors that can still be opened", (limit - held) as f64));
+    let limit = ("descriptors_limit", "Descriptors that this process may hold (ulimit -n)", limit as f64);
+    [Some(limit), free].into_iter().flatten().collect()
 }
 
 fn of_sockets(stats: &SocketStats) -> Figures {
@@ -552,6 +561,7 @@ fn of_sockets(stats: &SocketStats) -> Figures {
         ("sockets_subscriptions", "Subscriptions of channels", stats.subscriptions as f64),
         ("sockets_fanout_bytes", "Bytes that wait for the fan-out threads", stats.fanout_bytes as f64),
         ("sockets_kept_bytes", "Bytes kept for those who subscribe to cache channels", stats.kept_bytes as f64),
+        ("sockets_inbound_bytes", "Bytes kept of messages that are not complete", stats.inbound_bytes as f64),
         ("sockets_frames_total", "WebSocket frames written", stats.frames_total as f64),
         ("sockets_bytes_total", "Bytes written to WebSocket connections", stats.bytes_total as f64),
         ("sockets_writes_total", "System calls that wrote to WebSocket connections", stats.writes_total as f64),

@@ -16,6 +16,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod descriptors;
 pub mod domain;
 pub mod error;
 

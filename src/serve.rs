@@ -13,10 +13,12 @@ use crate::app::App;
 use crate::chat::SharedChat;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::descriptors;
 use crate::error::{Error, Result};
 use crate::http::server;
 use crate::jobs::Outbox;
 use crate::memory;
+use crate::realtime::sockets::Sockets;
 use crate::store::sqlite::DataDir;
 
 /// How often the house is kept.
@@ -27,7 +29,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// # Errors
 /// `Internal` with a sentence for the operator when it cannot start.
 pub async fn run(config: Config) -> Result<()> {
-    raise_descriptor_limit();
+    make_room(&config);
     let dir = DataDir::prepare(&config.data)?;
     let _held = dir.lock()?;
     let listener = listen(&config).await?;
@@ -40,6 +42,7 @@ pub async fn run(config: Config) -> Result<()> {
     let mut serving = tokio::spawn(serving);
     let posting = tokio::spawn(Arc::clone(&app.outbox).run(stop.clone()));
     let chores = tokio::spawn(keep_house(Arc::clone(&app.chat), Arc::clone(&app.outbox), stop.clone()));
+    tokio::spawn(give_back_after_many(Arc::clone(&app.sockets), stop.clone()));
     tokio::select! {
         () = signals.next() => {}
         // It ends on `stop` only; living on without it would be living on deaf.
@@ -74,6 +77,29 @@ async fn keep_house(chat: SharedChat, outbox: Arc<Outbox>, stop: CancellationTok
     tokio::select! {
         () = stop.cancelled() => {}
         () = round => {}
+    }
+}
+
+/// Gives back what connections used when many have left. Each thread has freed memory of its own, so
+/// each has to do it; those that sleep are woken by there being more tasks than one thread takes.
+async fn give_back_after_many(sockets: Arc<Sockets>, stop: CancellationToken) {
+    const MANY: usize = 1000;
+    let mut looks = tokio::time::interval(Duration::from_secs(5));
+    let mut most = 0;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = looks.tick() => {}
+        }
+        most = most.max(sockets.len());
+        if most - sockets.len() >= MANY {
+            most = sockets.len();
+            let threads = tokio::runtime::Handle::current().metrics().num_workers();
+            let tasks: Vec<_> = (0..threads * 8).map(|_| tokio::spawn(async { memory::give_back() })).collect();
+            for task in tasks {
+                let _ = task.await;
+            }
+        }
     }
 }
 
@@ -174,13 +200,10 @@ fn announce(config: &Config, listener: &TcpListener, app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Every connection is a descriptor, and the usual soft limit of 1024 is below what one process
-/// can well hold.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let now = getrlimit(Resource::Nofile);
-    let most = Rlimit { current: now.maximum, maximum: now.maximum };
-    if setrlimit(Resource::Nofile, most).is_err() {
-        tracing::debug!("the limit of open files stays as it is");
+/// As many connections as the system allows; says so when that is fewer than the operator allows.
+fn make_room(config: &Config) {
+    let (limit, sockets) = (descriptors::raise(), config.sockets.connections_max as u64);
+    if sockets >= limit {
+        tracing::warn!(limit, sockets, "fewer files may be open (ulimit -n) than WebSocket connections are allowed");
     }
 }

@@ -159,6 +159,17 @@ async fn send_share(address: SocketAddr, share: Vec<(usize, Vec<u8>)>) -> Result
     Ok(answers)
 }
 
+/// The middle of them, or 0.
+pub fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => 0.0,
+        odd if odd % 2 == 1 => values[odd / 2],
+        even => f64::midpoint(values[even / 2 - 1], values[even / 2]),
+    }
+}
+
 /// A cheap source of chance (xorshift), the same in every run so that runs can be compared.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);

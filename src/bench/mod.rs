@@ -5,28 +5,44 @@
 //! empty handler under the same client, the bare store with the same rows), because rates drift
 //! with whatever else the machine does while ratios taken side by side do not.
 //!
+//! The profiles of connections that stay (`fanout`, `idle`, `storm`, `follow`) speak the Pusher protocol,
+//! and so measure any server that does.
+//!
 //! A run that met one wrong answer has no figures.
 
 mod client;
+mod crowd;
+mod fanout;
+mod follow;
+mod frames;
+mod idle;
 mod inbox;
+mod live;
 mod load;
 mod machine;
 mod preload;
 mod profiles;
+mod publish;
+mod pusher;
 mod report;
 mod scripts;
 mod server;
+mod stamp;
+mod storm;
+mod tenant;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::descriptors;
 use report::{Entry, Report};
 
 /// What to measure, and how.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone)]
 pub struct Options {
     /// What to measure
     #[arg(long, value_enum, default_value_t = Profile::All)]
@@ -53,9 +69,34 @@ pub struct Options {
     #[arg(long)]
     pub preload: Option<u32>,
 
-    /// Drive the server at this address instead of starting one (its rate limits must be off)
+    /// Subscribers of the channel of the profile fanout
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    pub subscribers: u32,
+
+    /// Connections of the profiles idle, storm and follow [default: 15000, 5000 and 10000]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    pub connections: Option<u32>,
+
+    /// Users whose the connections of the profile storm are; each follows one of its user's conversations
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    pub users: u32,
+
+    /// Drive the server at this address instead of starting one (its rate limits must be off);
+    /// fanout, idle and follow drive any server of the Pusher protocol
     #[arg(long)]
     pub url: Option<String>,
+
+    /// With --url: the key of the app on a server of the Pusher protocol
+    #[arg(long, requires = "url")]
+    pub key: Option<String>,
+
+    /// With --url: the app's secret
+    #[arg(long, requires = "url")]
+    pub secret: Option<String>,
+
+    /// With --url: the app's number or name in the HTTP API
+    #[arg(long, requires = "url")]
+    pub app_id: Option<String>,
 
     /// With --url: the server's process on this machine, so that its cost can be read
     #[arg(long, requires = "url")]
@@ -69,6 +110,13 @@ pub struct Options {
     /// what is measured [default: the current folder]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+}
+
+/// As the command line that does it again: without the secret.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.command())
+    }
 }
 
 /// What can be measured.
@@ -87,12 +135,31 @@ pub enum Profile {
     Inbox,
     /// From the start with an empty data folder to the first answer
     Start,
+    /// One channel's message to many subscribers
+    Fanout,
+    /// Connections on which nothing happens
+    Idle,
+    /// All connections drop, come back at once, and hear what they missed
+    Storm,
+    /// Messages to one conversation while many others are followed
+    Follow,
     /// All of them, one after another
     All,
 }
 
 impl Profile {
-    const EACH: [Self; 6] = [Self::Send, Self::PollEmpty, Self::Poll20, Self::Page, Self::Inbox, Self::Start];
+    const EACH: [Self; 10] = [
+        Self::Send,
+        Self::PollEmpty,
+        Self::Poll20,
+        Self::Page,
+        Self::Inbox,
+        Self::Start,
+        Self::Fanout,
+        Self::Idle,
+        Self::Storm,
+        Self::Follow,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -102,6 +169,10 @@ impl Profile {
             Self::Page => "page",
             Self::Inbox => "inbox",
             Self::Start => "start",
+            Self::Fanout => "fanout",
+            Self::Idle => "idle",
+            Self::Storm => "storm",
+            Self::Follow => "follow",
             Self::All => "all",
         }
     }
@@ -134,9 +205,19 @@ impl Options {
             "roost bench --profile {} --clients {clients} --sessions {sessions} --seconds {seconds} --rounds {rounds}",
             profile.name()
         );
+        if matches!(profile, Profile::Fanout | Profile::All) {
+            line.push_str(&format!(" --subscribers {}", self.subscribers));
+        }
+        if matches!(profile, Profile::Storm | Profile::All) {
+            line.push_str(&format!(" --users {}", self.users));
+        }
         let more = [
+            ("connections", self.connections.map(|count| count.to_string())),
             ("preload", self.preload.map(|rows| rows.to_string())),
             ("url", self.url.clone()),
+            ("key", self.key.clone()),
+            ("secret", self.secret.as_ref().map(|_| "...".to_owned())),
+            ("app-id", self.app_id.clone()),
             ("pid", self.pid.map(|pid| pid.to_string())),
             ("config", self.config.as_ref().map(|file| file.display().to_string())),
             ("data", self.data.as_ref().map(|data| data.display().to_string())),
@@ -186,6 +267,7 @@ pub fn run(options: Options) -> Result<()> {
 }
 
 async fn measure(options: &Options) -> Result<()> {
+    descriptors::raise();
     let clock = Clock::system();
     let beside = options.data.clone().unwrap_or_else(|| PathBuf::from("."));
     let folder = Folder::make(&beside, &clock)?;
@@ -197,19 +279,31 @@ async fn measure(options: &Options) -> Result<()> {
     };
     for profile in Profile::EACH {
         let wanted = options.profile == Profile::All || options.profile == profile;
-        let entry = match profile {
-            _ if !wanted => Entry::NotRun,
-            // A server that runs already knows nobody whose inbox could be filled.
-            Profile::Start | Profile::Inbox if options.url.is_some() => Entry::NotRun,
-            Profile::Start => profiles::start(options, &folder.0).await.map_or_else(Entry::Failed, Entry::Start),
-            _ => profiles::http(profile, options, &folder.0, &clock)
-                .await
-                .map_or_else(Entry::Failed, |figures| Entry::Http(Box::new(figures))),
-        };
+        let entry = if wanted { entry(profile, options, &folder.0, &clock).await } else { Entry::NotRun };
         report.entries.push((profile, entry));
     }
     print(&report);
     report.first_failure()
+}
+
+async fn entry(profile: Profile, options: &Options, folder: &Path, clock: &Clock) -> Entry {
+    let live = match profile {
+        // A server that runs already knows nobody whose inbox or conversations could be filled.
+        Profile::Start | Profile::Inbox | Profile::Storm if options.url.is_some() => return Entry::NotRun,
+        Profile::Start => {
+            return profiles::start(options, folder).await.map_or_else(Entry::Failed, Entry::Start);
+        }
+        Profile::Fanout => fanout::measure(options, folder, clock).await,
+        Profile::Idle => idle::measure(options, folder, clock).await,
+        Profile::Storm => storm::measure(options, folder, clock).await,
+        Profile::Follow => follow::measure(options, folder, clock).await,
+        _ => {
+            return profiles::http(profile, options, folder, clock)
+                .await
+                .map_or_else(Entry::Failed, |figures| Entry::Http(Box::new(figures)));
+        }
+    };
+    live.map_or_else(Entry::Failed, Entry::Live)
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what the command is for")]

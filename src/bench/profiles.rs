@@ -126,7 +126,7 @@ pub async fn http(profile: Profile, options: &Options, folder: &Path, clock: &Cl
             let inbox = inbox.ok_or_else(|| Error::internal("the profile inbox starts its own server"))?;
             inbox::pages(&server, &inbox)
         }
-        Profile::Page | Profile::Start | Profile::All => {
+        _ => {
             if options.url.is_some() {
                 preloaded = scripts::converse(&server, clock, rows, clients).await?;
             }

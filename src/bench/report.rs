@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Profile;
-use super::load::Latencies;
+use super::live::Live;
+use super::load::{Latencies, median};
 use super::profiles::{HttpFigures, StartFigures, Track};
 use crate::error::{Error, Result};
 
@@ -19,6 +20,8 @@ pub enum Entry {
     Http(Box<HttpFigures>),
     /// Starts.
     Start(StartFigures),
+    /// Connections that stay.
+    Live(Live),
 }
 
 /// Everything a run has to say.
@@ -45,6 +48,16 @@ impl Report {
     }
 }
 
+impl Report {
+    /// Profiles with tables of their own.
+    fn live(&self) -> impl Iterator<Item = &Live> {
+        self.entries.iter().filter_map(|(_, entry)| match entry {
+            Entry::Live(live) => Some(live),
+            _ => None,
+        })
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut figures = vec![HEADINGS.map(str::to_owned).to_vec()];
@@ -55,6 +68,10 @@ impl fmt::Display for Report {
         }
         write_table(f, &figures, Align::Numbers)?;
         writeln!(f)?;
+        for live in self.live() {
+            write_table(f, &live.table, Align::Numbers)?;
+            writeln!(f)?;
+        }
         write_table(f, &goals, Align::Words)?;
         let fsync = |quantile| millis(&self.fsync, quantile);
         writeln!(f, "\nfsync of 64 KiB on this disk: p50 {} ms, p99 {} ms", fsync(0.5), fsync(0.99))?;
@@ -69,6 +86,7 @@ impl fmt::Display for Report {
                         writeln!(f, "{}: others took {:.0} % of the processors", profile.name(), share * 100.0)?;
                     }
                 }
+                Entry::Live(live) => live.notes.iter().try_for_each(|note| writeln!(f, "{note}"))?,
                 Entry::Failed(error) => writeln!(f, "{} failed: {error}", profile.name())?,
                 _ => {}
             }
@@ -86,6 +104,7 @@ fn rows(profile: Profile, entry: &Entry) -> Vec<Vec<String>> {
     match entry {
         Entry::NotRun => vec![vec![name.to_owned(), "not run".to_owned()]],
         Entry::Failed(_) => vec![vec![name.to_owned(), "failed".to_owned()]],
+        Entry::Live(_) => vec![vec![name.to_owned(), "below".to_owned()]],
         Entry::Http(figures) => {
             let memory = figures.memory.map(|memory| [megabytes(memory.resident), megabytes(memory.peak)]);
             let memory = memory.unwrap_or_else(|| [NOT_MEASURED, NOT_MEASURED].map(str::to_owned));
@@ -159,7 +178,7 @@ fn judged(profile: Profile, entry: &Entry, fsync: &Latencies) -> Vec<Vec<String>
                 ]
             }
             Profile::Poll20 => vec![ratio(name, "/livez", &figures.own, &figures.livez, 0.4)],
-            Profile::Page | Profile::Inbox | Profile::Start | Profile::All => {
+            _ => {
                 let p99 = p99(&figures.own);
                 vec![line(name, &format!("p99 {p99:.1} ms"), "", "<= 5 ms", met(p99 <= 5.0))]
             }
@@ -176,6 +195,7 @@ fn judged(profile: Profile, entry: &Entry, fsync: &Latencies) -> Vec<Vec<String>
                 limit(size, "MB of program", 30.0),
             ]
         }
+        Entry::Live(live) => live.goals.iter().map(|goal| goal.to_vec()).collect(),
         Entry::NotRun | Entry::Failed(_) => Vec::new(),
     }
 }
@@ -209,16 +229,6 @@ fn micros_each(cpu: Duration, done: u64) -> f64 {
 
 fn megabytes(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / 1e6)
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => 0.0,
-        odd if odd % 2 == 1 => values[odd / 2],
-        even => f64::midpoint(values[even / 2 - 1], values[even / 2]),
-    }
 }
 
 /// How a table's columns stand, the first apart, which holds names.

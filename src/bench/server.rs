@@ -34,6 +34,14 @@ impl Server {
     /// # Errors
     /// When it does not.
     pub fn spawn(data: &Path, config: Option<&Path>) -> Result<Self> {
+        Self::spawn_with(data, config, &[])
+    }
+
+    /// The same, with more of the environment.
+    ///
+    /// # Errors
+    /// As [`Server::spawn`].
+    pub fn spawn_with(data: &Path, config: Option<&Path>, environment: &[(&str, &str)]) -> Result<Self> {
         let program = std::env::current_exe().map_err(Error::internal)?;
         let mut child = Command::new(program)
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
@@ -42,6 +50,7 @@ impl Server {
             // All load comes from one address; and a line for each request would be measured too.
             .env("ROOST_LIMITS_ENABLED", "false")
             .env("ROOST_LOG_FILTER", "warn")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -61,7 +70,7 @@ impl Server {
     /// A server that runs already; `pid` is its process, if it is on this machine.
     ///
     /// # Errors
-    /// When the URL is not a plain `http://host:port`.
+    /// When the URL is not a plain `http://host:port` or `ws://host:port`.
     pub fn running(url: &str, pid: Option<u32>) -> Result<Self> {
         let (host, address) = parse_url(url)?;
         Ok(Self { address, host, process: pid.map(Process), child: None })
@@ -137,8 +146,9 @@ fn url_in(line: &str) -> Option<&str> {
 
 /// The host as requests name it, and its address.
 fn parse_url(url: &str) -> Result<(String, SocketAddr)> {
-    let wrong = || Error::internal(format!("{url:?} is not of the form http://host:port"));
-    let host = url.strip_prefix("http://").ok_or_else(wrong)?.trim_end_matches(['/', '.', ',']);
+    let wrong = || Error::internal(format!("{url:?} is not of the form http://host:port or ws://host:port"));
+    let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("ws://"));
+    let host = host.ok_or_else(wrong)?.trim_end_matches(['/', '.', ',']);
     let named = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
     let mut addresses = named.to_socket_addrs().map_err(|_| wrong())?;
     Ok((host.to_owned(), addresses.next().ok_or_else(wrong)?))
@@ -147,6 +157,37 @@ fn parse_url(url: &str) -> Result<(String, SocketAddr)> {
 /// A process whose cost can be read.
 #[derive(Clone, Copy, Debug)]
 pub struct Process(u32);
+
+/// Processor time of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cpu {
+    /// In the program.
+    pub user: Duration,
+    /// In the kernel, on its behalf.
+    pub kernel: Duration,
+}
+
+impl Cpu {
+    /// Both.
+    pub fn all(self) -> Duration {
+        self.user + self.kernel
+    }
+
+    /// The kernel's share, 0 to 1.
+    pub fn kernel_share(self) -> f64 {
+        self.kernel.as_secs_f64() / self.all().as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+
+    /// What was spent since `before`.
+    pub fn since(self, before: Self) -> Self {
+        Self { user: self.user.saturating_sub(before.user), kernel: self.kernel.saturating_sub(before.kernel) }
+    }
+
+    /// Both together.
+    pub fn and(self, other: Self) -> Self {
+        Self { user: self.user + other.user, kernel: self.kernel + other.kernel }
+    }
+}
 
 /// What a process has in memory, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -168,9 +209,17 @@ impl Process {
     /// # Errors
     /// When there is no such process.
     pub fn cpu(self) -> Result<Duration> {
+        Ok(self.cpu_split()?.all())
+    }
+
+    /// The same, split into the program's own and the kernel's on its behalf.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn cpu_split(self) -> Result<Cpu> {
         let stat = self.read("stat")?;
-        let ticks = parse_ticks(&stat).ok_or_else(|| Error::internal("/proc/<pid>/stat is not understood"))?;
-        Ok(machine::ticks(ticks))
+        let (user, system) = parse_ticks(&stat).ok_or_else(|| Error::internal("/proc/<pid>/stat is not understood"))?;
+        Ok(Cpu { user: machine::ticks(user), kernel: machine::ticks(system) })
     }
 
     /// Its memory.
@@ -187,13 +236,13 @@ impl Process {
     }
 }
 
-/// `utime + stime`, the fields 14 and 15. The second field, the name, may itself hold spaces and
+/// `utime` and `stime`, the fields 14 and 15. The second field, the name, may itself hold spaces and
 /// parentheses.
-fn parse_ticks(stat: &str) -> Option<u64> {
+fn parse_ticks(stat: &str) -> Option<(u64, u64)> {
     let mut fields = stat[stat.rfind(')')? + 1..].split_whitespace().skip(11);
     let user: u64 = fields.next()?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
+    Some((user, system))
 }
 
 fn parse_memory(status: &str) -> Memory {
@@ -215,6 +264,7 @@ mod tests {
         assert_eq!(url_in("Data is in ./x"), None);
         let (host, address) = parse_url("http://127.0.0.1:4711/").unwrap();
         assert_eq!((host.as_str(), address.port()), ("127.0.0.1:4711", 4711));
+        assert_eq!(parse_url("ws://127.0.0.1:6001").unwrap().1.port(), 6001);
         for wrong in ["https://127.0.0.1:1", "127.0.0.1:1", "http://127.0.0.1:1/path", "http://"] {
             assert!(parse_url(wrong).is_err(), "{wrong}");
         }
@@ -223,7 +273,7 @@ mod tests {
     #[test]
     fn processor_time_and_memory_are_read_from_proc() {
         let stat = "42 (a) (b c) S 1 42 42 0 -1 4194304 100 0 0 0 250 30 0 0 20 0 4 0 100 1000 10";
-        assert_eq!(parse_ticks(stat), Some(280));
+        assert_eq!(parse_ticks(stat), Some((250, 30)));
         assert_eq!(
             parse_memory("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n"),
             Memory { resident: 1 << 20, peak: 2 << 20 }

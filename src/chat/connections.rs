@@ -35,6 +35,13 @@ impl Apps {
         (at.elapsed() < KNOWN_FOR).then(|| Arc::clone(app))
     }
 
+    /// By number: there are few, and names by number are rare.
+    fn numbered(&self, id: PlatformId) -> Option<Arc<Platform>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, app) = known.values().find(|(_, app)| app.id == id)?;
+        (at.elapsed() < KNOWN_FOR).then(|| Arc::clone(app))
+    }
+
     fn put(&self, app: &Arc<Platform>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KNOWN_MAX {
@@ -63,8 +70,12 @@ impl Chat {
     /// # Errors
     /// `Forbidden(UnknownPlatform)`.
     pub async fn app_numbered(&self, id: PlatformId) -> Result<Arc<Platform>> {
-        let app = self.platform_numbered(id).await?;
-        app.map(Arc::new).ok_or(Error::Forbidden(Refusal::UnknownPlatform))
+        if let Some(known) = self.apps.numbered(id) {
+            return Ok(known);
+        }
+        let app = Arc::new(self.platform_numbered(id).await?.ok_or(Error::Forbidden(Refusal::UnknownPlatform))?);
+        self.apps.put(&app);
+        Ok(app)
     }
 
     /// The connections.

@@ -38,11 +38,12 @@ section!(Http {
 });
 
 section!(Sockets {
-    connections_max: usize = 20_000,
-    per_app_max: usize = 20_000,
+    connections_max: usize = 16_000,
+    per_app_max: usize = 16_000,
     per_address_max: usize = 200,
     per_user_max: usize = 100,
     message_bytes_max: usize = 64 << 10,
+    inbound_mib_max: usize = 64,
     messages_per_second: u32 = 50,
     messages_burst: u32 = 600,
     channels_per_socket_max: usize = 256,

@@ -199,6 +199,17 @@ async fn a_flood_is_ended_with_a_code_that_makes_clients_pause() {
 }
 
 #[tokio::test]
+async fn what_is_kept_of_all_that_is_begun_has_a_bound() {
+    let server = start(|config| config.sockets.inbound_mib_max = 0).await;
+    let mut ws = server.connects().await;
+    ws.says("whole").await;
+    assert_eq!(ws.hears().await, text("whole"), "what comes whole takes none of it");
+    ws.sends(&frame(0x81, b"half")[..8]).await;
+    assert_eq!(ws.hears().await, Got::Close(4100, "too much is under way: reconnect and resume".to_owned()));
+    assert_eq!(server.app.app.sockets.stats().inbound_bytes, 0);
+}
+
+#[tokio::test]
 async fn who_falls_silent_is_asked_and_let_go() {
     let server = start(|config| (config.sockets.ping_s, config.sockets.pong_s) = (1, 1)).await;
     let (mut silent, mut lively) = (server.connects().await, server.connects().await);

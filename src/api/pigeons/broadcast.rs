@@ -109,7 +109,7 @@ impl Broadcast {
 
     async fn publish(&self, events: &[Logged]) {
         let news = loop {
-            match news::of(&self.chat, events).await {
+            match news::of(&self.chat, events, true).await {
                 Ok(news) => break news,
                 Err(error) => tracing::warn!(error = %error, "sockets are told later what happened"),
             }
@@ -219,6 +219,12 @@ pub(super) fn channels_of(to: &To) -> Vec<String> {
         }
         To::Users(users) => users.iter().map(|uuid| format!("private-users.{uuid}")).collect(),
     }
+}
+
+/// The conversation of whose events a channel tells, if it is a conversation's.
+pub(super) fn conversation_of(channel: &str) -> Option<Uuid> {
+    let (_, uuid) = channel.split_once("-conversation.")?;
+    Uuid::try_parse(uuid).ok()
 }
 
 /// Whether the log tells anything on a channel of that name.

@@ -5,15 +5,16 @@
 //! of the log: the largest cursor that the client has seen is then right for all of its channels at every
 //! moment, also when it is cut off again in the middle. Until then their subscriptions are held.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
-use super::broadcast::{Broadcast, channels_of, is_of, is_told};
+use super::broadcast::{Broadcast, channels_of, conversation_of, is_of, is_told};
 use super::news::{self, News};
 use crate::chat::{Batch, Follower};
 use crate::domain::{ConversationKind, EventId, Logged, Scope, UserId};
@@ -25,10 +26,6 @@ const GRACE: Duration = Duration::from_millis(100);
 const GRACES: usize = 20;
 /// Connections that read the log at once; the others wait for their turn.
 const READERS: usize = 64;
-/// What may wait to be written to a connection before more is read for it, in bytes.
-const AHEAD: usize = 64 << 10;
-/// How long it is waited for a connection that does not take more.
-const PAUSE: Duration = Duration::from_millis(20);
 /// How long it waits before it asks a store again that did not answer.
 const AGAIN: Duration = Duration::from_millis(250);
 
@@ -98,6 +95,31 @@ impl CatchUp {
     }
 }
 
+/// Of what the channels that are missing tell.
+struct Wanted {
+    conversations: HashSet<Uuid>,
+    /// Whether a user's own channel is among them: it tells of every conversation, and how it stands.
+    state: bool,
+}
+
+impl Wanted {
+    fn of(missing: &[Missing]) -> Self {
+        let conversations = missing.iter().filter_map(|one| conversation_of(&one.channel)).collect();
+        let state = missing.iter().any(|one| conversation_of(&one.channel).is_none());
+        Self { conversations, state }
+    }
+
+    fn holds(&self, conversation: Uuid) -> bool {
+        self.state || self.conversations.contains(&conversation)
+    }
+
+    /// The one conversation, if it is only one.
+    fn only(&self) -> Option<Uuid> {
+        let is_one = !self.state && self.conversations.len() == 1;
+        self.conversations.iter().next().copied().filter(|_| is_one)
+    }
+}
+
 /// One connection that catches up.
 struct Turn {
     broadcast: Arc<Broadcast>,
@@ -108,14 +130,18 @@ struct Turn {
 impl Turn {
     async fn run(&self, mut missing: Vec<Missing>) {
         let Some(from) = missing.iter().map(|one| one.since).min() else { return };
-        // Whatever is told on a user's channels happened in their conversations.
-        let scope = Scope::User(self.owner, ConversationKind::Direct);
+        let wanted = Wanted::of(&missing);
+        let scope = self.scope(&wanted).await;
         let mut follower = self.broadcast.chat.follow_scope(scope, from);
+        if self.is_from_elsewhere(from).await {
+            self.reset(&missing);
+        }
         while !missing.is_empty() && !self.socket.is_closing() {
             match follower.missed().await {
-                Ok(Some(Batch::Events(events))) => self.tell(&missing, &events).await,
-                Ok(Some(Batch::Reset(end))) => self.reset(&missing, end),
-                Ok(Some(Batch::Signal(_) | Batch::Gone)) => {}
+                Ok(Some(Batch::Events(events))) => self.tell(&missing, &wanted, &events).await,
+                // Told above, for every scope alike.
+                Ok(Some(Batch::Reset(_) | Batch::Signal(_))) => {}
+                Ok(Some(Batch::Gone)) => return,
                 Ok(None) => self.release(&mut missing, &mut follower),
                 Err(error) => {
                     tracing::warn!(error = %error, "a connection catches up later");
@@ -125,20 +151,37 @@ impl Turn {
         }
     }
 
+    /// What is read: one conversation, which is as a rule in memory, or whatever the user takes part in.
+    /// What is told on a user's channels happened in their conversations.
+    async fn scope(&self, wanted: &Wanted) -> Scope {
+        if let Some(uuid) = wanted.only()
+            && let Ok(Some(direct)) = self.broadcast.chat.direct_at(self.socket.app(), uuid).await
+        {
+            return Scope::Conversation(direct.conversation.id);
+        }
+        Scope::User(self.owner, ConversationKind::Direct)
+    }
+
+    /// Whether this log has never given out that cursor.
+    async fn is_from_elsewhere(&self, cursor: EventId) -> bool {
+        self.broadcast.chat.log_end().await.is_ok_and(|end| cursor > end)
+    }
+
     /// Sends what each channel missed of some events, in their order.
-    async fn tell(&self, missing: &[Missing], events: &[Logged]) {
+    async fn tell(&self, missing: &[Missing], wanted: &Wanted, events: &[Logged]) {
+        let events: Vec<_> = events.iter().filter(|logged| wanted.holds(logged.place.uuid)).cloned().collect();
         let news = loop {
-            match news::of(&self.broadcast.chat, events).await {
+            match news::of(&self.broadcast.chat, &events, wanted.state).await {
                 Ok(news) => break news,
                 Err(error) => tracing::warn!(error = %error, "a connection catches up later"),
             }
             tokio::time::sleep(AGAIN).await;
         };
         for told in news.iter().filter(|news| is_of(self.socket.app(), news)) {
-            self.send(missing, told);
-            while self.socket.waiting() > AHEAD && !self.socket.is_closing() {
-                tokio::time::sleep(PAUSE).await;
+            if !self.socket.has_room().await {
+                return;
             }
+            self.send(missing, told);
         }
     }
 
@@ -152,10 +195,9 @@ impl Turn {
     }
 
     /// The client's cursor is of another history: it has to read anew what it shows.
-    fn reset(&self, missing: &[Missing], end: EventId) {
-        let data = format!("{{\"cursor\":{end}}}");
+    fn reset(&self, missing: &[Missing]) {
         for one in missing {
-            self.socket.send((self.broadcast.encode)("reset", &one.channel, &data));
+            self.socket.send((self.broadcast.encode)("reset", &one.channel, "{}"));
         }
     }
 

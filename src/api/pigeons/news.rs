@@ -15,7 +15,7 @@ use crate::domain::{
     ConversationId, ConversationKind, Event, EventBody, EventId, Logged, Message, MessageId, Place, PlatformId, Reach,
     Receipt, User, UserId,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::json;
 
 /// Whom something is told.
@@ -87,12 +87,12 @@ struct Delivered {
     up_to: bool,
 }
 
-/// Tells what clients are told of some events, which follow each other in the log. Of one conversation's own
-/// news only the last is told: it says what is.
+/// Tells what clients are told of some events, which follow each other in the log; with `state`, also how
+/// their conversations stand. Of that only the last is told of each: it says what is.
 ///
 /// # Errors
 /// What the store answers; nothing of the events was told then.
-pub async fn of(chat: &SharedChat, events: &[Logged]) -> Result<Vec<News>> {
+pub async fn of(chat: &SharedChat, events: &[Logged], state: bool) -> Result<Vec<News>> {
     let mut views: Vec<View> = Vec::new();
     let mut news = Vec::with_capacity(events.len() * 2);
     for (at, logged) in events.iter().enumerate() {
@@ -111,7 +111,7 @@ pub async fn of(chat: &SharedChat, events: &[Logged]) -> Result<Vec<News>> {
             }
         };
         let moves_again = |later: &Logged| later.place.conversation_id == place.conversation_id && moves(&later.event);
-        if moves(&logged.event) && !events[at + 1..].iter().any(moves_again) {
+        if state && moves(&logged.event) && !events[at + 1..].iter().any(moves_again) {
             news.push(view.conversation(chat, logged.event.id).await?);
         }
         news.extend(view.event(&logged.event));
@@ -141,7 +141,12 @@ struct View {
 impl View {
     async fn find(chat: &SharedChat, place: &Place) -> Result<Option<Self>> {
         let Some(id) = place.platform_id else { return Ok(None) };
-        let Some(platform) = chat.platform_numbered(id).await? else { return Ok(None) };
+        let platform = match chat.app_numbered(id).await {
+            Ok(platform) => platform,
+            // Gone: so are its users.
+            Err(Error::Forbidden(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let found = chat.direct_at(id, place.uuid).await?;
         Ok(found.map(|direct| Self { direct, platform: id, pbk: platform.key }))
     }

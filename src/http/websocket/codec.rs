@@ -143,7 +143,8 @@ impl Decoder {
         Ok(())
     }
 
-    fn end(&mut self) {
+    /// Forgets what is kept; everything that comes is ignored.
+    pub fn end(&mut self) {
         self.is_over = true;
         self.message = Vec::new();
         self.control = Vec::new();

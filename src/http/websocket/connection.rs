@@ -20,6 +20,9 @@ const AFTER_CLOSE_MAX: usize = 256 << 10;
 /// come back.
 const FLOOD: (u16, &str) = (4100, "too many messages");
 
+/// All that clients have begun to say is too much; the connection that made it so has to go.
+const CROWDED: (u16, &str) = (4100, "too much is under way: reconnect and resume");
+
 /// What happens on one connection. Everything here runs on the connection's task, one call after
 /// another, and must not block; what it says it says through its [`Socket`], and what takes longer it
 /// spawns. Pings of the WebSocket level and the closing handshake are not its affair.
@@ -63,29 +66,44 @@ impl Limits {
 pub(super) struct Entered {
     sockets: Arc<Sockets>,
     socket: Socket,
+    /// How much is kept of a message that is not complete.
+    inbound: usize,
     _place: Place,
 }
 
 impl Entered {
     pub fn new(sockets: Arc<Sockets>, socket: Socket, place: Place) -> Self {
-        Self { sockets, socket, _place: place }
+        Self { sockets, socket, inbound: 0, _place: place }
+    }
+
+    /// Counts what is kept of a message; whether there is room for it.
+    fn keeps(&mut self, inbound: usize) -> bool {
+        let before = std::mem::replace(&mut self.inbound, inbound);
+        if inbound > before {
+            return self.sockets.keep_inbound(inbound - before);
+        }
+        if inbound < before {
+            self.sockets.drop_inbound(before - inbound);
+        }
+        true
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
+        self.sockets.drop_inbound(self.inbound);
         self.sockets.forget(&self.socket);
     }
 }
 
 /// Drives a connection to its end. `ahead` is what was read of it with the handshake.
-pub(super) async fn run<S: Session>(entered: Entered, mut session: S, limits: Limits, ahead: Vec<u8>) {
+pub(super) async fn run<S: Session>(mut entered: Entered, mut session: S, limits: Limits, ahead: Vec<u8>) {
     session.opened();
     let mut reader = Reader::new(limits);
-    let mut goes_on = reader.take(&mut { ahead }, &entered.socket, &mut session);
+    let mut goes_on = reader.take(&mut { ahead }, &mut entered, &mut session);
     while goes_on {
         goes_on = match entered.socket.turn().await {
-            Turn::Readable => reader.read(&entered.socket, &mut session),
+            Turn::Readable => reader.read(&mut entered, &mut session),
             Turn::Quiet => {
                 session.quiet();
                 true
@@ -115,16 +133,17 @@ impl Reader {
     }
 
     /// Reads once; whether the connection goes on.
-    fn read<S: Session>(&mut self, socket: &Socket, session: &mut S) -> bool {
+    fn read<S: Session>(&mut self, entered: &mut Entered, session: &mut S) -> bool {
         let mut buffer = [0; READ];
-        match socket.read(&mut buffer) {
+        match entered.socket.read(&mut buffer) {
             Ok(0) => false,
-            Ok(count) => self.take(&mut buffer[..count], socket, session),
+            Ok(count) => self.take(&mut buffer[..count], entered, session),
             Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
         }
     }
 
-    fn take<S: Session>(&mut self, bytes: &mut [u8], socket: &Socket, session: &mut S) -> bool {
+    fn take<S: Session>(&mut self, bytes: &mut [u8], entered: &mut Entered, session: &mut S) -> bool {
+        let socket = &entered.socket;
         socket.heard();
         if socket.is_closing() {
             self.after_close += bytes.len();
@@ -150,6 +169,11 @@ impl Reader {
         });
         if let Err(violation) = fed {
             socket.close(violation.code, violation.reason);
+        }
+        if !entered.keeps(self.decoder.kept()) {
+            entered.socket.close(CROWDED.0, CROWDED.1);
+            self.decoder.end();
+            entered.keeps(0);
         }
         !has_client_closed
     }

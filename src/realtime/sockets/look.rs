@@ -64,6 +64,7 @@ impl Sockets {
             subscriptions: figures.subscriptions.load(Ordering::Relaxed),
             fanout_bytes: self.lanes.waiting(),
             kept_bytes: figures.kept_bytes.load(Ordering::Relaxed),
+            inbound_bytes: figures.inbound_bytes.load(Ordering::Relaxed),
             frames_total: written.frames,
             bytes_total: written.bytes,
             writes_total: written.writes,

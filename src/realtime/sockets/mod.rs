@@ -29,6 +29,7 @@ mod users;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
@@ -116,6 +117,10 @@ impl Sockets {
             drop(shard);
             let ping = u32::try_from(self.shared.rules.ping_after.as_secs()).unwrap_or(u32::MAX);
             self.shared.wheel().put(id, ping);
+            if self.places.is_draining() {
+                // It had its place before, and would be overlooked.
+                socket.close(DRAINED.0, DRAINED.1);
+            }
             return socket;
         }
     }
@@ -148,8 +153,6 @@ impl Sockets {
             tokio::time::sleep(STEP).await;
         }
         drop(all);
-        // Who had a place and came in meanwhile.
-        self.all().iter().for_each(|socket| socket.close(DRAINED.0, DRAINED.1));
         self.places.emptied().await;
     }
 
@@ -167,6 +170,18 @@ impl Sockets {
     /// Whether nobody is connected.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Notes that so many bytes more are kept of messages that are not complete, over all connections.
+    /// `false`: that is too much.
+    pub fn keep_inbound(&self, bytes: usize) -> bool {
+        let before = self.shared.figures.inbound_bytes.fetch_add(bytes, Ordering::Relaxed);
+        before + bytes <= self.shared.rules.inbound_bytes_max
+    }
+
+    /// Notes that so many bytes are not kept any more.
+    pub fn drop_inbound(&self, bytes: usize) {
+        self.shared.figures.inbound_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     fn all(&self) -> Vec<Socket> {

@@ -66,6 +66,10 @@ impl Places {
         lock(&self.taken).is_draining = true;
     }
 
+    pub fn is_draining(&self) -> bool {
+        lock(&self.taken).is_draining
+    }
+
     /// Resolves when nobody is there.
     pub async fn emptied(&self) {
         loop {

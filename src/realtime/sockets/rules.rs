@@ -32,6 +32,8 @@ pub struct SocketRules {
     pub fanout_bytes_max: usize,
     /// Bytes kept for those who subscribe later, over all channels.
     pub kept_bytes_max: usize,
+    /// Bytes kept of messages that are not complete, over all connections.
+    pub inbound_bytes_max: usize,
     /// Fan-out threads; at least 1.
     pub fanout_threads: usize,
     /// A connection that was not heard for so long is asked for a sign of life.
@@ -58,6 +60,7 @@ impl SocketRules {
             outbox_bytes_max: options.outbox_bytes_max,
             fanout_bytes_max: options.fanout_mib_max << 20,
             kept_bytes_max: options.kept_mib_max << 20,
+            inbound_bytes_max: options.inbound_mib_max << 20,
             fanout_threads: if options.fanout_threads == 0 { cores() } else { options.fanout_threads },
             ping_after: Duration::from_secs(options.ping_s),
             pong_wait: Duration::from_secs(options.pong_s),

@@ -25,6 +25,7 @@ pub(super) struct Figures {
     pub subscriptions: AtomicUsize,
     pub channels: AtomicUsize,
     pub kept_bytes: AtomicUsize,
+    pub inbound_bytes: AtomicUsize,
 }
 
 impl Figures {

@@ -158,6 +158,8 @@ pub struct SocketStats {
     pub fanout_bytes: usize,
     /// Bytes that are kept for those who subscribe later.
     pub kept_bytes: usize,
+    /// Bytes that are kept of messages that are not complete.
+    pub inbound_bytes: usize,
     /// Frames written.
     pub frames_total: u64,
     /// Bytes written.

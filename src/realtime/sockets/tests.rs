@@ -24,6 +24,7 @@ fn rules() -> SocketRules {
         outbox_bytes_max: 64 << 10,
         fanout_bytes_max: 1 << 20,
         kept_bytes_max: 1000,
+        inbound_bytes_max: 1 << 20,
         fanout_threads: 2,
         ping_after: Duration::from_secs(60),
         pong_wait: Duration::from_secs(30),
@@ -136,6 +137,24 @@ async fn who_subscribes_gets_what_is_published_after() {
     }));
     assert_eq!(b.until(".").await, "gone.");
     assert!(!sockets.unsubscribe(&a.socket, "x", |_| None));
+}
+
+#[tokio::test]
+async fn what_still_waits_to_be_written_is_not_for_who_comes_now() {
+    let sockets = start(|rules| rules.fanout_threads = 1);
+    let (gate, mut before, mut now) = (connect(&sockets).await, connect(&sockets).await, connect(&sockets).await);
+    sockets.subscribe(&gate.socket, join("gate"), says("")).unwrap();
+    sockets.subscribe(&before.socket, join("x"), says("")).unwrap();
+    let channel = sockets.channels.find(APP, "gate").unwrap();
+    // The thread comes no further than the gate while this looks at its subscriber.
+    channel.with(&gate.socket, |_| {
+        sockets.publish(APP, "gate", published("closed"));
+        sockets.publish(APP, "x", published("1;"));
+        sockets.subscribe(&now.socket, join("x"), says("[now]")).unwrap();
+        sockets.publish(APP, "x", published("2."));
+    });
+    assert_eq!(before.until(".").await, "1;2.");
+    assert_eq!(now.until(".").await, "[now]2.");
 }
 
 #[tokio::test]
@@ -365,14 +384,20 @@ async fn on_the_way_down_everybody_is_told_and_nobody_gets_in() {
     for _ in 0..10 {
         clients.push(connect(&sockets).await);
     }
+    let late = sockets.admit(APP, ADDRESS).unwrap();
     let draining = Arc::clone(&sockets);
     let drain = tokio::spawn(async move { draining.drain(Duration::from_millis(200)).await });
     for client in &mut clients {
         assert_eq!(client.until(">").await, "<4100 the server goes down: reconnect and resume>");
     }
     assert_eq!(sockets.admit(APP, ADDRESS).unwrap_err(), Full::Draining);
-    assert!(!drain.is_finished());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (_stream, accepted) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+    assert!(sockets.enter(&late, accepted.unwrap().0).is_closing(), "also who had a place already");
     drop(clients);
+    until("the end of those", || sockets.len() == 1).await;
+    assert!(!drain.is_finished());
+    drop(late);
     drain.await.unwrap();
 }
 
@@ -409,11 +434,12 @@ async fn there_is_no_seam() {
     let writer = {
         let (sockets, head) = (Arc::clone(&sockets), Arc::clone(&head));
         tokio::task::spawn_blocking(move || {
-            for cursor in 1..=EVENTS {
-                head.store(cursor, Ordering::SeqCst);
-                sockets.publish(APP, "log", logged(cursor));
-                if cursor % 16 == 0 {
-                    std::thread::yield_now();
+            // What is committed together is published one after another.
+            for batch in 0..EVENTS / 10 {
+                head.store(10 * batch + 10, Ordering::SeqCst);
+                std::thread::yield_now();
+                for cursor in 1..=10 {
+                    sockets.publish(APP, "log", logged(10 * batch + cursor));
                 }
             }
         })
