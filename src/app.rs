@@ -273,6 +273,7 @@ fn rules(config: &Config) -> Rules {
         sign_in_wait_max: Duration::from_secs(accounts.sign_in_wait_max_s),
         sign_in_keys_max: config.limits.keys_max,
         sign_in_lifetime: Duration::from_secs(accounts.session_hours.saturating_mul(3600)),
+        ticket_lifetime: Duration::from_secs(accounts.ticket_minutes.saturating_mul(60)),
         attachments: attachment_rules(&config.attachments),
         webhooks: outbox::rules(&config.webhooks),
     }
@@ -300,6 +301,7 @@ fn limits(config: &crate::config::Limits) -> Limits {
         poll: limit(config.guest_poll_per_minute),
         address: limit(config.address_per_minute),
         staff: limit(config.staff_per_minute),
+        typing: limit(config.typing_per_minute),
         auth: limit(config.auth_per_minute),
         chats: limit(config.chats_per_minute),
         pigeons: limit(config.pigeons_per_minute),

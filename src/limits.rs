@@ -192,6 +192,8 @@ pub struct Limits {
     pub address: Option<Limit>,
     /// The staff side, by account.
     pub staff: Option<Limit>,
+    /// Words of typing: of a guest by conversation and address, of staff by account.
+    pub typing: Option<Limit>,
     /// Registration, sign-in and codes, by address.
     pub auth: Option<Limit>,
     /// Requests of the assistant's public doors, by address.

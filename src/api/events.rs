@@ -1,20 +1,29 @@
-//! Following a conversation as server-sent events: the same for every door, but for how an event
-//! is shown.
+//! Following the log over plain HTTP, as server-sent events or by long poll: the same for every door, but for
+//! how an event is shown.
+//!
+//! A client is never left with a hole it does not know of. It says how far it is with a cursor; what happened
+//! since comes first, then what happens. Where that cannot be, because the cursor is from elsewhere or none at
+//! all, it is told `reset`: read the lists anew, and go on from the cursor that came with it.
+
+mod asked;
+mod poll;
+mod stream;
 
 use std::future::Future;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
-use futures_util::stream::{self, StreamExt};
+use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::chat::{Batch, Follower};
-use crate::domain::{Event, EventId, Logged, Signal};
+use crate::chat::{Follower, Ticket};
+use crate::domain::{Access, EventId, Logged, Signal, UserId};
+use crate::error::{Error, Result};
 use crate::http::SharedWeb;
-use crate::http::fields::Fields;
-use crate::http::sse::{self, Frame};
+
+pub use asked::{Asked, Cursor, Standing, Start, cursor};
 
 /// How long a client should wait before it comes back.
 const RETRY: Duration = Duration::from_secs(2);
@@ -23,7 +32,7 @@ const RETRY: Duration = Duration::from_secs(2);
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what is written line by line")]
 pub struct StreamEvent {
-    /// The cursor behind the event: resume with it as `Last-Event-ID`.
+    /// The cursor behind the event: resume with it as `Last-Event-ID`. Without one nothing is kept of the event.
     #[schema(example = "41", nullable = false)]
     id: Option<String>,
     /// What kind of event.
@@ -34,108 +43,161 @@ pub struct StreamEvent {
     data: String,
 }
 
+/// The same as the answer to a long poll.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what is written piece by piece")]
+pub struct Polled {
+    /// What happened, in order; empty when nothing did in time.
+    events: Vec<PolledEvent>,
+    /// Where to go on from, as `last_event_id` of the next poll.
+    #[schema(example = 41)]
+    cursor: i64,
+    /// Whether the cursor was from elsewhere: read the lists anew.
+    reset: bool,
+}
+
+/// One event of a long poll.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what is written piece by piece")]
+pub struct PolledEvent {
+    /// The cursor behind the event; null when nothing is kept of it.
+    #[schema(required = true, example = 41)]
+    id: Option<i64>,
+    /// What kind of event.
+    #[schema(example = "message")]
+    event: String,
+    /// What it says.
+    #[schema(value_type = Object)]
+    data: serde_json::Value,
+}
+
+/// What lets a browser's `EventSource` in.
+#[derive(Serialize, ToSchema)]
+pub struct EventTicket {
+    /// The query parameter `ticket` of the stream.
+    ticket: String,
+    /// For how many seconds it lets in.
+    #[schema(example = 3600)]
+    expires_in: u64,
+}
+
+impl From<Ticket> for EventTicket {
+    fn from(Ticket { ticket, expires_in }: Ticket) -> Self {
+        Self { ticket, expires_in }
+    }
+}
+
 /// An event in a dialect's words: its name on the wire and its JSON.
 pub struct Shown {
+    id: Option<EventId>,
     event: &'static str,
     data: String,
 }
 
 impl Shown {
-    /// An event of that name with that JSON.
-    pub fn new(event: &'static str, data: Vec<u8>) -> Self {
-        Self { event, data: String::from_utf8_lossy(&data).into_owned() }
+    /// An event of that name with that JSON. Who has seen it and comes back with `id` misses nothing: of those
+    /// that are made of one event in the log only the last may have its cursor.
+    pub fn new(id: EventId, event: &'static str, data: Vec<u8>) -> Self {
+        Self { id: Some(id), ..Self::passing(event, data) }
+    }
+
+    /// One that is told and not kept.
+    pub fn passing(event: &'static str, data: Vec<u8>) -> Self {
+        Self { id: None, event, data: String::from_utf8_lossy(&data).into_owned() }
     }
 }
 
-/// How a door shows what happened; `None` for what its clients need not know.
+/// How a door shows what happened.
 pub trait Show: Send + 'static {
-    /// Shows one event. The door may look something up for it.
-    fn show(&mut self, logged: &Logged) -> impl Future<Output = Option<Shown>> + Send;
+    /// How many events are shown at once. They are held while a client is slow to read: more than one only
+    /// where a door looks something up for several.
+    const TOGETHER: usize = 1;
+
+    /// Shows some events, in order; nothing for what its clients need not know. The door may look things up.
+    ///
+    /// # Errors
+    /// What the store answers; the stream ends then, and its client comes back for these.
+    fn show(&mut self, events: &[Logged]) -> impl Future<Output = Result<Vec<Shown>>> + Send;
 
     /// Shows what is told and not kept; nothing of it unless the door says so.
-    fn signal(&mut self, _signal: &Signal) -> Option<Shown> {
-        None
+    fn signal(&mut self, _signal: &Signal) -> impl Future<Output = Option<Shown>> + Send {
+        std::future::ready(None)
+    }
+
+    /// What is told before anything else, to who comes back, too: what the log does not keep.
+    ///
+    /// # Errors
+    /// As [`Show::show`].
+    fn begin(&mut self) -> impl Future<Output = Result<Option<Shown>>> + Send {
+        std::future::ready(Ok(None))
+    }
+
+    /// Everything up to there is on its way to the client.
+    fn handed_over(&mut self, _through: EventId) {}
+
+    /// Whether the client's credential is still good.
+    fn may_go_on(&mut self) -> impl Future<Output = bool> + Send {
+        std::future::ready(true)
     }
 }
 
-/// A door that needs nothing but the event.
-impl Show for fn(&Event) -> Option<Shown> {
-    async fn show(&mut self, logged: &Logged) -> Option<Shown> {
-        self(&logged.event)
+/// Says on a list where to follow from so that nothing falls between the two. The cursor has to be taken before the
+/// list is read: what happens between is then told again, which is harmless, and not left out.
+pub fn mark(response: &mut Response, cursor: EventId) {
+    response.headers_mut().insert(HeaderName::from_static("event-cursor"), HeaderValue::from(cursor.0));
+}
+
+/// Whether somebody who follows may go on, by what asking for their credential again answered. That a store cannot say
+/// so at the moment is no reason to end every stream at once.
+pub fn is_still_let_in(asked: Result<Access>, may: impl FnOnce(&Access) -> bool) -> bool {
+    match asked {
+        Ok(access) => may(&access),
+        Err(Error::Unauthenticated | Error::Forbidden(_)) => false,
+        Err(_) => true,
     }
 }
 
-/// Where a client wants to resume: the header wins; the query is for first requests and for
-/// polyfills that cannot set headers. `None` when neither says.
-pub fn cursor(header: Option<&str>, mut query: Fields) -> Option<EventId> {
-    let asked = header
-        .map(str::to_owned)
-        .or_else(|| ["last_event_id", "lastEventId", "since"].into_iter().find_map(|name| query.optional(name, 20)))?;
-    Some(EventId::parse_loosely(&asked))
+/// What is followed, from where, and how it is shown.
+pub struct Feed<S> {
+    /// Where the events come from.
+    pub follower: Follower,
+    /// Where it begins.
+    pub start: Start,
+    /// How they are shown.
+    pub show: S,
 }
 
-/// The answer that follows; `None` when there is no place for another stream.
-pub fn response(
+/// Who follows: what the number of streams is counted by.
+#[derive(Clone, Copy, Debug)]
+pub struct Client {
+    /// From where.
+    pub address: IpAddr,
+    /// As whom, if they are signed in.
+    pub user: Option<UserId>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Refused {
+    /// There is no place for another stream.
+    NoPlace,
+    /// What the store answers.
+    Chat(Error),
+}
+
+/// The answer to who follows, in the form that was asked for.
+///
+/// # Errors
+/// [`Refused`], before anything was told.
+pub async fn answer<S: Show>(
     web: &SharedWeb,
-    address: IpAddr,
-    follower: Follower,
-    from: EventId,
-    show: impl Show,
-) -> Option<Response> {
-    let place = web.streams.enter(address)?;
-    let begin = [
-        sse::retry(RETRY),
-        Frame { event: Some("resumed"), data: &format!("{{\"from\":{from}}}"), ..Frame::default() }.bytes(),
-    ];
-    let following = Following { follower, show, events: Vec::new().into_iter() };
-    let events = stream::unfold(Some(following), |following| async move {
-        let mut following = following?;
-        let (frame, is_last) = following.frame().await?;
-        Some((frame, (!is_last).then_some(following)))
-    });
-    let frames = stream::iter(begin).chain(events);
-    Some(sse::response(frames, place, web.metrics.stream(), web.heartbeat(), web.drain_spread()))
-}
-
-/// A stream under way. Of a batch only the next event is rendered: a frame can be much longer than
-/// its event (the chats door shows a message with its session), and clients may be slow to read.
-struct Following<S> {
-    follower: Follower,
-    show: S,
-    events: std::vec::IntoIter<Logged>,
-}
-
-impl<S: Show> Following<S> {
-    /// The next frame, and whether it is the last; `None` when the stream ends without one.
-    async fn frame(&mut self) -> Option<(Bytes, bool)> {
-        loop {
-            for logged in self.events.by_ref() {
-                if let Some(shown) = self.show.show(&logged).await {
-                    let frame = Frame { id: Some(logged.event.id.0), event: Some(shown.event), data: &shown.data };
-                    return Some((frame.bytes(), false));
-                }
-            }
-            match self.follower.next().await {
-                Ok(Batch::Events(events)) => self.events = events.into_iter(),
-                Ok(Batch::Signal(signal)) => {
-                    if let Some(shown) = self.show.signal(&signal) {
-                        let frame = Frame { id: None, event: Some(shown.event), data: &shown.data };
-                        return Some((frame.bytes(), false));
-                    }
-                }
-                Ok(Batch::Reset(end)) => {
-                    let reset = Frame { event: Some("reset"), id: Some(end.0), data: "{}" };
-                    return Some((reset.bytes(), false));
-                }
-                Ok(Batch::Gone) => {
-                    return Some((Frame { event: Some("gone"), data: "{}", ..Frame::default() }.bytes(), true));
-                }
-                Err(error) => {
-                    // The client comes back with its cursor and loses nothing.
-                    tracing::warn!(error = %error, "a stream was ended early");
-                    return None;
-                }
-            }
-        }
+    client: Client,
+    asked: Asked,
+    feed: Feed<S>,
+) -> std::result::Result<Response, Refused> {
+    let place = web.streams.enter_as(client.address, client.user).ok_or(Refused::NoPlace)?;
+    match asked.wait {
+        Some(wait) => poll::answer(web, place, wait, feed).await.map_err(Refused::Chat),
+        None => Ok(stream::response(web, place, feed)),
     }
 }

@@ -53,6 +53,7 @@ pub(super) fn figures(
             ("limit_poll_refusals_total", "Guest polls refused by the rate limit", &limits.poll),
             ("limit_address_refusals_total", "Requests refused by the limit of their address", &limits.address),
             ("limit_staff_refusals_total", "Staff requests refused by the rate limit", &limits.staff),
+            ("limit_typing_refusals_total", "Words of typing refused by the rate limit", &limits.typing),
             ("limit_auth_refusals_total", "Sign-in requests refused by the rate limit", &limits.auth),
             ("limit_neptun_refusals_total", "Requests at the Neptun door refused by the rate limit", &limits.neptun),
             ("limit_events_refusals_total", "Requests for endpoints and events refused", &limits.events),

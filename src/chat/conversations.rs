@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    Contact, Conversation, ConversationId, ConversationKind, ConversationState, Json, Timestamp, UserId,
+    Contact, Conversation, ConversationId, ConversationKind, ConversationState, Json, Scope, Signal, Timestamp, UserId,
 };
 use crate::error::{Error, Result, Subject};
 use crate::realtime::Channel;
@@ -47,7 +47,12 @@ impl Chat {
             state: ConversationState { contact, ..ConversationState::open() },
             ..NewConversation::new(self.clock.uuid(), ConversationKind::LiveChat, key, self.clock.now())
         };
-        self.store.open_conversation(new).await
+        let (conversation, is_new) = self.store.open_conversation(new).await?;
+        if is_new {
+            let made = Arc::new(Signal::Made(conversation.id));
+            self.broker.signal(Scope::Kind(ConversationKind::LiveChat), &made);
+        }
+        Ok((conversation, is_new))
     }
 
     /// The channel of the live chat with that key, loaded. Costs no look at the store when the

@@ -106,6 +106,12 @@ impl Chat {
         }
     }
 
+    /// The end of the whole log as far as it was told to who listens: whoever takes this, then reads a
+    /// list, and then follows from here misses nothing. Costs no look at the store.
+    pub fn told_end(&self) -> EventId {
+        self.broker.announced()
+    }
+
     /// The end of the whole log: where somebody begins who wants to hear only what comes.
     ///
     /// # Errors
@@ -195,6 +201,19 @@ impl Follower {
         Ok(None)
     }
 
+    /// How far it is known that there is nothing: more than was handed over where what happens concerns
+    /// others. Who comes back with this does not walk over all that again.
+    pub fn through(&mut self) -> EventId {
+        if matches!(self.source, Source::Many(_)) && self.has_caught_up && self.heard.as_slice().is_empty() {
+            // In this order: what was announced by then was heard by then.
+            let announced = self.chat.broker.announced();
+            if !self.listening.is_waiting() {
+                self.cursor = self.cursor.max(announced);
+            }
+        }
+        self.cursor
+    }
+
     /// Reads the log again before it goes on.
     pub fn look_back(&mut self) {
         self.has_caught_up = false;
@@ -256,6 +275,7 @@ impl Follower {
                 },
                 Since::Nothing => match channel.head().map(|head| head.event_id) {
                     Some(end) if may_be_elsewhere && self.cursor > end => Read::Elsewhere(end),
+                    _ if !self.begun => self.end_of_all().await?,
                     _ => Read::End,
                 },
             });
@@ -264,11 +284,12 @@ impl Follower {
 
     async fn read_many(&mut self, scope: Scope) -> Result<Read> {
         let page = self.chat.store.feed(scope, self.cursor, PAGE).await?;
-        if !self.begun && page.is_end && page.events.is_empty() {
-            let end = self.chat.store.last_event().await?;
-            if self.cursor > end {
-                return Ok(Read::Elsewhere(end));
-            }
+        if !self.begun
+            && page.is_end
+            && page.events.is_empty()
+            && let Read::Elsewhere(end) = self.end_of_all().await?
+        {
+            return Ok(Read::Elsewhere(end));
         }
         if page.events.is_empty() {
             self.cursor = page.through;
@@ -276,6 +297,15 @@ impl Follower {
         }
         // The end of the page is not the cursor yet: a call that is dropped has taken nothing.
         Ok(Read::Events(page.events))
+    }
+
+    /// Whether the cursor is one of this store's at all. The store is asked only when it is past what was told.
+    async fn end_of_all(&self) -> Result<Read> {
+        if self.cursor <= self.chat.broker.announced() {
+            return Ok(Read::End);
+        }
+        let end = self.chat.store.last_event().await?;
+        Ok(if self.cursor > end { Read::Elsewhere(end) } else { Read::End })
     }
 
     fn hand_over(&mut self, events: Vec<Logged>) -> Batch {

@@ -9,6 +9,7 @@ mod codes;
 mod connections;
 mod conversations;
 mod credentials;
+mod deliveries;
 mod direct;
 mod follow;
 mod listen;
@@ -22,6 +23,8 @@ mod runs;
 mod seal;
 mod shares;
 mod staff;
+mod tickets;
+mod typing;
 mod webhooks;
 
 use std::sync::Arc;
@@ -51,6 +54,7 @@ pub use own::Retracted;
 pub use platforms::DeviceRegistration;
 pub use runs::{Asked, Attached, Ended, Piece, Run};
 pub use shares::Opened;
+pub use tickets::{Ticket, TicketFor};
 pub use webhooks::{WebhookDraft, WebhookRules};
 
 /// What an assistant is shown, and what it says.
@@ -99,6 +103,8 @@ pub struct Rules {
     pub sign_in_keys_max: usize,
     /// How long a browser stays signed in.
     pub sign_in_lifetime: Duration,
+    /// How long a ticket for a stream is good for.
+    pub ticket_lifetime: Duration,
     /// Uploaded files.
     pub attachments: AttachmentRules,
     /// Endpoints that are told what happens.
@@ -124,6 +130,8 @@ pub struct Chat {
     attempts: Arc<Attempts>,
     attempt_key: [u8; 32],
     seal: seal::Seal,
+    ticket_seal: seal::Seal,
+    deliveries: deliveries::Deliveries,
     letters: Arc<tokio::sync::Semaphore>,
     shelf: attachments::Shelf,
     hooked: webhooks::Hooked,
@@ -155,6 +163,8 @@ impl Chat {
         // Nothing of the attempts outlives the process, so neither does their key.
         let attempt_key = clock.secret();
         let seal = seal::Seal::new(&store.secret("sessions", clock.secret()).await?);
+        let ticket_seal = seal::Seal::new(&store.secret("event-tickets", clock.secret()).await?);
+        realtime.broker.begin_at(store.last_event().await?);
         let letters = Arc::new(tokio::sync::Semaphore::new(codes::LETTERS_MAX));
         Ok(Arc::new(Self {
             store,
@@ -174,6 +184,8 @@ impl Chat {
             attempts,
             attempt_key,
             seal,
+            ticket_seal,
+            deliveries: deliveries::Deliveries::default(),
             letters,
             shelf,
             hooked: webhooks::Hooked::default(),

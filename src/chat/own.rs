@@ -6,7 +6,7 @@ use super::messages::fingerprint;
 use super::{Chat, Draft};
 use crate::domain::{
     Access, ChatFile, Conversation, ConversationId, ConversationKind, ConversationState, EventId, FileId, INTEGER_MAX,
-    Message, MessageId, NewFile, Role, UserId,
+    Message, MessageId, NewFile, Role, Scope, Signal, UserId,
 };
 use crate::error::{Error, Result, Subject};
 use crate::store::{
@@ -38,7 +38,15 @@ impl Chat {
         let uuid = self.clock.uuid();
         let state = ConversationState { title: Some(title), model: Some(model), ..ConversationState::open() };
         let new = NewConversation::new(uuid, ConversationKind::AssistantChat, uuid.to_string(), self.clock.now());
-        self.store.create_conversation(NewConversation { user_id: Some(access.user.id), state, ..new }).await
+        let new = NewConversation { user_id: Some(access.user.id), state, ..new };
+        let made = self.store.create_conversation(new).await?;
+        self.tell_owner(access.user.id, Signal::Made(made.id));
+        Ok(made)
+    }
+
+    /// Tells who follows a user's chats what the log does not hold.
+    fn tell_owner(&self, user: UserId, signal: Signal) {
+        self.broker.signal(Scope::User(user, ConversationKind::AssistantChat), &Arc::new(signal));
     }
 
     /// A chat of the caller.
@@ -94,7 +102,10 @@ impl Chat {
         if !removed {
             return Err(Error::NotFound(Subject::Conversation));
         }
-        ids.into_iter().for_each(|id| self.runs.stop_conversation(id));
+        for id in ids {
+            self.runs.stop_conversation(id);
+            self.tell_owner(access.user.id, Signal::Removed(id));
+        }
         Ok(())
     }
 

@@ -29,6 +29,8 @@ section!(Http {
     connections_max: usize = 10_000,
     streams_max: usize = 5000,
     streams_per_address_max: usize = 200,
+    streams_per_user_max: usize = 50,
+    streams_recheck_s: u64 = 60,
     heartbeat_s: u64 = 15,
     drain_s: u64 = 30,
     trusted_proxies: Vec<Network> = Vec::new(),
@@ -79,6 +81,7 @@ section!(Limits {
     guest_poll_per_minute: u32 = 60,
     address_per_minute: u32 = 60,
     staff_per_minute: u32 = 60,
+    typing_per_minute: u32 = 60,
     auth_per_minute: u32 = 60,
     chats_per_minute: u32 = 600,
     pigeons_per_minute: u32 = 600,
@@ -155,6 +158,7 @@ section!(Accounts {
     sign_in_free_tries: u32 = 5,
     sign_in_wait_max_s: u64 = 900,
     session_hours: u64 = 168,
+    ticket_minutes: u64 = 60,
 });
 
 section!(Mail { smtp_url: String = String::new(), from: String = String::new() });

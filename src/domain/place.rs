@@ -77,6 +77,10 @@ pub enum Signal {
         /// Whether they type; a client forgets it after some seconds without another.
         is_typing: bool,
     },
+    /// There is a new conversation.
+    Made(ConversationId),
+    /// A conversation was removed, with its log.
+    Removed(ConversationId),
 }
 
 /// Who types.
@@ -84,8 +88,8 @@ pub enum Signal {
 pub enum Typist {
     /// The guest of a live chat.
     Guest,
-    /// A member of staff, by the name that guests see.
-    Staff(String),
+    /// A member of staff, with the name that guests see.
+    Staff(UserId, String),
     /// A user, by their public identifier.
     User(Uuid),
 }

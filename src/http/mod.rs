@@ -46,7 +46,11 @@ pub type SharedWeb = Arc<Web>;
 impl Web {
     /// The plumbing for that configuration.
     pub fn new(config: config::Http, clock: Clock) -> SharedWeb {
-        let streams = streams::Streams::new(config.streams_max, config.streams_per_address_max);
+        let streams = streams::Streams::new(streams::Bounds {
+            max: config.streams_max,
+            per_address_max: config.streams_per_address_max,
+            per_user_max: config.streams_per_user_max,
+        });
         let cors = cors::Cors::new(&config.cors_origins);
         Arc::new(Self { config, metrics: Metrics::default(), clock, streams, cors })
     }
@@ -60,5 +64,10 @@ impl Web {
     /// How often an event stream sends a comment.
     pub fn heartbeat(&self) -> std::time::Duration {
         std::time::Duration::from_secs(self.config.heartbeat_s)
+    }
+
+    /// How often it is looked whether the credential of a stream is still good.
+    pub fn recheck(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(self.config.streams_recheck_s)
     }
 }

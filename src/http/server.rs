@@ -113,7 +113,8 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, web: Sh
             .keep_alive_interval(head_timeout)
             .keep_alive_timeout(head_timeout)
             .serve_connection(io, service);
-        run!(connection, stop);
+        // Elsewhere: it is large, and would make the task of every connection so.
+        Box::pin(async move { run!(connection, stop) }).await;
     } else {
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())

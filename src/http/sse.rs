@@ -48,9 +48,17 @@ pub fn retry(wait: Duration) -> Bytes {
     Bytes::from(format!("retry: {}\n\n", wait.as_millis()))
 }
 
-/// An answer that is a stream of events: with a comment whenever nothing else was sent for
-/// `heartbeat`, and ended at its turn when the server goes down.
-pub fn response<S>(frames: S, place: Place, counted: Counted, heartbeat: Duration, spread: Duration) -> Response
+/// What is sent when there is nothing to tell, so that nobody on the way takes the connection for dead. With a
+/// cursor it moves the client there, which is told of no event: an `id` without data is kept and nothing more.
+pub fn beat(cursor: Option<i64>) -> Bytes {
+    match cursor {
+        Some(cursor) => Bytes::from(format!(": still here\nid: {cursor}\n\n")),
+        None => Bytes::from_static(b": still here\n\n"),
+    }
+}
+
+/// An answer that is a stream of events, ended at its turn when the server goes down. It beats by itself.
+pub fn response<S>(frames: S, place: Place, counted: Counted, spread: Duration) -> Response
 where
     S: Stream<Item = Bytes> + Send + 'static,
 {
@@ -58,11 +66,11 @@ where
         place.closed(spread).await;
         drop((place, counted));
     };
-    answer(frames, heartbeat, until)
+    answer(frames, until)
 }
 
 /// An answer that is a stream of events and ends by itself: when the server goes down it is left to
-/// do so.
+/// do so. With a comment whenever nothing else was sent for `heartbeat`.
 pub fn finite<S>(frames: S, place: Place, counted: Counted, heartbeat: Duration) -> Response
 where
     S: Stream<Item = Bytes> + Send + 'static,
@@ -71,15 +79,14 @@ where
         std::future::pending::<()>().await;
         drop((place, counted));
     };
-    answer(frames, heartbeat, until)
+    answer(beating(frames, heartbeat), until)
 }
 
-fn answer<S, F>(frames: S, heartbeat: Duration, until: F) -> Response
+fn answer<S, F>(frames: S, until: F) -> Response
 where
     S: Stream<Item = Bytes> + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let frames = beating(frames, heartbeat);
     let body = Body::from_stream(until_done(frames, until));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
@@ -97,7 +104,7 @@ where
         match tokio::time::timeout(heartbeat, frames.next()).await {
             Ok(Some(frame)) => Some((frame, frames)),
             Ok(None) => None,
-            Err(_) => Some((Bytes::from_static(b": still here\n\n"), frames)),
+            Err(_) => Some((beat(None), frames)),
         }
     })
 }

@@ -1,13 +1,15 @@
-//! The count of long polls and event streams: bounded in all and by address, and closed in a
-//! staggered way when the server goes down, so that the clients do not all come back at once.
+//! The count of long polls and event streams: bounded in all, by address and by account, and closed
+//! in a staggered way when the server goes down, so that the clients do not all come back at once.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::UserId;
 use crate::limits::network;
 
 /// Counts who waits.
@@ -16,10 +18,20 @@ pub struct Streams {
     inner: Arc<Inner>,
 }
 
+/// How many may wait at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// In all.
+    pub max: usize,
+    /// From one address.
+    pub per_address_max: usize,
+    /// Of one account.
+    pub per_user_max: usize,
+}
+
 #[derive(Debug)]
 struct Inner {
-    max: usize,
-    per_address_max: usize,
+    bounds: Bounds,
     open: Mutex<Open>,
     closing: CancellationToken,
 }
@@ -28,6 +40,7 @@ struct Inner {
 struct Open {
     total: usize,
     by_address: HashMap<IpAddr, usize>,
+    by_user: HashMap<UserId, usize>,
 }
 
 /// A place among those who wait; given back when dropped.
@@ -35,33 +48,43 @@ struct Open {
 pub struct Place {
     streams: Arc<Inner>,
     address: IpAddr,
+    user: Option<UserId>,
     /// Spread evenly over 0..1, so that closes are too.
     turn: f64,
 }
 
 impl Streams {
-    /// At most `max` in all and `per_address_max` from one address.
-    pub fn new(max: usize, per_address_max: usize) -> Self {
+    /// Nobody waits yet.
+    pub fn new(bounds: Bounds) -> Self {
         let (open, closing) = (Mutex::default(), CancellationToken::new());
-        Self { inner: Arc::new(Inner { max, per_address_max, open, closing }) }
+        Self { inner: Arc::new(Inner { bounds, open, closing }) }
     }
 
     /// A place, or `None` when there is none left or the server goes down.
     pub fn enter(&self, address: IpAddr) -> Option<Place> {
+        self.enter_as(address, None)
+    }
+
+    /// As [`Streams::enter`], counted against an account, too.
+    pub fn enter_as(&self, address: IpAddr, user: Option<UserId>) -> Option<Place> {
         if self.inner.closing.is_cancelled() {
             return None;
         }
-        let address = network(address);
+        let (address, bounds) = (network(address), self.inner.bounds);
         let mut open = self.inner.open.lock().unwrap_or_else(PoisonError::into_inner);
         let here = open.by_address.get(&address).copied().unwrap_or(0);
-        if open.total >= self.inner.max || here >= self.inner.per_address_max {
+        let theirs = user.and_then(|user| open.by_user.get(&user).copied()).unwrap_or(0);
+        if open.total >= bounds.max || here >= bounds.per_address_max || theirs >= bounds.per_user_max {
             return None;
         }
         open.total += 1;
         open.by_address.insert(address, here + 1);
+        if let Some(user) = user {
+            open.by_user.insert(user, theirs + 1);
+        }
         // Steps of the golden ratio fall evenly into 0..1, whatever their number.
         let turn = (open.total as f64 * 0.618_033_988_749_895).fract();
-        Some(Place { streams: Arc::clone(&self.inner), address, turn })
+        Some(Place { streams: Arc::clone(&self.inner), address, user, turn })
     }
 
     /// How many wait.
@@ -93,11 +116,18 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.streams.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.total -= 1;
-        if let Some(here) = open.by_address.get_mut(&self.address) {
-            *here -= 1;
-            if *here == 0 {
-                open.by_address.remove(&self.address);
-            }
+        leave(&mut open.by_address, &self.address);
+        if let Some(user) = &self.user {
+            leave(&mut open.by_user, user);
+        }
+    }
+}
+
+fn leave<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
         }
     }
 }
@@ -108,7 +138,7 @@ mod tests {
 
     #[test]
     fn places_are_bounded_and_given_back() {
-        let streams = Streams::new(3, 2);
+        let streams = Streams::new(Bounds { max: 3, per_address_max: 2, per_user_max: 1 });
         let [a, b] = [IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])];
         let first = streams.enter(a).unwrap();
         let _second = streams.enter(a).unwrap();
@@ -117,6 +147,11 @@ mod tests {
         assert!(streams.enter(b).is_none(), "and all share one");
         drop(first);
         assert!(streams.enter(b).is_some());
+        let lan = Some(UserId(1));
+        let theirs = streams.enter_as(b, lan);
+        assert!(theirs.is_some() && streams.enter_as(a, lan).is_none(), "one account has its own, wherever it is");
+        drop(theirs);
+        assert!(streams.enter_as(a, lan).is_some());
         streams.close();
         assert!(streams.enter(a).is_none());
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -31,6 +31,8 @@ pub struct Broker {
     queue_max: usize,
     next: AtomicU64,
     listeners: AtomicUsize,
+    /// Everything up to here was told.
+    announced: AtomicI64,
 }
 
 type Shard = HashMap<Scope, HashMap<u64, Arc<Ear>>>;
@@ -60,6 +62,7 @@ impl Broker {
             queue_max,
             next: AtomicU64::new(0),
             listeners: AtomicUsize::new(0),
+            announced: AtomicI64::new(0),
         }
     }
 
@@ -83,6 +86,19 @@ impl Broker {
                 });
             }
         }
+        if let Some(last) = events.last() {
+            self.begin_at(last.event.id);
+        }
+    }
+
+    /// Nothing up to this event will be announced: it was committed before there was anybody to tell.
+    pub fn begin_at(&self, event: EventId) {
+        self.announced.fetch_max(event.0, Ordering::Release);
+    }
+
+    /// How far everybody was told: whatever is in a scope up to here was put where its listeners find it.
+    pub fn announced(&self) -> EventId {
+        EventId(self.announced.load(Ordering::Acquire))
     }
 
     /// Something happened in a scope that is told and not kept.
@@ -123,9 +139,14 @@ impl Listening {
         Ok(taken.into_iter().map(|(_, heard)| heard).collect())
     }
 
+    /// Whether there is something to take.
+    pub fn is_waiting(&self) -> bool {
+        lock(&self.ear.held).is_waiting()
+    }
+
     /// Resolves when there is something to take. Cancel-safe.
     pub async fn news(&self) {
-        while !lock(&self.ear.held).is_waiting() {
+        while !self.is_waiting() {
             self.ear.news.notified().await;
         }
     }

@@ -5,3 +5,4 @@ mod an_answer_outlives_its_connection;
 mod no_silent_hole;
 mod one_log_behind_every_door;
 mod power_loss;
+mod who_comes_back_misses_nothing;

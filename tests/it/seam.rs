@@ -8,10 +8,13 @@ use loom::sync::{Arc, Mutex};
 use loom::thread;
 use roost::realtime::seam::{Held, Lapsed};
 
+/// Where a listener's news wait.
+type Ear = Arc<Mutex<Held<u64, u64>>>;
+
 /// What is committed, and who listens. A commit is announced after it can be read.
 struct Log {
     committed: Mutex<Vec<u64>>,
-    ear: Mutex<Option<Arc<Mutex<Held<u64, u64>>>>>,
+    ear: Mutex<Option<Ear>>,
 }
 
 impl Log {
@@ -27,7 +30,7 @@ impl Log {
         }
     }
 
-    fn listen(&self, max: usize) -> Arc<Mutex<Held<u64, u64>>> {
+    fn listen(&self, max: usize) -> Ear {
         let ear = Arc::new(Mutex::new(Held::new(max)));
         *self.ear.lock().unwrap() = Some(Arc::clone(&ear));
         ear

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use utoipa::ToSchema;
 
+use crate::api::events::Refused;
 use crate::api::idempotency;
 use crate::domain::RunOutcome;
 use crate::error::{Conflict, Error, FieldError, Refusal, Rule, Subject};
@@ -76,6 +77,15 @@ pub enum Failure {
     NoRoute,
     /// No such method on this route.
     NoMethod(Method),
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::NoPlace => Self::NoStream,
+            Refused::Chat(error) => error.into(),
+        }
+    }
 }
 
 impl From<Error> for Failure {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
@@ -11,6 +11,7 @@ use super::context::{Ctx, Input, Segment};
 use super::envelope::Failure;
 use super::sessions::NAME_CHARS_MAX;
 use super::wire::{ChatMessage, MessageFields, Session, Speaker};
+use crate::api::events;
 use crate::api::idempotency::{self, IdempotencyKey};
 use crate::chat::{Draft, MessageFilter};
 use crate::domain::{Conversation, EventId, Message, Role};
@@ -57,8 +58,7 @@ pub async fn list(ctx: Ctx) -> Answered {
         Some(limit) => page(&ctx, &session, filter, limit).await?,
         None => whole(&ctx, &session, filter).await?,
     };
-    let cursor = HeaderName::from_static("event-cursor");
-    response.headers_mut().insert(cursor, HeaderValue::from(session.head.event_id.0));
+    events::mark(&mut response, session.head.event_id);
     Ok(response)
 }
 

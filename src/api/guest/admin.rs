@@ -6,6 +6,7 @@ use super::envelope::Success;
 use super::messages::{cursor, draft, list, sent_answer};
 use super::staff::{LISTED_MAX, listed};
 use super::wire::{ChatMessageResource, ChatSessionResource, DeskFilter, ListedSession, SendMessage};
+use crate::api::events;
 use crate::api::idempotency::IdempotencyKey;
 use crate::chat::Desk;
 use crate::domain::Role;
@@ -17,7 +18,8 @@ use crate::error::{Error, Rule};
 #[utoipa::path(get, path = "/api/v1/chat/admin/sessions", operation_id = "desk_list_sessions",
     tag = "staff", security(("bearer" = [])),
     params(("filter" = inline(Option<DeskFilter>), Query, description = "Which of them")),
-    responses((status = 200, description = "The sessions", body = Success<Vec<ListedSession>>)))]
+    responses((status = 200, description = "The sessions", body = Success<Vec<ListedSession>>,
+        headers(("Event-Cursor" = i64, description = "Follow from here")))))]
 pub async fn sessions(ctx: Ctx) -> Answered {
     ctx.run(async {
         const FILTERS: &[&str] = &["unassigned", "mine", "all"];
@@ -31,8 +33,11 @@ pub async fn sessions(ctx: Ctx) -> Answered {
                 return Err(Error::field("filter", Rule::OneOf { got: other.to_owned(), choices: FILTERS }).into());
             }
         };
+        let cursor = ctx.chat().told_end();
         let found = ctx.chat().desk(&access, desk, LISTED_MAX).await?;
-        Ok(ctx.ok("sessions-retrieved", listed(&ctx, found).await?))
+        let mut response = ctx.ok("sessions-retrieved", listed(&ctx, found).await?);
+        events::mark(&mut response, cursor);
+        Ok(response)
     })
     .await
 }
@@ -86,7 +91,8 @@ pub async fn send(ctx: Ctx, Segment(key): Segment, input: Input) -> Answered {
         ("sessionKey" = String, Path, description = "Guest session key"),
         ("last_message_id" = Option<i64>, Query, description = "The last message that is known; 0 by default"),
     ),
-    responses((status = 200, description = "The messages", body = Success<Vec<ChatMessageResource>>)))]
+    responses((status = 200, description = "The messages", body = Success<Vec<ChatMessageResource>>,
+        headers(("Event-Cursor" = i64, description = "Follow from here")))))]
 pub async fn messages(ctx: Ctx, Segment(key): Segment) -> Answered {
     ctx.run(async {
         ctx.staff().await?;

@@ -13,10 +13,11 @@ use serde::Serialize;
 
 use super::envelope::Failure;
 use super::{Guest, LANGUAGES};
+use crate::api::events::Client;
 use crate::api::idempotency;
 use crate::api::language::negotiate;
-use crate::chat::{Channel, Key, SharedChat};
-use crate::domain::{Access, Language};
+use crate::chat::{Channel, Key, SharedChat, TicketFor};
+use crate::domain::{Access, Language, UserId};
 use crate::error::{Error, Refusal, Result, Rule};
 use crate::http::SharedWeb;
 use crate::http::fields::Fields;
@@ -46,6 +47,8 @@ pub enum Count {
     Send,
     /// A guest's poll, long poll or stream.
     Poll,
+    /// A guest's word of typing.
+    Typing,
 }
 
 impl FromRequestParts<Guest> for Ctx {
@@ -127,6 +130,16 @@ impl Ctx {
         self.scope.address
     }
 
+    /// Who follows, for the count of streams.
+    pub fn client(&self, user: Option<UserId>) -> Client {
+        Client { address: self.scope.address, user }
+    }
+
+    /// The request's headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// The present second, as the envelope prints it.
     pub fn timestamp(&self) -> String {
         self.door.second.of(self.door.chat.now())
@@ -181,7 +194,11 @@ impl Ctx {
         match self.door.chat.live_chat(key).await {
             Ok(channel) => {
                 let limits = &self.door.limits;
-                let limit = if count == Count::Send { &limits.send } else { &limits.poll };
+                let limit = match count {
+                    Count::Send => &limits.send,
+                    Count::Poll => &limits.poll,
+                    Count::Typing => &limits.typing,
+                };
                 self.count(limit.as_ref(), LimitKey::Conversation(channel.id().0, self.scope.address))?;
                 Ok(channel)
             }
@@ -200,6 +217,11 @@ impl Ctx {
     /// Counts the request against its address, as one at the doors of the accounts.
     pub fn count_auth(&self) -> Result<(), Failure> {
         self.count(self.door.limits.auth.as_ref(), LimitKey::Address(self.scope.address))
+    }
+
+    /// Counts the request as a word of typing.
+    pub fn count_typing(&self, key: LimitKey) -> Result<(), Failure> {
+        self.count(self.door.limits.typing.as_ref(), key)
     }
 
     /// Counts the request as a guest's send.
@@ -221,6 +243,11 @@ impl Ctx {
             Ok(bearer) => self.door.chat.authenticate(bearer).await,
             Err(error) => Err(error),
         };
+        self.counted(access)
+    }
+
+    /// A caller who is known now, counted against their account; who is not is against the address.
+    fn counted(&self, access: Result<Access>) -> Result<Access, Failure> {
         match access {
             Ok(access) => {
                 if let Some(language) = access.user.language.filter(|language| LANGUAGES.contains(language)) {
@@ -241,6 +268,22 @@ impl Ctx {
     pub async fn staff(&self) -> Result<Access, Failure> {
         let access = self.access().await?;
         if access.is_staff() { Ok(access) } else { Err(Error::Forbidden(Refusal::NotStaff).into()) }
+    }
+
+    /// The bearer token that was sent; empty when none was.
+    pub fn bearer(&self) -> &str {
+        headers::bearer(&self.headers).unwrap_or_default()
+    }
+
+    /// The caller as in [`Ctx::staff`], who may have come with a ticket instead; and their token.
+    pub async fn staff_or_ticket(&self) -> Result<(String, Access), Failure> {
+        let ticket = self.parameter("ticket").filter(|_| headers::bearer(&self.headers).is_none());
+        let Some(ticket) = ticket else { return Ok((self.bearer().to_owned(), self.staff().await?)) };
+        let (bearer, access) = match self.door.chat.admit(&ticket, TicketFor::Desk).await {
+            Ok((bearer, access)) => (bearer, self.counted(Ok(access))?),
+            Err(error) => (String::new(), self.counted(Err(error))?),
+        };
+        if access.is_staff() { Ok((bearer, access)) } else { Err(Error::Forbidden(Refusal::NotStaff).into()) }
     }
 
     /// The caller, if a credential was sent; one that is not valid is refused all the same.

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::Guest;
 use super::context::Ctx;
+use crate::api::events::Refused;
 use crate::domain::Language;
 use crate::error::{Conflict, Error, FieldError, Refusal, Rule};
 use crate::http::body::BodyError;
@@ -111,6 +112,15 @@ impl From<Error> for Failure {
 impl From<BodyError> for Failure {
     fn from(error: BodyError) -> Self {
         Self::Body(error)
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::NoPlace => Self::NoStream,
+            Refused::Chat(error) => Self::Chat(error),
+        }
     }
 }
 

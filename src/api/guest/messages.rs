@@ -10,6 +10,7 @@ use super::Answered;
 use super::context::{Count, Ctx, Input, Segment};
 use super::envelope::{Failure, Success};
 use super::wire::{ChatMessageResource, SendMessage};
+use crate::api::events;
 use crate::api::idempotency::{self, IdempotencyKey};
 use crate::chat::{Appended, Channel, Draft, MessagePage};
 use crate::domain::{EventId, Role};
@@ -55,7 +56,8 @@ pub async fn send(ctx: Ctx, Segment(key): Segment, input: Input) -> Answered {
         ("wait" = Option<u32>, Query, maximum = 30, description = "Seconds to wait for a message"),
     ),
     responses(
-        (status = 200, description = "The messages", body = Success<Vec<ChatMessageResource>>),
+        (status = 200, description = "The messages", body = Success<Vec<ChatMessageResource>>,
+            headers(("Event-Cursor" = i64, description = "Follow from here"))),
         (status = 304, description = "Nothing has changed since the answer with that ETag"),
     ))]
 pub async fn poll(ctx: Ctx, Segment(key): Segment) -> Answered {
@@ -107,12 +109,19 @@ fn entity_tag(channel: &Channel, cursor: EventId) -> Option<String> {
 
 /// The messages after the cursor in the envelope: at once when they are few, else in pages.
 pub(super) async fn list(ctx: &Ctx, channel: &Arc<Channel>, cursor: EventId) -> Result<Response, Failure> {
+    // Before the messages are read, so that nothing falls between them and what is followed from there.
+    let head = channel.head();
     let page = ctx.chat().messages_after(channel, cursor).await?;
-    if page.next.is_none() {
+    let mut response = if page.next.is_none() {
         let data: Vec<ChatMessageResource> = page.messages.iter().map(|message| message.as_ref().into()).collect();
-        return Ok(ctx.ok("messages-retrieved", data));
+        ctx.ok("messages-retrieved", data)
+    } else {
+        paged(ctx, channel, page, "messages-retrieved", "[", "]")
+    };
+    if let Some(head) = head {
+        events::mark(&mut response, head.event_id);
     }
-    Ok(paged(ctx, channel, page, "messages-retrieved", "[", "]"))
+    Ok(response)
 }
 
 /// An envelope whose data is `open`, the messages from that page on, and `close`.

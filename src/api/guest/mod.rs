@@ -11,9 +11,11 @@ mod chatbot;
 mod context;
 mod envelope;
 mod events;
+mod inbox;
 mod messages;
 mod sessions;
 mod staff;
+mod typing;
 mod wire;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -96,10 +98,15 @@ pub fn router(parts: Guest) -> (Router, Router, OpenApi) {
         .routes(routes!(messages::poll))
         .routes(routes!(events::follow))
         .routes(routes!(sessions::transfer))
+        .routes(routes!(typing::guest))
         .routes(routes!(staff::sessions))
         .routes(routes!(staff::messages))
         .routes(routes!(staff::send))
         .routes(routes!(staff::close))
+        .routes(routes!(typing::staff))
+        .routes(routes!(inbox::follow))
+        .routes(routes!(inbox::follow_one))
+        .routes(routes!(inbox::ticket))
         .routes(routes!(admin::sessions))
         .routes(routes!(admin::assign))
         .routes(routes!(admin::send))

@@ -9,6 +9,7 @@ use super::context::{Count, Ctx, Input, Segment};
 use super::envelope::{Failure, Success};
 use super::messages::paged;
 use super::wire::{ChatSessionResource, History, OpenSession, SessionWithMessages, StaffSummary, Transferred};
+use crate::api::events;
 use crate::domain::{Contact, Conversation, ConversationKind, Email, EventId};
 use crate::error::{Error, Result, Rule, Subject};
 use crate::http::fields::Fields;
@@ -25,7 +26,8 @@ const KEY_CHARS_MIN: usize = 16;
 /// makes one that cannot be guessed. What is said of the guest is added to what is known.
 #[utoipa::path(post, path = "/api/v1/chat/guest/session", operation_id = "guest_open_session",
     tag = "guest", request_body = OpenSession,
-    responses((status = 201, description = "The session with its messages", body = Success<SessionWithMessages>)))]
+    responses((status = 201, description = "The session with its messages",
+        body = Success<SessionWithMessages>, headers(("Event-Cursor" = i64, description = "Follow from here")))))]
 pub async fn open(ctx: Ctx, input: Input) -> Answered {
     ctx.run(async {
         ctx.count_address()?;
@@ -70,16 +72,19 @@ async fn with_messages(
     let page = ctx.chat().messages_after(channel, EventId::START).await?;
     let session = json::bytes(&ChatSessionResource::from(conversation));
     let open = format!("{{\"session\":{},\"messages\":[", String::from_utf8_lossy(&session));
-    Ok(paged(ctx, channel, page, text, &open, "]}"))
+    let mut response = paged(ctx, channel, page, text, &open, "]}");
+    events::mark(&mut response, conversation.head.event_id);
+    Ok(response)
 }
 
 /// Read the history
 ///
-/// The session with all its messages, oldest first. An unknown session has an empty history.
+/// The session with all its messages, oldest first. An unknown session has an empty history. The header
+/// `Event-Cursor` is where to follow the session from so that nothing falls between.
 #[utoipa::path(get, path = "/api/v1/chat/guest/{sessionId}/history", operation_id = "guest_read_history", tag = "guest",
     params(("sessionId" = String, Path, description = "Guest session key")),
     responses((status = 200, description = "The session with its messages, or an empty list when there is none",
-        body = Success<History>)))]
+        body = Success<History>, headers(("Event-Cursor" = i64, description = "Follow from here")))))]
 pub async fn history(ctx: Ctx, Segment(key): Segment) -> Answered {
     ctx.run(async {
         let channel = match ctx.session(&key, Count::Poll).await {

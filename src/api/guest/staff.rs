@@ -7,6 +7,7 @@ use super::context::{Ctx, Input, Segment};
 use super::envelope::{Failure, Success};
 use super::messages::{cursor, draft, list, sent_answer};
 use super::wire::{ChatMessageResource, ChatSessionResource, ListedSession, SendMessage};
+use crate::api::events;
 use crate::api::idempotency::IdempotencyKey;
 use crate::chat::{Desk, MessageFilter};
 use crate::domain::{Conversation, ConversationId, Role};
@@ -21,15 +22,19 @@ pub(super) const LISTED_MAX: usize = 200;
 /// message.
 #[utoipa::path(get, path = "/api/v1/chat/staff/sessions", operation_id = "staff_list_my_sessions",
     tag = "staff", security(("bearer" = [])),
-    responses((status = 200, description = "The sessions", body = Success<Vec<ListedSession>>)))]
+    responses((status = 200, description = "The sessions", body = Success<Vec<ListedSession>>,
+        headers(("Event-Cursor" = i64, description = "Follow from here")))))]
 pub async fn sessions(ctx: Ctx) -> Answered {
     ctx.run(async {
         let access = ctx.access().await?;
         if !access.is_staff() {
             return Err(Error::NotFound(Subject::User).into());
         }
+        let cursor = ctx.chat().told_end();
         let mine = ctx.chat().desk(&access, Desk::Of(access.user.id), LISTED_MAX).await?;
-        Ok(ctx.ok("sessions-retrieved", listed(&ctx, mine).await?))
+        let mut response = ctx.ok("sessions-retrieved", listed(&ctx, mine).await?);
+        events::mark(&mut response, cursor);
+        Ok(response)
     })
     .await
 }
@@ -63,7 +68,8 @@ pub(super) async fn listed(ctx: &Ctx, sessions: Vec<Conversation>) -> Result<Vec
         ("id" = i64, Path, description = "The session's number"),
         ("last_message_id" = Option<i64>, Query, description = "The last message that is known; 0 by default"),
     ),
-    responses((status = 200, description = "The messages", body = Success<Vec<ChatMessageResource>>)))]
+    responses((status = 200, description = "The messages", body = Success<Vec<ChatMessageResource>>,
+        headers(("Event-Cursor" = i64, description = "Follow from here")))))]
 pub async fn messages(ctx: Ctx, Segment(id): Segment) -> Answered {
     ctx.run(async {
         let access = ctx.staff().await?;
@@ -116,7 +122,7 @@ pub async fn close(ctx: Ctx, Segment(id): Segment) -> Answered {
 }
 
 /// What is no number is no session's number.
-fn number(raw: &str) -> Result<ConversationId, Failure> {
+pub(super) fn number(raw: &str) -> Result<ConversationId, Failure> {
     let number = raw.parse().map(ConversationId);
     number.map_err(|_| Error::NotFound(Subject::Conversation).into())
 }

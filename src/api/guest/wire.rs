@@ -205,6 +205,23 @@ pub struct SendMessage {
     message: String,
 }
 
+/// Who types, or does not any more.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what is read field by field")]
+pub struct Typing {
+    /// Whether they type; true by default.
+    #[schema(nullable = false, example = true)]
+    is_typing: Option<bool>,
+}
+
+/// What was told.
+#[derive(Serialize, ToSchema)]
+pub struct TypingTold {
+    /// Whether they type.
+    #[schema(example = true)]
+    pub is_typing: bool,
+}
+
 /// A member of staff as guests see them.
 #[derive(Serialize, ToSchema)]
 pub struct StaffSummary {

@@ -8,6 +8,7 @@ use super::context::{Ctx, Input};
 use super::described::{ChatFields, ChatIds, ChatName};
 use super::envelope::Failure;
 use super::wire::{Chat, Chats, OneChat};
+use crate::api::events;
 use crate::chat::{ChatColumn, ChatOrder};
 use crate::domain::{Conversation, ConversationId, clean_line};
 use crate::error::{Error, Rule};
@@ -38,13 +39,14 @@ const COLUMNS: [(&str, ChatColumn); 5] = [
         ("order_by" = Option<String>, Query, example = "updated_at:desc,name:desc",
             description = "Pairs of id, created_at, updated_at, name or model, and asc or desc"),
     ),
-    responses((status = 200, description = "The chats", body = Chats)),
+    responses((status = 200, description = "The chats", body = Chats, headers(("Event-Cursor" = i64, description = "Follow from here")))),
     security(("neptun-session" = [])))]
 pub async fn list(ctx: Ctx) -> Answered {
     let access = ctx.owner()?;
     let mut query = ctx.query();
     let order = if query.has("order_by") { order(&mut query) } else { usual_order() };
     query.finish().map_err(|error| Failure::Input(ORDER, error))?;
+    let cursor = ctx.chat().told_end();
     let numbers = ctx.chat().chat_numbers(access, order).await?;
     let (chat, user) = (Arc::clone(ctx.chat()), access.user.id);
     let first = page(chat.chats_page(user, numbers).await?);
@@ -52,7 +54,9 @@ pub async fn list(ctx: Ctx) -> Answered {
         let chat = Arc::clone(&chat);
         async move { chat.chats_page(user, numbers).await.map(page) }
     };
-    Ok(json::paged(br#"{"chats":["#.to_vec(), first, next, b"]}".to_vec()))
+    let mut response = json::paged(br#"{"chats":["#.to_vec(), first, next, b"]}".to_vec());
+    events::mark(&mut response, cursor);
+    Ok(response)
 }
 
 fn page((chats, rest): (Vec<Conversation>, Option<Vec<ConversationId>>)) -> Page<Vec<ConversationId>> {

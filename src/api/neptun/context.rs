@@ -25,7 +25,7 @@ use crate::http::{SharedWeb, address, cors, headers};
 use crate::limits::{Limit, LimitKey};
 
 /// What an account has to be able to do here.
-const ABILITY: &str = "assistant";
+pub const ABILITY: &str = "assistant";
 
 /// A request at the Neptun door.
 pub struct Ctx {
@@ -96,6 +96,11 @@ impl Ctx {
     pub fn origin(&self) -> String {
         let trusted = &self.door.web.config.trusted_proxies;
         address::origin(self.peer, &self.uri, &self.headers, trusted).unwrap_or_default()
+    }
+
+    /// The query as it came.
+    pub fn query_text(&self) -> Option<&str> {
+        self.uri.query()
     }
 
     /// The query's values.

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::issues::Issue;
 use super::wire_shares::ShareInfo;
+use crate::api::events::Refused;
 use crate::domain::RunOutcome;
 use crate::error::{Conflict, Error, FieldError, Refusal, Rule, Subject};
 use crate::http::body::BodyError;
@@ -87,6 +88,15 @@ pub enum Failure {
     NoRoute,
     /// No such method on this route.
     NoMethod,
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::NoPlace => Self::NoStream,
+            Refused::Chat(error) => error.into(),
+        }
+    }
 }
 
 impl From<Error> for Failure {

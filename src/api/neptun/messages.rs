@@ -7,6 +7,7 @@ use super::context::{Ctx, Input};
 use super::described::MessageFields;
 use super::envelope::Failure;
 use super::wire::{ChatMessage, ChatMessages, Said, TakenBack};
+use crate::api::events;
 use crate::api::idempotency::{self, IdempotencyKey};
 use crate::chat::{Draft, MessageFilter, MessagePage};
 use crate::domain::{EventId, MessageText, Role, UserId};
@@ -27,12 +28,14 @@ const ACTORS: [&str; 3] = ["user", "assistant", "system"];
         ("chat_id" = u64, Path, description = "The chat"),
     ),
     responses(
-        (status = 200, description = "The messages, oldest first", body = ChatMessages),
+        (status = 200, description = "The messages, oldest first", body = ChatMessages,
+            headers(("Event-Cursor" = i64, description = "Follow from here"))),
         (status = 400, description = "A number in the path is none"),
     ),
     security(("neptun-session" = [])))]
 pub async fn list(ctx: Ctx) -> Answered {
     let (access, id) = ctx.owner_of_chat()?;
+    let cursor = ctx.chat().told_end();
     let found = ctx.chat().chat_of(access, id).await?;
     let (chat, owner) = (Arc::clone(ctx.chat()), access.user.id);
     let first = page(chat.message_page(found.id, MessageFilter::default()).await?, owner);
@@ -41,7 +44,9 @@ pub async fn list(ctx: Ctx) -> Answered {
         let filter = MessageFilter { after: Some(cursor), ..MessageFilter::default() };
         async move { chat.message_page(id, filter).await.map(|found| page(found, owner)) }
     };
-    Ok(json::paged(br#"{"chatMessages":["#.to_vec(), first, next, b"]}".to_vec()))
+    let mut response = json::paged(br#"{"chatMessages":["#.to_vec(), first, next, b"]}".to_vec());
+    events::mark(&mut response, cursor);
+    Ok(response)
 }
 
 fn page(found: MessagePage, owner: UserId) -> Page<EventId> {

@@ -15,6 +15,7 @@ mod context;
 mod data_stream;
 mod described;
 mod envelope;
+mod events;
 mod files;
 mod issues;
 mod messages;
@@ -101,6 +102,7 @@ pub fn router(parts: &Neptun) -> (Router, OpenApi) {
 fn chats_routes() -> OpenApiRouter<Neptun> {
     OpenApiRouter::new()
         .routes(routes!(chats::list, chats::create, chats::remove_many))
+        .routes(routes!(events::follow))
         .routes(routes!(chats::rename, chats::remove))
         .routes(routes!(messages::list, messages::create))
         .routes(routes!(messages::remove_last))

@@ -15,7 +15,7 @@ use super::envelope::Failure;
 use super::{LANGUAGES, Pigeons};
 use crate::api::idempotency;
 use crate::api::language::negotiate;
-use crate::chat::{Deed, Key, SharedChat};
+use crate::chat::{Deed, Key, SharedChat, TicketFor};
 use crate::domain::{Access, Language, Platform};
 use crate::error::{Error, Refusal, Result};
 use crate::http::fields::Fields;
@@ -29,7 +29,7 @@ const PUBLIC_KEY: &str = "x-public-key";
 const PUBLIC_KEY_PARAMETER: &str = "pbk";
 
 /// What a token has to be able to do here.
-const ABILITY: &str = "backoffice";
+pub const ABILITY: &str = "backoffice";
 
 /// Whether a request names a platform, and so speaks this dialect.
 pub fn names_platform(request: &Request) -> bool {
@@ -153,6 +153,16 @@ impl Ctx {
         self.chat().note_origin(deed, self.socket());
     }
 
+    /// The request's headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The bearer token that was sent; empty when none was.
+    pub fn bearer(&self) -> &str {
+        headers::bearer(&self.headers).unwrap_or_default()
+    }
+
     /// The request's idempotency key, if it has one.
     ///
     /// # Errors
@@ -192,6 +202,24 @@ impl Ctx {
             return self.caller().await;
         }
         let access = self.access().await?;
+        self.on_own_platform(access).await
+    }
+
+    /// The caller as in [`Ctx::caller`], who may have come with a ticket instead; and their token. Who has a
+    /// ticket need not name the platform: it is that of the token.
+    pub async fn caller_or_ticket(&self) -> Result<(String, Caller), Failure> {
+        let ticket = self.query().value("ticket").filter(|_| headers::bearer(&self.headers).is_none());
+        let Some(ticket) = ticket else { return Ok((self.bearer().to_owned(), self.caller().await?)) };
+        let admitted = self.door.chat.admit(ticket.as_str().unwrap_or_default(), TicketFor::Letters).await;
+        let (bearer, access) = admitted.map_or_else(|error| (String::new(), Err(error)), |(b, access)| (b, Ok(access)));
+        let caller = self.on_own_platform(self.counted(access)?).await?;
+        if sent_key(&self.headers, &self.uri).is_some() && self.platform().await?.id != caller.platform.id {
+            return Err(Error::Forbidden(Refusal::NoPlatform).into());
+        }
+        Ok((bearer, caller))
+    }
+
+    async fn on_own_platform(&self, access: Access) -> Result<Caller, Failure> {
         let platform = match access.user.platform_id {
             Some(id) => self.door.chat.platform_numbered(id).await?,
             None => None,
@@ -206,6 +234,10 @@ impl Ctx {
             Some(bearer) => self.door.chat.authenticate(bearer).await,
             None => Err(Error::Unauthenticated),
         };
+        self.counted(access)
+    }
+
+    fn counted(&self, access: Result<Access>) -> Result<Access, Failure> {
         match access {
             Ok(access) => {
                 self.count(self.door.limits.pigeons.as_ref(), LimitKey::User(access.user.id.0))?;

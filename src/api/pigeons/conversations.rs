@@ -13,6 +13,7 @@ use super::lists::{self, Asked, Beside, Numbered};
 use super::messages::number_of;
 use super::requests::{ArchiveConversation, OpenConversation, ReadConversation};
 use super::wire::{ConversationResource, OpenedConversation, ReadUpTo};
+use crate::api::events;
 use crate::api::idempotency::{self, IdempotencyKey};
 use crate::chat::{Deed, Direct, InboxEntry, InboxFilter};
 use crate::domain::{Access, Tag};
@@ -26,7 +27,8 @@ const TAG_CHARS_MAX: usize = 255;
 /// List my conversations
 ///
 /// The one with the newest message first. Bare it is the whole list; with `limit`, `before` or `after`
-/// (conversations), or with `page` or `per_page`, it is a page, with `links` and `meta`.
+/// (conversations), or with `page` or `per_page`, it is a page, with `links` and `meta`. The header
+/// `Event-Cursor` is where to follow from so that nothing falls between.
 #[utoipa::path(get, path = "/api/v1/pigeons/chat/conversations", operation_id = "pigeons_list_conversations",
     tag = "pigeons", security(("bearer" = [])),
     params(
@@ -37,7 +39,7 @@ const TAG_CHARS_MAX: usize = 255;
         ("per_page" = Option<i64>, Query, description = "Conversations on a numbered page, 1 to 100"),
     ),
     responses(
-        (status = 200, description = "The conversations", body = lists::ConversationList),
+        (status = 200, description = "The conversations", body = lists::ConversationList, headers(("Event-Cursor" = i64, description = "Follow from here"))),
         (status = 422, description = "The input is not valid; every field that is wrong is listed"),
     ))]
 pub async fn list(ctx: Ctx) -> Answered {
@@ -46,11 +48,14 @@ pub async fn list(ctx: Ctx) -> Answered {
         let mut query = ctx.query();
         let asked = lists::asked(&mut query, |raw| Uuid::try_parse(raw).ok());
         query.finish()?;
-        match asked {
+        let cursor = ctx.chat().told_end();
+        let mut response = match asked {
             Asked::Whole => whole(&ctx, access).await,
             Asked::Beside(beside) => beside_cursor(&ctx, &access, beside).await,
             Asked::Page(page) => numbered(&ctx, &access, page).await,
-        }
+        }?;
+        events::mark(&mut response, cursor);
+        Ok(response)
     })
     .await
 }

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::Pigeons;
 use super::context::Ctx;
+use crate::api::events::Refused;
 use crate::api::idempotency;
 use crate::domain::Language;
 use crate::error::{Conflict, Error, FieldError, Rule, Subject};
@@ -104,6 +105,8 @@ pub enum Failure {
     Body(BodyError),
     /// The same of a form with a file.
     Form(BodyError),
+    /// There is no place for another stream.
+    NoStream,
     /// No such route.
     NoRoute,
     /// No such method on this route.
@@ -113,6 +116,15 @@ pub enum Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Chat(error)
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::NoPlace => Self::NoStream,
+            Refused::Chat(error) => Self::Chat(error),
+        }
     }
 }
 
@@ -140,6 +152,7 @@ impl Failure {
             Self::Form(BodyError::MediaType(_)) => (S::UNSUPPORTED_MEDIA_TYPE, "form-media-type"),
             Self::Form(BodyError::Malformed(_)) => (S::BAD_REQUEST, "form-malformed"),
             Self::Body(error) | Self::Form(error) => shape_of_body(error),
+            Self::NoStream => (S::SERVICE_UNAVAILABLE, "busy"),
             Self::NoRoute => (S::NOT_FOUND, "endpoint-not-found"),
             Self::NoMethod => (S::METHOD_NOT_ALLOWED, "method-not-allowed"),
         }
@@ -156,6 +169,9 @@ impl Failure {
     }
 
     fn retry_after(&self) -> Option<Duration> {
+        if matches!(self, Self::NoStream) {
+            return Some(Duration::from_secs(1));
+        }
         match self.error()? {
             Error::TooMany(after) => Some(*after),
             Error::Busy => Some(Duration::from_secs(1)),

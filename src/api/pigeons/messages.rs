@@ -15,6 +15,7 @@ use super::lists::{self, Asked, Beside, Numbered};
 use super::requests::{EditMessage, SendMessage};
 use super::wire::{ConversationResource, MessageResource, Showing};
 use super::{Answered, attachments};
+use crate::api::events;
 use crate::api::idempotency::{self, IdempotencyKey};
 use crate::chat::{Appended, Deed, Direct, Draft, NewLetter};
 use crate::domain::{Device, DeviceKind, EventId, Json, LetterKind, Message, MessageId, MessageText, Role};
@@ -69,7 +70,8 @@ pub fn number_of(fields: &mut Fields, field: &'static str) -> Option<MessageId> 
         ("per_page" = Option<i64>, Query, description = "Messages on a numbered page, 1 to 100"),
     ),
     responses(
-        (status = 200, description = "The messages", body = lists::MessageList<'static>),
+        (status = 200, description = "The messages", body = lists::MessageList<'static>,
+            headers(("Event-Cursor" = i64, description = "Follow from here"))),
         (status = 422, description = "A cursor names no message"),
     ))]
 pub async fn list(ctx: Ctx, Segment(name): Segment) -> Answered {
@@ -79,13 +81,16 @@ pub async fn list(ctx: Ctx, Segment(name): Segment) -> Answered {
         let mut query = ctx.query();
         let asked = lists::asked(&mut query, number);
         query.finish()?;
+        let cursor = ctx.chat().told_end();
         ctx.chat().deliver(&access, &direct).await?;
         let view = Arc::new(View { direct, pbk: platform.key });
-        match asked {
+        let mut response = match asked {
             Asked::Whole => whole(&ctx, view).await,
             Asked::Beside(beside) => beside_cursor(&ctx, view, beside).await,
             Asked::Page(page) => numbered(&ctx, view, page).await,
-        }
+        }?;
+        events::mark(&mut response, cursor);
+        Ok(response)
     })
     .await
 }

@@ -15,6 +15,7 @@ mod context;
 mod conversations;
 mod devices;
 mod envelope;
+mod events;
 mod health;
 mod lists;
 mod messages;
@@ -102,6 +103,8 @@ pub fn router(parts: Pigeons) -> (Router, OpenApi) {
         .routes(routes!(reactions::remove))
         .routes(routes!(attachments::upload))
         .routes(routes!(attachments::download))
+        .routes(routes!(events::follow))
+        .routes(routes!(events::ticket))
         .routes(routes!(search::find))
         .routes(routes!(devices::register))
         .routes(routes!(devices::remove))

@@ -7,12 +7,6 @@ use serde_json::{Value, json};
 use crate::support::app::{Guest, Staff, TestApp, answer};
 
 impl Staff<'_> {
-    async fn takes(&self, guest: &Guest<'_>) -> Value {
-        let (status, body) = self.post(&format!("/api/v1/chat/admin/{}/assign", guest.key), json!({})).await;
-        assert_eq!(status, StatusCode::OK, "{body}");
-        body["data"].clone()
-    }
-
     async fn lists(&self, filter: &str) -> Vec<i64> {
         let (status, body) = self.get(&format!("/api/v1/chat/admin/sessions{filter}")).await;
         assert_eq!(status, StatusCode::OK, "{body}");

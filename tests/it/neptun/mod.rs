@@ -12,6 +12,7 @@ mod issues;
 mod pages;
 mod seed;
 mod shares;
+mod streams;
 mod taking_back;
 
 use serde_json::{Value, json};

@@ -13,6 +13,7 @@ mod receipts;
 mod retries;
 mod seed;
 mod sockets;
+mod streams;
 mod tenants;
 mod validation;
 

@@ -261,4 +261,17 @@ impl Staff<'_> {
     pub async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
         answer(self.app.request(Method::POST, path).bearer_auth(&self.token).json(&body)).await
     }
+
+    /// Follows the inbox.
+    pub async fn follows(&self, query: &str) -> super::sse::Events {
+        let url = format!("{}/api/v1/chat/staff/events{query}", self.app.url);
+        super::sse::Events::open(self.app.client.get(url).bearer_auth(&self.token)).await
+    }
+
+    /// Takes a session.
+    pub async fn takes(&self, guest: &Guest<'_>) -> Value {
+        let (status, body) = self.post(&format!("/api/v1/chat/admin/{}/assign", guest.key), json!({})).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        body["data"].clone()
+    }
 }

@@ -107,6 +107,12 @@ impl<'a> Member<'a> {
         body["chatMessage"].clone()
     }
 
+    /// Follows all chats.
+    pub async fn follows(&self, query: &str) -> super::sse::Events {
+        let url = format!("{}{}{query}", self.app.url, self.path("/chats/events"));
+        super::sse::Events::open(self.app.client.get(url).header(COOKIE, &self.cookie)).await
+    }
+
     /// A chat's messages.
     pub async fn reads(&self, chat: i64) -> Vec<Value> {
         let (status, body) = self.get(&self.messages(chat)).await;

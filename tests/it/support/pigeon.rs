@@ -126,6 +126,12 @@ impl Pigeon<'_> {
         whole_answer(self.request(Method::POST, path).header("idempotency-key", key).json(body)).await
     }
 
+    /// Follows all conversations.
+    pub async fn follows(&self, query: &str) -> super::sse::Events {
+        let request = self.app.client.get(format!("{}{BASE}/events{query}", self.app.url)).bearer_auth(&self.token);
+        super::sse::Events::open(request.header("x-public-key", self.platform.key.to_string())).await
+    }
+
     /// The messages of a conversation.
     pub async fn lists(&self, conversation: &str) -> Vec<Value> {
         let (status, body) = self.get(&format!("conversations/{conversation}/messages")).await;
