@@ -37,8 +37,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use crate::clock::Clock;
-use crate::error::{Error, Result};
 use crate::descriptors;
+use crate::error::{Error, Result};
 use report::{Entry, Report};
 
 /// What to measure, and how.
