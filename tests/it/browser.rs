@@ -141,7 +141,9 @@ async fn a_browser_follows_all_conversations_through_killed_servers() {
             assert_eq!(request.send().await.unwrap().status(), 201);
             let mut seen = site.sees().await;
             if seen[0] == "resumed" {
-                assert_eq!(seen[1].to_string(), last, "it says how far it was");
+                // That the last one was delivered may have come, too.
+                let (from, last) = (seen[1].as_i64().unwrap(), last.as_str().unwrap().parse::<i64>().unwrap());
+                assert!(from >= last, "it says how far it was: {from}, {last}");
                 seen = site.sees().await;
             }
             assert_eq!((&seen[0], &seen[1][1]), (&json!("message"), &json!(format!("number {number}"))));
