@@ -17,6 +17,10 @@ pub trait Resume: Send + Sync {
     /// The subscription is held. Sends what came after `since`, then ends the hold
     /// ([`Sockets::release`]). Must not block: what takes time it spawns.
     fn resume(&self, socket: &Socket, channel: String, since: EventId, owner: UserId);
+
+    /// How far the log has been told on a channel: from where on who subscribes now would come back. `None`
+    /// for channels that it tells nothing on.
+    fn told_through(&self, channel: &str) -> Option<EventId>;
 }
 
 /// How long an app is known without looking at the store.

@@ -2,6 +2,7 @@
 
 mod acknowledged_means_on_disk;
 mod an_answer_outlives_its_connection;
+mod every_transport;
 mod no_silent_hole;
 mod one_log_behind_every_door;
 mod power_loss;

@@ -5,6 +5,7 @@
 //! missed is told in `catch_up.rs`.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ pub struct Broadcast {
     pub(super) encode: Encode,
     pub(super) reached: mpsc::Sender<Reached>,
     catch_up: Arc<CatchUp>,
+    /// Everything up to this cursor has been told; negative until it is known where to begin.
+    through: AtomicI64,
     /// Who takes part in a conversation: never changes.
     users: Mutex<HashMap<ConversationId, Vec<Uuid>>>,
 }
@@ -68,6 +71,7 @@ impl Broadcast {
             encode,
             reached,
             catch_up: Arc::new(CatchUp::new(tasks.clone(), stop.clone())),
+            through: AtomicI64::new(-1),
             users: Mutex::default(),
         });
         let (following, marking) = (Arc::clone(&broadcast), Arc::clone(chat));
@@ -87,6 +91,7 @@ impl Broadcast {
         };
         let mut follower = self.chat.follow_scope(Scope::Kind(ConversationKind::Direct), from);
         loop {
+            self.through.store(follower.cursor().0, Ordering::Release);
             let events = next(&mut follower).await;
             let wanted: Vec<_> = events.into_iter().filter(|logged| self.is_wanted(logged)).collect();
             if !wanted.is_empty() {
@@ -177,6 +182,11 @@ impl Broadcast {
 impl Resume for Arc<Broadcast> {
     fn resume(&self, socket: &Socket, channel: String, since: EventId, owner: UserId) {
         self.catch_up.begin(self, socket, channel, since, owner);
+    }
+
+    fn told_through(&self, channel: &str) -> Option<EventId> {
+        let through = self.through.load(Ordering::Acquire);
+        (is_told(channel) && through >= 0).then_some(EventId(through))
     }
 }
 

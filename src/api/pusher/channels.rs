@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use super::session::Entry;
 use super::{Parts, frame};
-use crate::domain::{Happened, PlatformId};
+use crate::domain::{EventId, Happened, PlatformId};
 use crate::realtime::sockets::{Answer, Frame, Joined, Left, Published};
 
 /// For how long a channel that keeps its last event keeps it, by the protocol.
 pub const KEPT_FOR: Duration = Duration::from_secs(30 * 60);
 
-/// Somebody subscribed.
-pub fn joined(door: &Parts, app: PlatformId, entry: &Entry, joined: &Joined) -> Answer {
+/// Somebody subscribed, who has everything of the log up to that cursor.
+pub fn joined(door: &Parts, app: PlatformId, entry: &Entry, joined: &Joined, cursor: Option<EventId>) -> Answer {
     let channel = entry.channel.as_str();
-    let mut answer = Answer { joiner: vec![welcome(entry, joined)], others: None };
+    let mut answer = Answer { joiner: vec![welcome(entry, joined, cursor)], others: None };
     note_joined(door, app, entry, joined);
     if entry.kind.keeps {
         answer.joiner.push(joined.kept.clone().unwrap_or_else(|| frame::cache_miss(channel)));
@@ -31,12 +31,13 @@ pub fn joined(door: &Parts, app: PlatformId, entry: &Entry, joined: &Joined) -> 
     answer
 }
 
-fn welcome(entry: &Entry, joined: &Joined) -> Frame {
+fn welcome(entry: &Entry, joined: &Joined, cursor: Option<EventId>) -> Frame {
     if entry.kind.is_presence() {
         let members = joined.members.iter().map(|member| (member.user_id.as_str(), member.info.as_deref()));
         frame::subscribed_with(&entry.channel, members)
     } else {
-        frame::subscribed(&entry.channel)
+        cursor
+            .map_or_else(|| frame::subscribed(&entry.channel), |cursor| frame::subscribed_at(&entry.channel, cursor.0))
     }
 }
 

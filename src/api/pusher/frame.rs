@@ -214,6 +214,16 @@ pub fn subscribed(channel: &str) -> Frame {
     about("pusher_internal:subscription_succeeded", Some(channel), &Empty {})
 }
 
+/// A subscription to a channel that is told what happens in the log, with the cursor from which who comes
+/// back misses nothing.
+pub fn subscribed_at(channel: &str, cursor: i64) -> Frame {
+    #[derive(Serialize)]
+    struct Data {
+        cursor: i64,
+    }
+    about("pusher_internal:subscription_succeeded", Some(channel), &Data { cursor })
+}
+
 /// A subscription to a presence channel, with everybody who is there and what is told of them, as JSON.
 pub fn subscribed_with<'a>(channel: &str, members: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Frame {
     #[derive(Serialize)]

@@ -209,7 +209,9 @@ impl Client {
         let since = expected.and_then(|expected| expected.since.zip(owner));
         let user = entry.member.as_ref().map(|member| member.user_id.clone());
         let join = Join { channel: &entry.channel, member: entry.member.clone(), owner, hold: since.is_some() };
-        let answer = |joined: &_| channels::joined(&self.door, self.socket.app(), &entry, joined);
+        // Looked at before anything can be told to it, so that it does not promise too much.
+        let from = since.map(|(since, _)| since).or_else(|| self.door.resume.told_through(&entry.channel));
+        let answer = |joined: &_| channels::joined(&self.door, self.socket.app(), &entry, joined, from);
         match sockets.subscribe(&self.socket, join, answer) {
             Ok(()) => {
                 self.session.entered(&entry.channel, user.as_deref());

@@ -137,6 +137,26 @@ async fn who_comes_back_is_told_what_it_missed_once_and_in_order() {
     }
 }
 
+/// Before anything was told on a channel its subscription says from where on to come back.
+#[tokio::test]
+async fn who_was_told_nothing_yet_comes_back_to_what_it_missed() {
+    let app = TestApp::start().await;
+    let (ana, ben, conversation) = app.pair().await;
+    let channel = format!("private-conversation.{conversation}");
+    for number in 0..2 {
+        let mut client = Client::connect(&app, &ben.platform).await;
+        assert_eq!(ben.enters(&mut client, &channel, &[]).await, StatusCode::OK);
+        let cursor = client.next().await["data"]["cursor"].as_i64().expect("a cursor");
+        drop(client);
+        ana.says(&conversation, &ben, &number.to_string()).await;
+        let since = json!({ &channel: cursor }).to_string();
+        let mut back = Client::connect(&app, &ben.platform).await;
+        assert_eq!(ben.enters(&mut back, &channel, &[("since", &since)]).await, StatusCode::OK);
+        assert_eq!(back.next().await["data"]["cursor"], cursor, "not further than it came");
+        assert_eq!(back.next_of("message.sent").await["data"]["context"]["text"], number.to_string());
+    }
+}
+
 /// Each channel may have a cursor of its own.
 #[tokio::test]
 async fn a_cursor_for_each_channel() {

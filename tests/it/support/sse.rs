@@ -41,6 +41,11 @@ impl Events {
         Self { response, pending: Vec::new(), last_id: None }
     }
 
+    /// A stream that has been answered.
+    pub fn of(response: Response) -> Self {
+        Self { response, pending: Vec::new(), last_id: None }
+    }
+
     /// The next event that carries data; `None` when the stream has ended. Fails when nothing
     /// comes.
     pub async fn next(&mut self) -> Option<Event> {
