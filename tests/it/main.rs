@@ -12,6 +12,7 @@ mod errors;
 mod fuzz_corpus;
 mod guest;
 mod hostile;
+mod many_connections;
 mod neptun;
 mod pigeons;
 mod process;

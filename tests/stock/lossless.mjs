@@ -3,7 +3,39 @@
 
 import { echo, pusher, run, tell, within } from './lib.mjs';
 
-/** With pusher-js: the provider is asked anew at each authorisation. */
+/** A cursor for each channel, as docs/pusher.md has it: `remember` is for each channel that is followed. */
+function perChannel(changed = () => {}) {
+  const since = {};
+  const remember = channel => {
+    channel.bind_global((_, data) => {
+      const at = data?.cursor ?? data?.since;
+      if (at >= 0) { since[channel.name] = at; changed(since); }
+    });
+    return channel;
+  };
+  return { since, remember };
+}
+
+function plainEach(world, user) {
+  const { since, remember } = perChannel();
+  const client = pusher(world, user, {
+    channelAuthorization: {
+      endpoint: `${world.url}/broadcasting/auth`,
+      headers: { Authorization: `Bearer ${user.token}` },
+      paramsProvider: () => ({ since: JSON.stringify(since) }),
+    },
+  });
+  return { client, follow: name => remember(client.subscribe(`private-${name}`)) };
+}
+
+function echoedEach(world, user) {
+  const params = {};
+  const client = echo(world, user, params);
+  const { remember } = perChannel(since => { params.since = JSON.stringify(since); });
+  return { client: client.connector.pusher, follow: name => remember(client.private(name).subscription) };
+}
+
+/** One cursor for all channels, with pusher-js: the provider is asked anew at each authorisation. */
 function plain(world, user) {
   let since;
   const client = pusher(world, user, {
@@ -27,7 +59,8 @@ function echoed(world, user) {
 }
 
 run(async world => {
-  const { client, follow } = world.client === 'echo' ? echoed(world, world.ana) : plain(world, world.ana);
+  const forms = { 'pusher-js': plain, echo: echoed, 'pusher-js, each': plainEach, 'echo, each': echoedEach };
+  const { client, follow } = forms[world.client](world, world.ana);
   const heard = [];
   let connections = 0;
   let missing = new Set(world.conversations);

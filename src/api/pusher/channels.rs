@@ -36,8 +36,10 @@ fn welcome(entry: &Entry, joined: &Joined, cursor: Option<EventId>) -> Frame {
         let members = joined.members.iter().map(|member| (member.user_id.as_str(), member.info.as_deref()));
         frame::subscribed_with(&entry.channel, members)
     } else {
-        cursor
-            .map_or_else(|| frame::subscribed(&entry.channel), |cursor| frame::subscribed_at(&entry.channel, cursor.0))
+        cursor.map_or_else(
+            || frame::subscribed(&entry.channel),
+            |cursor| frame::subscribed_since(&entry.channel, cursor.0),
+        )
     }
 }
 

@@ -215,13 +215,14 @@ pub fn subscribed(channel: &str) -> Frame {
 }
 
 /// A subscription to a channel that is told what happens in the log, with the cursor from which who comes
-/// back misses nothing.
-pub fn subscribed_at(channel: &str, cursor: i64) -> Frame {
+/// back to it misses nothing. It is not called as the cursors of events are: it says nothing of other
+/// channels, whose events may be on their way still.
+pub fn subscribed_since(channel: &str, since: i64) -> Frame {
     #[derive(Serialize)]
     struct Data {
-        cursor: i64,
+        since: i64,
     }
-    about("pusher_internal:subscription_succeeded", Some(channel), &Data { cursor })
+    about("pusher_internal:subscription_succeeded", Some(channel), &Data { since })
 }
 
 /// A subscription to a presence channel, with everybody who is there and what is told of them, as JSON.

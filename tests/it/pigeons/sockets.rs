@@ -146,13 +146,13 @@ async fn who_was_told_nothing_yet_comes_back_to_what_it_missed() {
     for number in 0..2 {
         let mut client = Client::connect(&app, &ben.platform).await;
         assert_eq!(ben.enters(&mut client, &channel, &[]).await, StatusCode::OK);
-        let cursor = client.next().await["data"]["cursor"].as_i64().expect("a cursor");
+        let cursor = client.next().await["data"]["since"].as_i64().expect("a cursor");
         drop(client);
         ana.says(&conversation, &ben, &number.to_string()).await;
         let since = json!({ &channel: cursor }).to_string();
         let mut back = Client::connect(&app, &ben.platform).await;
         assert_eq!(ben.enters(&mut back, &channel, &[("since", &since)]).await, StatusCode::OK);
-        assert_eq!(back.next().await["data"]["cursor"], cursor, "not further than it came");
+        assert_eq!(back.next().await["data"]["since"], cursor, "not further than it came");
         assert_eq!(back.next_of("message.sent").await["data"]["context"]["text"], number.to_string());
     }
 }
@@ -204,6 +204,16 @@ async fn a_conversation_of_others_is_told_to_nobody_else() {
     assert_eq!((&told["event"], &told["data"]["uuid"]), (&json!("conversation.updated"), &json!(hers)));
 }
 
+/// What is told next of somebody's presence.
+async fn of_user(client: &mut Client, uuid: &str) -> Value {
+    loop {
+        let frame = client.next_of("user.presence").await;
+        if frame["data"]["uuid"] == uuid {
+            return frame["data"].clone();
+        }
+    }
+}
+
 #[tokio::test]
 async fn who_is_there_is_told_and_can_be_asked() {
     let app = TestApp::start().await;
@@ -229,18 +239,10 @@ async fn who_is_there_is_told_and_can_be_asked() {
     assert_eq!(ana.enters(&mut watches, &channel, &[]).await, StatusCode::OK);
     watches.next_of("pusher_internal:subscription_succeeded").await;
     let connection = follows(&ben, &conversation, &[]).await;
-    let of_ben = |frame: &Value| frame["data"]["uuid"] == ben.uuid();
-    let came = loop {
-        let frame = watches.next_of("user.presence").await;
-        if of_ben(&frame) {
-            break frame;
-        }
-    };
-    assert_eq!(came["data"]["online"], true);
+    assert_eq!(of_user(&mut watches, &ben.uuid()).await["online"], true);
     assert_eq!(presence(ana.get(&asked).await)[&ben.uuid()], (json!(true), true));
     drop(connection);
-    let gone = watches.next_of("user.presence").await;
-    assert!(of_ben(&gone) && gone["data"]["online"] == false, "{gone}");
+    assert_eq!(of_user(&mut watches, &ben.uuid()).await["online"], false);
     assert_eq!(presence(ana.get(&asked).await)[&ben.uuid()], (json!(false), true), "and when he was seen last");
     for wrong in ["", "?users=", "?users=x", &format!("?users={}", vec![ben.uuid(); 101].join(","))] {
         assert_eq!(

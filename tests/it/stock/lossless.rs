@@ -42,6 +42,13 @@ async fn who_is_cut_off_again_while_catching_up_on_many_channels_misses_nothing_
     nothing_is_lost("echo", WRITERS, true).await;
 }
 
+/// A cursor for each channel says it exactly, however late the channels come: what docs/pusher.md recommends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_for_each_channel_misses_nothing_either() {
+    nothing_is_lost("pusher-js, each", WRITERS, true).await;
+    nothing_is_lost("echo, each", WRITERS, true).await;
+}
+
 /// `is_hasty` cuts twice each time: the second time in the middle of what the client is told when it is back.
 async fn nothing_is_lost(client: &str, conversations: usize, is_hasty: bool) {
     let app = TestApp::start().await;

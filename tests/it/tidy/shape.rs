@@ -19,6 +19,8 @@ const LONG_FUNCTIONS: &[(&str, &str)] = &[];
 const SLEEPS: &[(&str, &str)] = &[
     ("tests/it/support/app.rs", "the pause between two looks at a condition"),
     ("tests/it/store_sqlite.rs", "the pause between two looks at a condition"),
+    ("tests/it/many_connections.rs", "the pause between two looks at a condition"),
+    ("tests/it/promises/every_transport.rs", "the pause between two tries, and two looks at a condition"),
 ];
 
 #[test]
