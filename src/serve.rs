@@ -83,17 +83,17 @@ async fn keep_house(chat: SharedChat, outbox: Arc<Outbox>, stop: CancellationTok
 /// Gives back what connections used when many have left. Each thread has freed memory of its own, so
 /// each has to do it; those that sleep are woken by there being more tasks than one thread takes.
 async fn give_back_after_many(sockets: Arc<Sockets>, stop: CancellationToken) {
-    const MANY: usize = 1000;
+    const MANY: u64 = 1000;
     let mut looks = tokio::time::interval(Duration::from_secs(5));
-    let mut most = 0;
+    let mut given_back = 0;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = looks.tick() => {}
         }
-        most = most.max(sockets.len());
-        if most - sockets.len() >= MANY {
-            most = sockets.len();
+        let left = sockets.stats().left_total;
+        if left - given_back >= MANY {
+            given_back = left;
             let threads = tokio::runtime::Handle::current().metrics().num_workers();
             let tasks: Vec<_> = (0..threads * 8).map(|_| tokio::spawn(async { memory::give_back() })).collect();
             for task in tasks {

@@ -87,6 +87,7 @@ fn of_sockets(stats: &SocketStats) -> Figures {
         ("sockets_bytes_total", "Bytes written to WebSocket connections", stats.bytes_total as f64),
         ("sockets_writes_total", "System calls that wrote to WebSocket connections", stats.writes_total as f64),
         ("sockets_slow_total", "WebSocket connections closed for being too slow", stats.slow_total as f64),
+        ("sockets_left_total", "WebSocket connections that have ended", stats.left_total as f64),
         ("sockets_refused_total", "WebSocket connections refused for want of room", stats.refused_total as f64),
     ]
 }

@@ -70,6 +70,7 @@ impl Sockets {
             writes_total: written.writes,
             slow_total: figures.slow.load(Ordering::Relaxed),
             refused_total: self.places.refused(),
+            left_total: self.shared.figures.left.load(Ordering::Relaxed),
         }
     }
 }

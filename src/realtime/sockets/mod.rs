@@ -129,6 +129,7 @@ impl Sockets {
     pub fn forget(&self, socket: &Socket) {
         socket.hang_up();
         self.leave(socket, |_, _| None);
+        self.shared.figures.left.fetch_add(1, Ordering::Relaxed);
         let mut shard = self.shard(socket.id());
         shard.remove(&socket.id());
         if shard.len() * 8 < shard.capacity() {

@@ -22,6 +22,7 @@ pub(super) struct Figures {
     bytes: AtomicU64,
     writes: AtomicU64,
     pub slow: AtomicU64,
+    pub left: AtomicU64,
     pub subscriptions: AtomicUsize,
     pub channels: AtomicUsize,
     pub kept_bytes: AtomicUsize,

@@ -170,4 +170,6 @@ pub struct SocketStats {
     pub slow_total: u64,
     /// Connections that found no room.
     pub refused_total: u64,
+    /// Connections that have ended.
+    pub left_total: u64,
 }
