@@ -117,6 +117,33 @@ fn edit(tx: &Tx<'_>, owner: HookOwner, id: WebhookId, edit: &HookEdit, at: Times
     one(tx.conn, owner, id)
 }
 
+fn clear(tx: &Tx<'_>, owner: HookOwner, id: WebhookId, now: Timestamp) -> Result<usize, Fail> {
+    let off = tx
+        .conn
+        .prepare_cached(
+            "update webhooks set disabled_at = coalesce(disabled_at, ?3), disabled_why = 'it is being removed' \
+             where id = ?2 and (?1 is null or platform_id = ?1)",
+        )?
+        .execute(params![platform(owner), id.0, now.0])?;
+    if off == 0 {
+        return Ok(0);
+    }
+    // The newest first: the first of a lane is the last to go, so that none is left waiting for nothing when this
+    // is cut off and the endpoint is switched on again.
+    let gone: Vec<bool> = tx
+        .conn
+        .prepare_cached(
+            "delete from webhook_deliveries where id in ( \
+               select id from webhook_deliveries where webhook_id = ?1 order by id desc limit ?2) \
+             returning state in ('waiting', 'due')",
+        )?
+        .query_map(params![id.0, DELIVERIES_AT_ONCE], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let open = gone.iter().filter(|is_open| **is_open).count();
+    tx.conn.prepare_cached("update webhooks set open = open - ?2 where id = ?1")?.execute(params![id.0, open])?;
+    Ok(gone.len())
+}
+
 fn remove(tx: &Tx<'_>, owner: HookOwner, id: WebhookId) -> Result<bool, Fail> {
     let gone = tx
         .conn
@@ -291,12 +318,11 @@ fn note_of_hook(tx: &Tx<'_>, webhook: WebhookId, tried: &Tried, ended: u32) -> R
             .execute(params![webhook.0, ended, tried.now.0])?;
         return Ok(());
     }
-    tx.conn
-        .prepare_cached(
-            "update webhooks set open = open - ?2, failing_since = coalesce(failing_since, ?3) where id = ?1",
-        )?
-        .execute(params![webhook.0, ended, tried.attempt.at.0])?;
+    tx.conn.prepare_cached("update webhooks set open = open - ?2 where id = ?1")?.execute(params![webhook.0, ended])?;
     if let Some((since, why)) = &tried.disable {
+        tx.conn
+            .prepare_cached("update webhooks set failing_since = coalesce(failing_since, ?2) where id = ?1")?
+            .execute(params![webhook.0, tried.attempt.at.0])?;
         tx.conn
             .prepare_cached(
                 "update webhooks set disabled_at = ?2, disabled_why = ?4 \
@@ -422,6 +448,10 @@ impl Webhooks for SqliteStore {
         at: Timestamp,
     ) -> Answer<Option<Webhook>> {
         self.writer.call_guarded(move |tx| edit(tx, owner, id, &change, at)).await
+    }
+
+    async fn clear_webhook(&self, owner: HookOwner, id: WebhookId, now: Timestamp) -> Answer<usize> {
+        self.writer.call_guarded(move |tx| clear(tx, owner, id, now)).await
     }
 
     async fn remove_webhook(&self, owner: HookOwner, id: WebhookId) -> Answer<bool> {
