@@ -26,6 +26,7 @@ const LAYERS: &[Layer] = &[
     Layer { module: "texts", uses: &["domain"], never: HTTP },
     Layer { module: "limits", uses: &["domain", "error"], never: HTTP },
     Layer { module: "memory", uses: &[], never: HTTP },
+    Layer { module: "descriptors", uses: &[], never: HTTP },
     Layer { module: "telemetry", uses: &["config", "error"], never: HTTP },
     Layer { module: "mail", uses: &["domain", "error"], never: HTTP },
     Layer { module: "media", uses: &[], never: &["axum", "rusqlite", "tokio", "reqwest"] },
