@@ -86,7 +86,8 @@ async fn fold(mut over: Snapshot, guest: &Guest<'_>, cursor: i64, end: i64) -> S
                 state.as_object_mut().unwrap().remove("change");
                 over.state = state;
             }
-            "resumed" => continue,
+            // Says more of whom the state that follows names.
+            "resumed" | "staff_joined" => continue,
             other => panic!("an unexpected {other}"),
         }
         if event.id == Some(end) {
