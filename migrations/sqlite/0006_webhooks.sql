@@ -48,7 +48,7 @@ create table webhook_deliveries (
 create unique index webhook_deliveries_event on webhook_deliveries (webhook_id, event_id) where event_id is not null;
 create index webhook_deliveries_of on webhook_deliveries (webhook_id, id);
 create index webhook_deliveries_due on webhook_deliveries (webhook_id, due_at) where state = 'due';
-create index webhook_deliveries_lane on webhook_deliveries (webhook_id, lane, id) where state in ('waiting', 'due');
+create index webhook_deliveries_lane on webhook_deliveries (webhook_id, lane, state, id) where state in ('waiting', 'due');
 create index webhook_deliveries_failed on webhook_deliveries (webhook_id, id) where state = 'failed';
 create index webhook_deliveries_ended on webhook_deliveries (ended_at) where ended_at is not null;
 

@@ -154,11 +154,13 @@ impl Chat {
         (hook.form == HookForm::Standard).then(|| hooks::key_text(&hook.keys.current))
     }
 
-    /// Removes an endpoint and what is on its way to it.
+    /// Removes an endpoint and what is on its way to it. Cut off in its middle it leaves the endpoint switched off, to
+    /// be removed again.
     ///
     /// # Errors
     /// As [`Chat::webhook`].
     pub async fn remove_webhook(&self, owner: HookOwner, id: WebhookId) -> Result<()> {
+        while self.store.clear_webhook(owner, id, self.clock.now()).await? == DELIVERIES_AT_ONCE {}
         let was_there = self.store.remove_webhook(owner, id).await?;
         self.look_at_webhooks().await?;
         if was_there { Ok(()) } else { Err(Error::NotFound(Subject::Webhook)) }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::{HeaderMap, RETRY_AFTER};
 use hyper::{Method, Request, StatusCode};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
@@ -50,6 +51,8 @@ pub struct Answered {
     pub status: Option<u16>,
     /// Why it counts as failed, if it does.
     pub error: Option<String>,
+    /// How long it asks to be left alone, if it failed and says so in seconds.
+    pub retry_after: Option<Duration>,
 }
 
 impl Answered {
@@ -59,7 +62,7 @@ impl Answered {
     }
 
     fn failed(status: Option<u16>, error: impl Into<String>) -> Self {
-        Self { status, error: Some(error.into()) }
+        Self { status, error: Some(error.into()), retry_after: None }
     }
 }
 
@@ -94,10 +97,11 @@ impl Sender {
                 return Answered::failed(None, format!("no answer within {} seconds", self.timeout.as_secs()));
             }
         };
-        let status = answer.status();
+        let (status, error) = (answer.status(), refusal(answer.status()));
+        let retry_after = error.as_ref().and_then(|_| retry_after(answer.headers()));
         // The status says all; what follows is read only for the connection's sake.
         let _ = timeout(REST_WAIT, Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect()).await;
-        Answered { status: Some(status.as_u16()), error: refusal(status) }
+        Answered { status: Some(status.as_u16()), error, retry_after }
     }
 }
 
@@ -107,6 +111,12 @@ fn request(post: Post<'_>) -> Result<Request<Full<Bytes>>, String> {
     builder = builder.header("content-type", "application/json").header("user-agent", agent);
     builder = post.headers.into_iter().fold(builder, |builder, (name, value)| builder.header(name, value));
     builder.body(Full::new(Bytes::from(post.body))).map_err(|error| format!("the address cannot be posted to: {error}"))
+}
+
+/// The seconds of `Retry-After` (RFC 9110, 10.2.3). Its other form, a date, is left out: it trusts two clocks.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// Why a status counts as a failure.

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use hyper::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tower::Service;
 
 use super::address::is_public;
@@ -48,17 +48,10 @@ impl Service<Uri> for Outward {
 
 impl Outward {
     async fn connect(self, uri: &Uri) -> io::Result<TokioIo<TcpStream>> {
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name leads to no address");
-        for address in self.addresses(uri).await? {
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    return Ok(TokioIo::new(stream));
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        let addresses = self.addresses(uri).await?;
+        let stream = first_of(&addresses, Instant::now() + CONNECT_WAIT).await?;
+        stream.set_nodelay(true)?;
+        Ok(TokioIo::new(stream))
     }
 
     /// Where the name leads, without what may not be connected to.
@@ -74,5 +67,53 @@ impl Outward {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the address leads into a private network"));
         }
         Ok(allowed)
+    }
+}
+
+/// Connects to the first that answers. Each has its share of the time that is left: where one network is a dead end,
+/// as IPv6 often is, the other's addresses have their turn.
+async fn first_of(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name leads to no address");
+    for (at, address) in addresses.iter().enumerate() {
+        let now = Instant::now();
+        let others = u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
+        let share = now + until.saturating_duration_since(now) / others;
+        match timeout_at(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::Error::new(io::ErrorKind::TimedOut, "the connection took too long"),
+        }
+    }
+    Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use socket2::{Domain, Socket, Type};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_is_silent_leaves_time_for_the_next() {
+        // Whoever comes when nobody is taken in any more is not answered.
+        let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        full.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        full.listen(0).unwrap();
+        let silent = full.local_addr().unwrap().as_socket().unwrap();
+        let mut queued = Vec::new();
+        while let Ok(came) = timeout(Duration::from_millis(200), TcpStream::connect(silent)).await {
+            queued.push(came.unwrap());
+        }
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let good = listener.local_addr().unwrap();
+        let soon = || Instant::now() + Duration::from_secs(1);
+        let came = first_of(&[silent, silent, good], soon()).await.unwrap();
+        assert_eq!(came.peer_addr().unwrap(), good);
+        assert_eq!(first_of(&[silent], soon()).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(first_of(&[], soon()).await.unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -39,6 +39,9 @@ const PAGE: usize = 256;
 /// What happened on channels and may wait for the disk: some seconds' worth of a busy server's.
 const SEEN_MAX: usize = 10_000;
 
+/// How many pages of what happened on channels are put on disk in one step.
+const SEEN_PAGES: usize = 8;
+
 /// An endpoint that wants nothing of what happens has its cursor moved only once it is so many events behind: to move
 /// it is a write.
 const MOVE_AFTER: i64 = 2000;
@@ -86,6 +89,15 @@ pub struct OutboxStats {
     pub overlooked: AtomicU64,
 }
 
+/// What a look at the log came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Took {
+    /// Whether anybody follows the log at all.
+    pub is_followed: bool,
+    /// Whether there may be more to take already.
+    pub is_more: bool,
+}
+
 /// The outbox.
 pub struct Outbox {
     store: SharedStore,
@@ -131,42 +143,40 @@ impl Outbox {
         lock(&self.busy).values().sum()
     }
 
-    /// Takes from the log what the endpoints want, up to its end or to where they have enough on their way; whether
-    /// anybody follows the log at all.
+    /// Takes the next page of the log for every endpoint that has room for more. A page and no more: an endpoint that
+    /// has to look through a long log holds up nobody's posts.
     ///
     /// # Errors
-    /// What the store answers; what was taken before stays taken.
-    pub async fn take(&self) -> Result<bool> {
-        self.write_seen().await?;
-        loop {
-            let hooks = self.chat.look_at_webhooks().await?;
-            let hooks: Vec<_> = hooks.into_iter().filter(|hook| self.follows(hook)).collect();
-            lock(&self.ahead).retain(|id, _| hooks.iter().any(|hook| hook.id == *id));
-            let mut groups: Vec<EventId> =
-                hooks.iter().filter(|hook| self.has_room(hook)).map(|h| self.at(h)).collect();
-            groups.sort_unstable();
-            groups.dedup();
-            let mut is_more = false;
-            for cursor in groups {
-                let group: Vec<_> =
-                    hooks.iter().filter(|hook| self.has_room(hook) && self.at(hook) == cursor).collect();
-                is_more |= self.take_page(cursor, &group).await?;
-            }
-            if !is_more {
-                return Ok(!hooks.is_empty());
+    /// What the store answers; what was taken before stays taken, and one page that cannot be read keeps nobody from
+    /// another.
+    pub async fn take(&self) -> Result<Took> {
+        let mut is_more = self.write_seen().await?;
+        let hooks = self.chat.look_at_webhooks().await?;
+        let hooks: Vec<_> = hooks.into_iter().filter(|hook| self.follows(hook)).collect();
+        lock(&self.ahead).retain(|id, _| hooks.iter().any(|hook| hook.id == *id));
+        let mut groups: Vec<EventId> = hooks.iter().filter(|hook| self.has_room(hook)).map(|h| self.at(h)).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        let mut failed = None;
+        for cursor in groups {
+            let group: Vec<_> = hooks.iter().filter(|hook| self.has_room(hook) && self.at(hook) == cursor).collect();
+            match self.take_page(cursor, &group).await {
+                Ok(more) => is_more |= more,
+                Err(error) => failed = Some(error),
             }
         }
+        failed.map_or(Ok(Took { is_followed: !hooks.is_empty(), is_more }), Err)
     }
 
-    /// Puts what happened on channels on disk.
-    async fn write_seen(&self) -> Result<()> {
-        loop {
+    /// Puts what happened on channels on disk; whether there may be more.
+    async fn write_seen(&self) -> Result<bool> {
+        for _ in 0..SEEN_PAGES {
             let batch: Vec<_> = {
                 let mut unwritten = lock(&self.unwritten);
                 std::iter::from_fn(|| unwritten.try_recv().ok()).take(PAGE).collect()
             };
             if batch.is_empty() {
-                return Ok(());
+                return Ok(false);
             }
             let count = batch.len() as u64;
             if let Err(error) = self.chat.webhook_happened(batch).await {
@@ -174,6 +184,7 @@ impl Outbox {
                 return Err(error);
             }
         }
+        Ok(true)
     }
 
     /// Whether an endpoint is told events of the log.

@@ -111,8 +111,12 @@ impl Outbox {
         };
         let begun_at = delivery.begun_at.unwrap_or(at);
         let dice = u16::from_ne_bytes(self.clock.secret());
-        let next = retries.next(delivery.tries + 1, begun_at, self.clock.now(), dice);
-        next.map_or(AfterAttempt::GiveUp, AfterAttempt::Retry)
+        let now = self.clock.now();
+        let next = retries.next(delivery.tries + 1, begun_at, now, dice);
+        let asked = answered.retry_after.map(|wait| now.plus(wait.min(retries.longest)));
+        // Asked for more time than there is, it is asked once more within it.
+        let later = asked.filter(|at| *at <= begun_at.plus(retries.give_up));
+        next.map(|next| later.map_or(next, |later| later.max(next))).map_or(AfterAttempt::GiveUp, AfterAttempt::Retry)
     }
 
     /// Since when an endpoint must have failed to be switched off, and why it is then.

@@ -50,7 +50,7 @@ impl Outbox {
     pub async fn turn(self: &Arc<Self>) -> Result<usize> {
         let mut posts = 0;
         loop {
-            self.take().await?;
+            while self.take().await?.is_more {}
             let mut under_way = JoinSet::new();
             self.start(&mut under_way).await?;
             if under_way.is_empty() {
@@ -87,17 +87,21 @@ impl Outbox {
         let _ = timeout(FAREWELL, finished).await;
     }
 
-    /// Takes and starts what there is; how long until something is due.
+    /// Takes and starts what there is, a piece at a time; how long until something is due.
     async fn round(self: &Arc<Self>, under_way: &mut JoinSet<()>, news: &mut Option<Follower>) -> Result<Duration> {
         // Listened to before the log is read: what comes in between rings.
         let listening = match news.take() {
             Some(listening) => listening,
             None => self.chat.follow_scope(Scope::All, self.chat.log_end().await?),
         };
-        // With nobody to tell, the log need not be listened to.
-        *news = self.take().await?.then_some(listening);
+        let took = self.take().await;
         while under_way.try_join_next().is_some() {}
-        if self.start(under_way).await? == 0 {
+        // Also when the log cannot be read: what was taken from it is sent.
+        let started = self.start(under_way).await?;
+        let took = took?;
+        // With nobody to tell, the log need not be listened to.
+        *news = took.is_followed.then_some(listening);
+        if started == 0 && !took.is_more {
             let due = self.store.next_due().await?.map(|due| due.0 - self.clock.now().0);
             // What is due and cannot be started waits for a post to end, or for the next look.
             let wait = due.filter(|wait| *wait > 0).and_then(|wait| u64::try_from(wait).ok());

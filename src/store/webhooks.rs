@@ -105,7 +105,8 @@ pub struct Tried {
     pub attempt: Attempt,
     /// What follows.
     pub then: AfterAttempt,
-    /// Switches the endpoint off, when it has failed since that instant or longer, with that reason.
+    /// Counts against the endpoint: switches it off, when it has failed since that instant or longer, with that
+    /// reason. `None` when it took what was posted, and when nothing was posted at all.
     pub disable: Option<(Timestamp, String)>,
     /// The present instant.
     pub now: Timestamp,
@@ -131,8 +132,8 @@ pub struct DeliveryFilter {
     pub limit: usize,
 }
 
-/// How many deliveries one call of [`Webhooks::replay_deliveries`] queues and one of
-/// [`Webhooks::prune_deliveries`] removes at the most: a bound on how long it holds the writer.
+/// How many deliveries one call of [`Webhooks::replay_deliveries`] queues, and one of
+/// [`Webhooks::prune_deliveries`] or [`Webhooks::clear_webhook`] removes at the most: a bound on how long it holds the writer.
 pub const DELIVERIES_AT_ONCE: usize = 1000;
 
 /// What every engine does for webhooks out.
@@ -161,6 +162,11 @@ pub trait Webhooks: Send + Sync {
         edit: HookEdit,
         at: Timestamp,
     ) -> Result<Option<Webhook>>;
+
+    /// Switches an endpoint off for good and removes some of its deliveries, at most [`DELIVERIES_AT_ONCE`], the newest
+    /// first; how many. Whoever removes an endpoint does this first until there are fewer, so as not to hold the
+    /// writer for long.
+    async fn clear_webhook(&self, owner: HookOwner, id: WebhookId, now: Timestamp) -> Result<usize>;
 
     /// Removes an endpoint with its deliveries; `false` when it is not the owner's.
     async fn remove_webhook(&self, owner: HookOwner, id: WebhookId) -> Result<bool>;

@@ -10,8 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -20,7 +18,7 @@ use super::catch_up::CatchUp;
 use super::news::{self, News, To};
 use super::presence;
 use crate::chat::{Batch, Follower, Resume, SharedChat};
-use crate::domain::{ConversationId, ConversationKind, EventId, Logged, MessageId, Scope, UserId};
+use crate::domain::{ConversationId, ConversationKind, EventId, Logged, Scope, UserId};
 use crate::http::json;
 use crate::realtime::sockets::{App, Frame, Published, Socket, SocketId, Sockets};
 
@@ -31,11 +29,6 @@ pub type Encode = fn(&str, &str, &str) -> Frame;
 const AGAIN: Duration = Duration::from_millis(250);
 /// Conversations whose users are known without looking; some dozen bytes each.
 const KNOWN_MAX: usize = 16_384;
-/// Letters that reached their receivers and wait to be marked. What finds no room is marked when the receiver
-/// lists the conversation.
-const REACHED_MAX: usize = 4096;
-/// How many of them are marked at once: the store commits them together.
-const MARKING_MAX: usize = 64;
 
 /// The channel of those who look after a platform.
 pub(super) const BACKOFFICE: &str = "private-backoffice";
@@ -47,14 +40,10 @@ struct Activity {
     cursor: i64,
 }
 
-/// A letter, its conversation, and whom it reached.
-pub(super) type Reached = (ConversationId, MessageId, UserId);
-
 /// Publishes what happens, and tells who comes back what they missed.
 pub struct Broadcast {
     pub(super) chat: SharedChat,
     pub(super) encode: Encode,
-    pub(super) reached: mpsc::Sender<Reached>,
     catch_up: Arc<CatchUp>,
     /// Everything up to this cursor has been told; negative until it is known where to begin.
     through: AtomicI64,
@@ -65,18 +54,15 @@ pub struct Broadcast {
 impl Broadcast {
     /// Begins to publish, among those tasks, until `stop`.
     pub fn start(chat: &SharedChat, encode: Encode, tasks: TaskTracker, stop: &CancellationToken) -> Arc<Self> {
-        let (reached, letters) = mpsc::channel(REACHED_MAX);
         let broadcast = Arc::new(Self {
             chat: Arc::clone(chat),
             encode,
-            reached,
             catch_up: Arc::new(CatchUp::new(tasks.clone(), stop.clone())),
             through: AtomicI64::new(-1),
             users: Mutex::default(),
         });
-        let (following, marking) = (Arc::clone(&broadcast), Arc::clone(chat));
+        let following = Arc::clone(&broadcast);
         tasks.spawn(stop.clone().run_until_cancelled_owned(async move { following.run().await }));
-        tasks.spawn(stop.clone().run_until_cancelled_owned(mark(marking, letters)));
         tasks.spawn(presence::tell(Arc::clone(chat), encode, stop.clone()));
         broadcast
     }
@@ -169,8 +155,7 @@ impl Broadcast {
         if let Some((conversation, message, receiver)) = news.sent
             && was_sent(receiver)
         {
-            // No room: it is marked when they list the conversation.
-            let _ = self.reached.try_send((conversation, message, receiver));
+            self.chat.reached_soon(conversation, receiver, message);
         }
     }
 
@@ -201,23 +186,6 @@ async fn next(follower: &mut Follower) -> Vec<Logged> {
                 tokio::time::sleep(AGAIN).await;
             }
         }
-    }
-}
-
-/// Marks letters as delivered, many at once.
-async fn mark(chat: SharedChat, mut letters: mpsc::Receiver<Reached>) {
-    let mut under_way = JoinSet::new();
-    while let Some((conversation, message, receiver)) = letters.recv().await {
-        if under_way.len() >= MARKING_MAX {
-            under_way.join_next().await;
-        }
-        let chat = Arc::clone(&chat);
-        under_way.spawn(async move {
-            if let Err(error) = chat.reached(conversation, receiver, message).await {
-                tracing::warn!(error = %error, "a letter that reached its receiver is not marked");
-            }
-        });
-        while under_way.try_join_next().is_some() {}
     }
 }
 

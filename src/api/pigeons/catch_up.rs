@@ -175,6 +175,10 @@ impl Turn {
                 Ok(news) => break news,
                 Err(error) => tracing::warn!(error = %error, "a connection catches up later"),
             }
+            // Who left must not keep a reader's turn.
+            if self.socket.is_closing() {
+                return;
+            }
             tokio::time::sleep(AGAIN).await;
         };
         for told in news.iter().filter(|news| is_of(self.socket.app(), news)) {

@@ -35,9 +35,9 @@ const PROTOCOLS: std::ops::RangeInclusive<u32> = 5..=7;
     ),
     responses(
         (status = 101, description = "The connection is open"),
-        (status = 400, description = "The request is no handshake of a WebSocket"),
-        (status = 403, description = "Pages of that origin may not connect"),
-        (status = 426, description = "The request is no handshake of a WebSocket, or of another version"),
+        (status = 400, description = "The request is no handshake of a WebSocket", body = String, content_type = "text/plain"),
+        (status = 403, description = "Pages of that origin may not connect", body = String, content_type = "text/plain"),
+        (status = 426, description = "The request is no handshake of a WebSocket, or of another version", body = String, content_type = "text/plain"),
     ))]
 pub async fn connect(State(door): State<Pusher>, Segment(key): Segment, mut request: Request) -> Response {
     if !door.allows_origin(request.headers()) {

@@ -25,6 +25,7 @@ mod runs;
 mod search;
 mod tokens;
 mod verify;
+mod webhook_lanes;
 mod webhook_rows;
 mod webhooks;
 mod writer;

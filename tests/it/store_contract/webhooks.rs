@@ -8,7 +8,7 @@ use roost::domain::{
 };
 use roost::error::{Error, FieldError, Rule};
 use roost::store::webhooks::{
-    AfterAttempt, Claim, DeliveryFilter, HookEdit, HookOwner, HookReplay, NewWebhook, Taken, Tried,
+    AfterAttempt, Claim, DELIVERIES_AT_ONCE, DeliveryFilter, HookEdit, HookOwner, HookReplay, NewWebhook, Taken, Tried,
 };
 use uuid::Uuid;
 
@@ -424,6 +424,31 @@ async fn what_is_in_no_log_is_told_to_who_wants_it_on_that_platform() {
         let again =
             bench.store.replay_deliveries(hook.id, HookReplay::FailedSince(EventId::START), at(3)).await.unwrap();
         assert_eq!(again, 0, "none has failed");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_is_cleared_in_steps_from_its_newest_delivery_on() {
+    for bench in benches().await {
+        let acme = bench.platform("Acme").await;
+        let (hook, other) = (bench.hook("https://a.test/").await, bench.hook("https://b.test/").await);
+        bench.takes(&other, 0, 1, &[(1, 1)]).await;
+        let events: Vec<_> = (1..=DELIVERIES_AT_ONCE as i64 + 2).map(|id| (id, 1)).collect();
+        bench.takes(&hook, 0, 2000, &events).await;
+        let first = bench.store.claim_deliveries(claim(at(3))).await.unwrap();
+        let first = first.into_iter().find(|(_, whose)| whose.id == hook.id).expect("one is due").0;
+        bench.ends(&first, 3, AfterAttempt::Delivered).await;
+        let clear = async |owner| bench.store.clear_webhook(owner, hook.id, at(4)).await.unwrap();
+        assert_eq!(clear(HookOwner::Platform(acme.id)).await, 0, "it is not theirs");
+        assert_eq!(bench.hook_now(hook.id).await.disabled, None);
+        assert_eq!(clear(HookOwner::Anybody).await, DELIVERIES_AT_ONCE);
+        assert_eq!(bench.hook_now(hook.id).await.disabled.map(|off| off.at), Some(at(4)));
+        let left = [("evt_1", DeliveryState::Delivered), ("evt_2", DeliveryState::Due)];
+        assert_eq!(bench.states(&hook).await, named(&left), "the lane is as good as it was");
+        assert_eq!(clear(HookOwner::Anybody).await, 2);
+        assert_eq!(bench.states(&hook).await, []);
+        assert_eq!(clear(HookOwner::Anybody).await, 0);
+        assert_eq!(bench.states(&other).await.len(), 1, "nobody else's");
     }
 }
 

@@ -16,6 +16,8 @@ use super::app::PATIENCE;
 pub enum Answer {
     /// With that status and an empty body.
     Status(u16),
+    /// With 503, and for how many seconds it wants to be left alone.
+    Later(u64),
     /// With a redirect to there.
     Redirect(String),
     /// Not at all: the connection stays open and silent.
@@ -139,6 +141,9 @@ async fn converse(mut stream: TcpStream, keep: Arc<Mutex<Vec<Heard>>>, plan: Arc
         };
         let bytes = match answer {
             Answer::Status(status) => format!("HTTP/1.1 {status} Told\r\ncontent-length: 0\r\n\r\n"),
+            Answer::Later(seconds) => {
+                format!("HTTP/1.1 503 Later\r\nretry-after: {seconds}\r\ncontent-length: 0\r\n\r\n")
+            }
             Answer::Redirect(to) => format!("HTTP/1.1 307 There\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"),
             Answer::HangUp => return,
             Answer::Silence => return std::future::pending().await,

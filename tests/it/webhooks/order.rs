@@ -1,6 +1,7 @@
 //! What an endpoint is told: each event once, in order a conversation, signed, over every failure.
 
-use roost::domain::DeliveryState;
+use roost::chat::WebhookDraft;
+use roost::domain::{DeliveryState, EventId, HookForm};
 use serde_json::json;
 
 use super::{Backend, server};
@@ -99,6 +100,55 @@ async fn a_failure_is_repeated_with_the_same_id_and_holds_up_its_own_conversatio
     let seconds: Vec<i64> = of_one.iter().map(|h| h.header("webhook-timestamp").unwrap().parse().unwrap()).collect();
     assert!(seconds[4] > seconds[0], "each try is signed anew");
     assert!(app.hook(hook.id.0).await.failing_since.is_none(), "and all is well again");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_asks_for_time_is_left_alone_so_long_within_bounds() {
+    let app = server(|config| config.webhooks.retry_longest_s = 600).await;
+    let receiver = Receiver::start().await;
+    app.operators(&receiver).await;
+    app.guest().await.says("hello").await;
+    receiver.answers(|_| Answer::Later(100));
+    assert_eq!(app.crank().await, 1);
+    for (seconds, want) in [(99, 0), (2, 1)] {
+        app.waits(seconds).await;
+        assert_eq!(app.crank().await, want, "after {seconds} more seconds");
+    }
+    // Not for longer than the longest wait, and not sooner than it would be tried anyway.
+    receiver.answers(|_| Answer::Later(u64::MAX));
+    app.waits(101).await;
+    assert_eq!(app.crank().await, 1);
+    receiver.answers(|_| Answer::Later(1));
+    for (seconds, want) in [(599, 0), (2, 1), (2, 0), (200, 1)] {
+        app.waits(seconds).await;
+        assert_eq!(app.crank().await, want, "after {seconds} more seconds");
+    }
+}
+
+#[tokio::test]
+async fn who_has_a_long_log_to_look_through_holds_up_no_other() {
+    let app = server(|_| {}).await;
+    let receiver = Receiver::start().await;
+    let guest = app.guest().await;
+    // More than two pages of the log.
+    for number in 0..600 {
+        guest.says(&format!("{number}")).await;
+    }
+    let draft = WebhookDraft {
+        url: receiver.url.clone(),
+        form: HookForm::Standard,
+        kinds: vec!["reaction.added".to_owned()],
+        after: Some(EventId::START),
+    };
+    app.app.chat.add_webhook(None, draft.clone()).await.expect("an endpoint");
+    let draft = WebhookDraft { kinds: Vec::new(), after: None, ..draft };
+    let other = app.app.chat.add_webhook(None, draft).await.expect("an endpoint");
+    guest.says("new").await;
+    let took = app.app.outbox.take().await.expect("a page");
+    assert!(took.is_more && took.is_followed, "{took:?}");
+    assert_eq!(app.hook(other.id.0).await.open, 1, "what others are told is there to be sent meanwhile");
+    assert_eq!(app.crank().await, 1);
+    assert_eq!(receiver.texts(), ["new"]);
 }
 
 fn sorted(mut texts: Vec<String>) -> Vec<String> {

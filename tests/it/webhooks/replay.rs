@@ -56,6 +56,27 @@ async fn what_was_given_up_is_listed_and_told_again_when_asked() {
 }
 
 #[tokio::test]
+async fn what_was_never_posted_does_not_count_against_an_endpoint() {
+    let app = server(|config| {
+        config.webhooks.disable_after_hours = 48;
+        config.webhooks.body_bytes_max = 1000;
+    })
+    .await;
+    let receiver = Receiver::start().await;
+    let hook = app.operators(&receiver).await;
+    let guest = app.guest().await;
+    guest.says(&"x".repeat(1000)).await;
+    app.crank().await;
+    assert!(receiver.heard().is_empty());
+    assert_eq!(app.hook(hook.id.0).await.failing_since, None);
+    app.waits(72 * 3600).await;
+    guest.says("short").await;
+    receiver.answers(|_| Answer::Status(500));
+    app.crank().await;
+    assert_eq!(app.hook(hook.id.0).await.disabled, None, "it failed once");
+}
+
+#[tokio::test]
 async fn an_endpoint_that_fails_for_days_is_switched_off_with_its_reason() {
     let app = server(|config| config.webhooks.disable_after_hours = 48).await;
     let receiver = Receiver::start().await;
