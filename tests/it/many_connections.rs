@@ -42,7 +42,7 @@ async fn each_costs_little_and_all_of_it_comes_back() {
     until(&client, &server.url, CONNECTIONS).await;
     let with = server.resident_bytes();
     let each = with.saturating_sub(before) / CONNECTIONS;
-    println!("{each} bytes a connection: {before} before, {with} with {CONNECTIONS}");
+    eprintln!("{each} bytes a connection: {before} before, {with} with {CONNECTIONS}");
     assert!(each <= EACH_MAX, "{each} bytes a connection");
 
     clients.kill().expect("a running child");

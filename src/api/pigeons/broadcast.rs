@@ -27,6 +27,8 @@ pub type Encode = fn(&str, &str, &str) -> Frame;
 
 /// How long it waits before it asks a store again that did not answer.
 const AGAIN: Duration = Duration::from_millis(250);
+/// How often it asks, half a minute in all, before it goes on without what cannot be shown.
+const TRIES: usize = 120;
 /// Conversations whose users are known without looking; some dozen bytes each.
 const KNOWN_MAX: usize = 16_384;
 
@@ -99,14 +101,24 @@ impl Broadcast {
     }
 
     async fn publish(&self, events: &[Logged]) {
-        let news = loop {
+        for _ in 0..TRIES {
             match news::of(&self.chat, events, true).await {
-                Ok(news) => break news,
+                Ok(news) => return self.tell_all(&news, events),
                 Err(error) => tracing::warn!(error = %error, "sockets are told later what happened"),
             }
             tokio::time::sleep(AGAIN).await;
-        };
-        for told in &news {
+        }
+        // One that can never be shown must not silence all others.
+        for event in events.chunks(1) {
+            match news::of(&self.chat, event, true).await {
+                Ok(news) => self.tell_all(&news, event),
+                Err(error) => tracing::error!(error = %error, event = %event[0].event.id, "sockets are not told"),
+            }
+        }
+    }
+
+    fn tell_all(&self, news: &[News], events: &[Logged]) {
+        for told in news {
             let event = events.iter().find(|logged| logged.event.id == told.id);
             if let (To::Users(users), Some(logged)) = (&told.to, event) {
                 self.know(logged.place.conversation_id, users);

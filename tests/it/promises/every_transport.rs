@@ -392,5 +392,5 @@ async fn each_followers_fold_is_the_snapshot_whatever_carried_it() {
         connections.iter_mut().zip(follower.connections).for_each(|(all, one)| *all += one);
     }
     assert!(connections.iter().all(|count| *count > FOLLOWERS), "sockets, streams and polls: {connections:?}");
-    println!("connections by socket, stream and poll: {connections:?}");
+    eprintln!("connections by socket, stream and poll: {connections:?}");
 }
