@@ -38,7 +38,7 @@ pub struct Join<'a> {
     pub member: Option<Member>,
     /// Which user of ours authorised it.
     pub owner: Option<UserId>,
-    /// Whether to hold what is published until [`Sockets::release`].
+    /// Whether to hold what is published until [`Sockets::release`](super::Sockets::release).
     pub hold: bool,
 }
 
