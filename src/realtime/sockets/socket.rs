@@ -121,9 +121,9 @@ impl Socket {
         self.0.waker.wake();
     }
 
-    /// Whether nothing more is sent to it.
+    /// Whether nothing more is sent to it: it is being closed, or is gone.
     pub fn is_closing(&self) -> bool {
-        self.has(CLOSING)
+        self.has(CLOSING | OVER)
     }
 
     /// How much waits to be written, in bytes.
@@ -141,7 +141,7 @@ impl Socket {
             tokio::pin!(notified);
             // Asked for before the look, so that nothing between the two is missed.
             notified.as_mut().enable();
-            if self.is_closing() || self.has(OVER) {
+            if self.is_closing() {
                 return false;
             }
             if self.waiting() <= self.0.shared.rules.outbox_bytes_max / 4 {

@@ -402,6 +402,15 @@ async fn on_the_way_down_everybody_is_told_and_nobody_gets_in() {
 }
 
 #[tokio::test]
+async fn who_has_hung_up_is_sent_nothing_more() {
+    let sockets = start(|_| {});
+    let Client { stream, socket } = connect(&sockets).await;
+    drop(stream);
+    until("the end of it", || sockets.is_empty()).await;
+    assert!(socket.is_closing() && !socket.has_room().await);
+}
+
+#[tokio::test]
 async fn who_falls_silent_is_asked_then_closed_then_let_go() {
     let sockets = start(|_| {});
     let mut client = connect(&sockets).await;

@@ -84,6 +84,28 @@ async fn a_sender_is_spared_its_own_echo_and_nobody_else_is() {
     assert_eq!(heard(tablet.next_of("message.sent").await), "from elsewhere");
 }
 
+/// Edits twice: on the phone, and then where no connection is named.
+#[tokio::test]
+async fn who_was_spared_an_echo_hears_the_same_deed_from_elsewhere() {
+    let app = TestApp::start().await;
+    let (ana, ben, conversation) = app.pair().await;
+    let mut phone = follows(&ana, &conversation, &[]).await;
+    let path = format!("/api/v1/pigeons/chat/messages/{}", ana.says(&conversation, &ben, "first").await);
+    let body = |text: &str| json!({"context_text": text});
+    let edit = ana.request(Method::PATCH, &path).header("X-Socket-ID", &phone.id).json(&body("second"));
+    assert_eq!(edit.send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(ana.send(Method::PATCH, &path, body("third")).await.0, StatusCode::OK);
+    ana.says(&conversation, &ben, "the end").await;
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|text| text != "the end") {
+        let frame = phone.next().await;
+        if let Some(text) = frame["data"]["context"]["text"].as_str() {
+            heard.push(text.to_owned());
+        }
+    }
+    assert_eq!(heard, ["first", "third", "the end"]);
+}
+
 /// Comes back with the largest cursor that it has seen, for all of its channels, while others write on.
 #[tokio::test]
 async fn who_comes_back_is_told_what_it_missed_once_and_in_order() {
@@ -166,6 +188,47 @@ async fn a_cursor_for_each_channel() {
     assert_eq!(ahead.next_of("message.sent").await["data"]["context"]["text"], "after");
 }
 
+/// One of the cursors is from another history, the other is not.
+#[tokio::test]
+async fn each_channel_is_reset_by_its_own_cursor() {
+    let app = TestApp::start().await;
+    let (ana, ben, conversation) = app.pair().await;
+    ana.says(&conversation, &ben, "hello").await;
+    let (one, users) = (format!("private-conversation.{conversation}"), format!("private-users.{}", ben.uuid()));
+    let since = json!({&one: 1_i64 << 50, &users: 0}).to_string();
+    let mut client = Client::connect(&app, &ben.platform).await;
+    for channel in [&users, &one] {
+        assert_eq!(ben.enters(&mut client, channel, &[("since", &since)]).await, StatusCode::OK);
+    }
+    assert_eq!(client.next_of("reset").await["channel"], one);
+    let updated = client.next_of("conversation.updated").await;
+    assert_eq!((&updated["channel"], &updated["data"]["last_message_text"]), (&json!(users), &json!("hello")));
+    ana.says(&conversation, &ben, "again").await;
+    assert_eq!(client.next_of("message.sent").await["data"]["context"]["text"], "again");
+}
+
+/// Two accounts share a connection: a browser in which one signs out and the other in.
+#[tokio::test]
+async fn each_subscription_catches_up_as_who_authorised_it() {
+    let app = TestApp::start().await;
+    let (ana, ben, conversation) = app.pair().await;
+    let eve = app.pigeon(&ana.platform, "Eve").await;
+    let hers = ana.opens(&eve).await;
+    ana.says(&conversation, &ben, "to Ben").await;
+    ana.says(&hers, &eve, "to Eve").await;
+    let mut client = Client::connect(&app, &ana.platform).await;
+    for (who, conversation) in [(&ben, &conversation), (&eve, &hers)] {
+        let channel = format!("private-conversation.{conversation}");
+        assert_eq!(who.enters(&mut client, &channel, &[("since", "0")]).await, StatusCode::OK);
+    }
+    let mut heard = Vec::new();
+    for _ in 0..2 {
+        heard.push(client.next_of("message.sent").await["data"]["context"]["text"].as_str().unwrap().to_owned());
+    }
+    heard.sort_unstable();
+    assert_eq!(heard, ["to Ben", "to Eve"]);
+}
+
 #[tokio::test]
 async fn a_conversation_of_others_is_told_to_nobody_else() {
     let app = TestApp::start().await;
@@ -210,17 +273,17 @@ async fn who_is_there_is_told_and_can_be_asked() {
     watches.next_of("pusher_internal:subscription_succeeded").await;
     let connection = follows(&ben, &conversation, &[]).await;
     let of_ben = |frame: &Value| frame["data"]["uuid"] == ben.uuid();
-    let came = loop {
+    // Ana hears of herself, too, before or after.
+    let told_of_ben = async |watches: &mut Client| loop {
         let frame = watches.next_of("user.presence").await;
         if of_ben(&frame) {
             break frame;
         }
     };
-    assert_eq!(came["data"]["online"], true);
+    assert_eq!(told_of_ben(&mut watches).await["data"]["online"], true);
     assert_eq!(presence(ana.get(&asked).await)[&ben.uuid()], (json!(true), true));
     drop(connection);
-    let gone = watches.next_of("user.presence").await;
-    assert!(of_ben(&gone) && gone["data"]["online"] == false, "{gone}");
+    assert_eq!(told_of_ben(&mut watches).await["data"]["online"], false);
     assert_eq!(presence(ana.get(&asked).await)[&ben.uuid()], (json!(false), true), "and when he was seen last");
     for wrong in ["", "?users=", "?users=x", &format!("?users={}", vec![ben.uuid(); 101].join(","))] {
         assert_eq!(
