@@ -35,6 +35,9 @@ const ASKED: u8 = 16;
 /// stock clients pause before they do.
 const SLOW: (u16, &str) = (4100, "too slow: reconnect and resume");
 
+/// What authorised a connection does so no longer. It comes back, and has to be authorised again.
+const REFUSED: (u16, &str) = (4100, "authorised no longer: reconnect");
+
 /// One connection's way out. Cheap to clone.
 #[derive(Clone)]
 pub struct Socket(Arc<Inner>);
@@ -119,6 +122,11 @@ impl Socket {
         drop(out);
         self.flush();
         self.0.waker.wake();
+    }
+
+    /// Closes it because what authorised it does so no longer.
+    pub fn close_refused(&self) {
+        self.close(REFUSED.0, REFUSED.1);
     }
 
     /// Whether nothing more is sent to it: it is being closed, or is gone.

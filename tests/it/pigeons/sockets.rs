@@ -229,6 +229,19 @@ async fn each_subscription_catches_up_as_who_authorised_it() {
     assert_eq!(heard, ["to Ben", "to Eve"]);
 }
 
+/// Whoever has revoked a token, because it was stolen, say, has ended the connections that it authorised.
+#[tokio::test]
+async fn a_connection_ends_with_the_token_that_authorised_it() {
+    let app = TestApp::with(|config| config.http.streams_recheck_s = 1).await;
+    let (ana, ben, conversation) = app.pair().await;
+    let (mut stays, mut ends) = (follows(&ana, &conversation, &[]).await, follows(&ben, &conversation, &[]).await);
+    let token = app.app.chat.authenticate(&ben.token).await.unwrap().token_id;
+    app.app.chat.revoke_token(token).await.unwrap();
+    assert_eq!(ends.closed().await, 4100);
+    ana.says(&conversation, &ben, "still here").await;
+    assert_eq!(stays.next_of("message.sent").await["data"]["context"]["text"], "still here");
+}
+
 #[tokio::test]
 async fn a_conversation_of_others_is_told_to_nobody_else() {
     let app = TestApp::start().await;
