@@ -321,3 +321,22 @@ async fn the_back_office_hears_that_somebody_wrote_and_not_what() {
     assert_eq!(told["data"]["conversation_uuid"], conversation);
     assert!(!told.to_string().contains("between us"));
 }
+
+/// More clients than catch up at once, who ask for much and read nothing of it.
+#[tokio::test]
+async fn who_does_not_read_holds_up_nobody_who_catches_up() {
+    let app = TestApp::with(|config| config.sockets.outbox_bytes_max = 64 << 10).await;
+    let (ana, ben, conversation) = app.pair().await;
+    for _ in 0..200 {
+        ana.says(&conversation, &ben, &"🚲".repeat(5000)).await;
+    }
+    let mut deaf = Vec::new();
+    for _ in 0..70 {
+        deaf.push(follows(&ben, &conversation, &[("since", "0")]).await);
+    }
+    let eve = app.pigeon(&ana.platform, "Eve").await;
+    let theirs = ana.opens(&eve).await;
+    ana.says(&theirs, &eve, "hello").await;
+    let mut client = follows(&eve, &theirs, &[("since", "0")]).await;
+    assert_eq!(client.next_of("message.sent").await["data"]["context"]["text"], "hello");
+}
