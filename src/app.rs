@@ -120,8 +120,13 @@ impl App {
             figures: figures::figures(Arc::clone(&store), realtime, Arc::clone(&limits), Arc::clone(&chat), &outbox),
         });
         let background = Background::default();
-        let broadcast =
-            pigeons::Broadcast::start(&chat, pusher::frame::event, background.tasks.clone(), &background.stop);
+        let broadcast = pigeons::Broadcast::start(
+            &chat,
+            pusher::frame::event,
+            web.recheck(),
+            background.tasks.clone(),
+            &background.stop,
+        );
         let shared = Shared { chat: &chat, web: &web, limits: &limits, outbox: &outbox };
         let router = router(config, shared, health, Arc::new(broadcast));
         Ok(Self { chat, store, web, sockets, router, outbox, background, draining })

@@ -96,6 +96,20 @@ impl Chat {
     /// connection's is no harm: the subscription then begins with what comes.
     pub fn expect_subscription(&self, access: &Access, socket: &str, channel: &str, since: Option<EventId>) {
         let (Some(app), Ok(socket)) = (access.user.platform_id, socket.parse::<SocketId>()) else { return };
-        self.sockets.expect(app, socket, channel, Expected { since, owner: access.user.id });
+        self.sockets.expect(app, socket, channel, Expected { since, owner: access.user.id, token_id: access.token_id });
+    }
+
+    /// Closes the connections whose subscriptions were authorised by a token that was revoked or has ended since,
+    /// or of an account that is switched off.
+    ///
+    /// # Errors
+    /// What the store answers; the rest is for the next time.
+    pub async fn end_refused_connections(&self) -> Result<()> {
+        for (voucher, sockets) in self.sockets.vouchers() {
+            if !self.is_valid(voucher.token_id, voucher.owner).await? {
+                sockets.iter().for_each(Socket::close_refused);
+            }
+        }
+        Ok(())
     }
 }

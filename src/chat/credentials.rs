@@ -199,6 +199,13 @@ impl Chat {
         Ok(format!("{id}|{secret}"))
     }
 
+    /// Whether a token of that user could still be used.
+    pub(super) async fn is_valid(&self, token: TokenId, owner: UserId) -> Result<bool> {
+        let stored = self.store.token(token).await?;
+        let is_over = |stored: &StoredToken| stored.expires_at.is_some_and(|end| end <= self.clock.now());
+        Ok(stored.is_some_and(|stored| stored.user.id == owner && stored.user.is_active && !is_over(&stored)))
+    }
+
     async fn access(&self, token: &str, kind: Kind) -> Result<Access> {
         let (id, secret) = token.split_once('|').ok_or(Error::Unauthenticated)?;
         let id = id.parse().map(TokenId).map_err(|_| Error::Unauthenticated)?;

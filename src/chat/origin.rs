@@ -36,10 +36,12 @@ impl Deed {
 }
 
 impl Chat {
-    /// That connection, if there is one, is about to do that.
+    /// That connection, or one that is not known, is about to do that. Some deeds can be done more than once,
+    /// from more than one connection: who did it last is spared, and nobody who did it before.
     pub fn note_origin(&self, deed: Deed, socket: Option<SocketId>) {
-        if let Some(socket) = socket {
-            self.origins.note(deed, socket);
+        match socket {
+            Some(socket) => self.origins.note(deed, socket),
+            None => self.origins.forget(&deed),
         }
     }
 

@@ -16,7 +16,8 @@ pub struct Origins<D>(Mutex<Noted<D>>);
 
 #[derive(Debug)]
 struct Noted<D> {
-    by_deed: HashMap<D, SocketId>,
+    /// `None`: it was done again, by a connection that did not say which it is.
+    by_deed: HashMap<D, Option<SocketId>>,
     in_order: VecDeque<D>,
 }
 
@@ -30,7 +31,7 @@ impl<D: Clone + Eq + Hash> Origins<D> {
     /// That connection is about to do that.
     pub fn note(&self, deed: D, socket: SocketId) {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if noted.by_deed.insert(deed.clone(), socket).is_none() {
+        if noted.by_deed.insert(deed.clone(), Some(socket)).is_none() {
             noted.in_order.push_back(deed);
         }
         if noted.in_order.len() > KEPT
@@ -40,10 +41,19 @@ impl<D: Clone + Eq + Hash> Origins<D> {
         }
     }
 
+    /// Somebody who did not say which connection they are is about to do that: whoever did it before is told
+    /// of it like everybody.
+    pub fn forget(&self, deed: &D) {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(socket) = noted.by_deed.get_mut(deed) {
+            *socket = None;
+        }
+    }
+
     /// Who did that, if it is known.
     pub fn of(&self, deed: &D) -> Option<SocketId> {
         let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        noted.by_deed.get(deed).copied()
+        noted.by_deed.get(deed).copied().flatten()
     }
 }
 
@@ -60,5 +70,7 @@ mod tests {
         assert_eq!((origins.of(&9), origins.of(&10)), (None, Some(SocketId(1, 1))));
         origins.note(10, SocketId(2, 2));
         assert_eq!(origins.of(&10), Some(SocketId(2, 2)), "the last who did it");
+        origins.forget(&10);
+        assert_eq!(origins.of(&10), None, "somebody else did it since");
     }
 }

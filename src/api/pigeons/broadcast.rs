@@ -54,8 +54,15 @@ pub struct Broadcast {
 }
 
 impl Broadcast {
-    /// Begins to publish, among those tasks, until `stop`.
-    pub fn start(chat: &SharedChat, encode: Encode, tasks: TaskTracker, stop: &CancellationToken) -> Arc<Self> {
+    /// Begins to publish, among those tasks, until `stop`; and to look, every `recheck`, whether what authorised
+    /// connections still does.
+    pub fn start(
+        chat: &SharedChat,
+        encode: Encode,
+        recheck: Duration,
+        tasks: TaskTracker,
+        stop: &CancellationToken,
+    ) -> Arc<Self> {
         let broadcast = Arc::new(Self {
             chat: Arc::clone(chat),
             encode,
@@ -65,6 +72,7 @@ impl Broadcast {
         });
         let following = Arc::clone(&broadcast);
         tasks.spawn(stop.clone().run_until_cancelled_owned(async move { following.run().await }));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(end_refused(Arc::clone(chat), recheck)));
         tasks.spawn(presence::tell(Arc::clone(chat), encode, stop.clone()));
         broadcast
     }
@@ -197,6 +205,16 @@ async fn next(follower: &mut Follower) -> Vec<Logged> {
                 tracing::warn!(error = %error, "sockets are told later what happened");
                 tokio::time::sleep(AGAIN).await;
             }
+        }
+    }
+}
+
+/// Closes connections that are authorised no longer. That a store cannot say so at the moment is no reason to.
+async fn end_refused(chat: SharedChat, recheck: Duration) {
+    loop {
+        tokio::time::sleep(recheck).await;
+        if let Err(error) = chat.end_refused_connections().await {
+            tracing::warn!(error = %error, "who may stay connected is looked at later");
         }
     }
 }

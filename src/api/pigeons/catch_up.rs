@@ -24,14 +24,19 @@ use crate::realtime::sockets::{App, Socket, SocketId};
 /// for all of them at once.
 const GRACE: Duration = Duration::from_millis(100);
 const GRACES: usize = 20;
-/// Connections that read the log at once; the others wait for their turn.
+/// Connections that read the log at once; the others wait for their turn, after each page. Nobody has a turn while
+/// waiting for a client to read: those who do not would take all of them.
 const READERS: usize = 64;
 /// How long it waits before it asks a store again that did not answer.
 const AGAIN: Duration = Duration::from_millis(250);
 
+/// Whose subscriptions catch up together: those of one connection that one user authorised, who may read no more
+/// than what is theirs.
+type Key = (App, SocketId, UserId);
+
 /// The connections that catch up.
 pub(super) struct CatchUp {
-    gathering: Mutex<HashMap<(App, SocketId), Vec<Missing>>>,
+    gathering: Mutex<HashMap<Key, Vec<Missing>>>,
     turns: Semaphore,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -63,7 +68,7 @@ impl CatchUp {
             broadcast.sockets().release(socket, &channel, since);
             return;
         }
-        let key = (socket.app(), socket.id());
+        let key = (socket.app(), socket.id(), owner);
         let mut gathering = self.gathering.lock().unwrap_or_else(PoisonError::into_inner);
         let missing = gathering.entry(key).or_default();
         missing.push(Missing { channel, since });
@@ -76,22 +81,24 @@ impl CatchUp {
     }
 
     /// How many of a connection's channels wait.
-    fn count(&self, key: (App, SocketId)) -> usize {
+    fn count(&self, key: Key) -> usize {
         let gathering = self.gathering.lock().unwrap_or_else(PoisonError::into_inner);
         gathering.get(&key).map_or(0, Vec::len)
     }
 
     async fn take_turn(&self, turn: Turn) {
-        let key = (turn.socket.app(), turn.socket.id());
+        let key = (turn.socket.app(), turn.socket.id(), turn.owner);
         let (mut count, mut graces) = (0, 0);
         while self.count(key) > count && graces < GRACES {
             count = self.count(key);
             graces += 1;
             tokio::time::sleep(GRACE).await;
         }
-        let Ok(_held) = self.turns.acquire().await else { return };
+        // What comes while it waits is gathered, too.
+        let Ok(first) = self.turns.acquire().await else { return };
         let gathered = self.gathering.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-        turn.run(gathered.unwrap_or_default()).await;
+        drop(first);
+        turn.run(gathered.unwrap_or_default(), &self.turns).await;
     }
 }
 
@@ -128,22 +135,26 @@ struct Turn {
 }
 
 impl Turn {
-    async fn run(&self, mut missing: Vec<Missing>) {
+    async fn run(&self, mut missing: Vec<Missing>, turns: &Semaphore) {
+        self.reset(&mut missing).await;
         let Some(from) = missing.iter().map(|one| one.since).min() else { return };
         let wanted = Wanted::of(&missing);
         let scope = self.scope(&wanted).await;
         let mut follower = self.broadcast.chat.follow_scope(scope, from);
-        if self.is_from_elsewhere(from).await {
-            self.reset(&missing);
-        }
-        while !missing.is_empty() && !self.socket.is_closing() {
+        while !missing.is_empty() && self.socket.has_room().await {
+            let Ok(turn) = turns.acquire().await else { return };
             match follower.missed().await {
-                Ok(Some(Batch::Events(events))) => self.tell(&missing, &wanted, &events).await,
+                Ok(Some(Batch::Events(events))) => {
+                    let news = self.news(&wanted, &events).await;
+                    drop(turn);
+                    self.tell(&missing, &news).await;
+                }
                 // Told above, for every scope alike.
                 Ok(Some(Batch::Reset(_) | Batch::Signal(_))) => {}
                 Ok(Some(Batch::Gone)) => return,
                 Ok(None) => self.release(&mut missing, &mut follower),
                 Err(error) => {
+                    drop(turn);
                     tracing::warn!(error = %error, "a connection catches up later");
                     tokio::time::sleep(AGAIN).await;
                 }
@@ -162,25 +173,24 @@ impl Turn {
         Scope::User(self.owner, ConversationKind::Direct)
     }
 
-    /// Whether this log has never given out that cursor.
-    async fn is_from_elsewhere(&self, cursor: EventId) -> bool {
-        self.broadcast.chat.log_end().await.is_ok_and(|end| cursor > end)
-    }
-
-    /// Sends what each channel missed of some events, in their order.
-    async fn tell(&self, missing: &[Missing], wanted: &Wanted, events: &[Logged]) {
+    /// What is told of some events, in their order.
+    async fn news(&self, wanted: &Wanted, events: &[Logged]) -> Vec<News> {
         let events: Vec<_> = events.iter().filter(|logged| wanted.holds(logged.place.uuid)).cloned().collect();
-        let news = loop {
+        loop {
             match news::of(&self.broadcast.chat, &events, wanted.state).await {
-                Ok(news) => break news,
+                Ok(news) => return news,
                 Err(error) => tracing::warn!(error = %error, "a connection catches up later"),
             }
             // Who left must not keep a reader's turn.
             if self.socket.is_closing() {
-                return;
+                return Vec::new();
             }
             tokio::time::sleep(AGAIN).await;
-        };
+        }
+    }
+
+    /// Sends what each channel missed.
+    async fn tell(&self, missing: &[Missing], news: &[News]) {
         for told in news.iter().filter(|news| is_of(self.socket.app(), news)) {
             if !self.socket.has_room().await {
                 return;
@@ -198,9 +208,12 @@ impl Turn {
         }
     }
 
-    /// The client's cursor is of another history: it has to read anew what it shows.
-    fn reset(&self, missing: &[Missing]) {
-        for one in missing {
+    /// A cursor that this log has never given out is of another history: its client has to read anew what it
+    /// shows, and is told what comes from here on.
+    async fn reset(&self, missing: &mut [Missing]) {
+        let Ok(end) = self.broadcast.chat.log_end().await else { return };
+        for one in missing.iter_mut().filter(|one| one.since > end) {
+            one.since = end;
             self.socket.send((self.broadcast.encode)("reset", &one.channel, "{}"));
         }
     }

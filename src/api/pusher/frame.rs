@@ -318,6 +318,20 @@ pub fn shortened(channel: &str) -> &str {
 
 /// What an event's frame carries, taken out again.
 pub fn data_of(frame: &Frame) -> Option<String> {
-    let start = frame.iter().position(|byte| *byte == b'{')?;
-    Sent::read(std::str::from_utf8(&frame[start..]).ok()?)?.text().map(Cow::into_owned)
+    let text = crate::http::websocket::frame::payload(frame);
+    Sent::read(std::str::from_utf8(text).ok()?)?.text().map(Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever its length: some lengths look like JSON in a frame's head.
+    #[test]
+    fn what_a_frame_carries_can_be_taken_out_again() {
+        for length in (0..1000).chain([31_400, 31_500, 65_400, 65_600]) {
+            let data = "x".repeat(length);
+            assert_eq!(data_of(&event("a", "cache-a", &data)), Some(data), "{length} characters");
+        }
+    }
 }

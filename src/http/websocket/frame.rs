@@ -26,6 +26,16 @@ pub fn pong(payload: &[u8]) -> Bytes {
     frame(0xa, &payload[..payload.len().min(125)])
 }
 
+/// What one of these frames carries.
+pub fn payload(frame: &[u8]) -> &[u8] {
+    let head = match frame.get(1) {
+        Some(126) => 4,
+        Some(127) => 10,
+        _ => 2,
+    };
+    frame.get(head..).unwrap_or_default()
+}
+
 fn frame(opcode: u8, payload: &[u8]) -> Bytes {
     let mut frame = Vec::with_capacity(payload.len() + 10);
     frame.push(0x80 | opcode);

@@ -49,7 +49,7 @@ pub use rules::{Draw, SayClose, SocketRules};
 pub use socket::{SOCKET_BYTES, Socket, Turn};
 pub use terms::{
     Answer, Appearance, ChannelFigures, Expected, Full, Join, JoinRefused, Joined, Left, Member, Published,
-    SignInRefused, SocketStats,
+    SignInRefused, SocketStats, Voucher,
 };
 
 /// Bytes as they go over the wire; one encoding serves every receiver.

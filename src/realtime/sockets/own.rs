@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Expected;
 use super::channel::Channel;
+use super::{Expected, Voucher};
 
 /// How long an authorisation is good for: the client asks for the channel as soon as it has it.
 const EXPECTED_FOR: Duration = Duration::from_secs(60);
@@ -16,6 +16,9 @@ pub(super) struct Own {
     pub user: Option<Arc<str>>,
     pub watching: Vec<Arc<str>>,
     pub has_left: bool,
+    /// What vouches for it. Each has authorised something, so there are no more than channels were asked for;
+    /// those of channels that were left are kept, because they say who has the connection.
+    pub vouchers: Vec<Voucher>,
     expected: Vec<Soon>,
 }
 
@@ -42,6 +45,17 @@ impl Own {
         true
     }
 
+    /// Notes what vouches for it; `false` when that is too much.
+    pub fn vouch(&mut self, voucher: Voucher, max: usize) -> bool {
+        let is_known = self.vouchers.contains(&voucher);
+        if !is_known && self.vouchers.len() < max {
+            self.vouchers.reserve_exact(1);
+            self.vouchers.push(voucher);
+            return true;
+        }
+        is_known
+    }
+
     /// Takes what is expected.
     pub fn expected(&mut self, channel: &str, now: Instant) -> Option<Expected> {
         let at = self.expected.iter().position(|soon| &*soon.channel == channel)?;
@@ -56,12 +70,12 @@ impl Own {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::UserId;
+    use crate::domain::{TokenId, UserId};
 
     #[test]
     fn what_is_expected_is_taken_once_and_lapses() {
         let (mut own, now) = (Own::default(), Instant::now());
-        let by = |owner| Expected { since: None, owner: UserId(owner) };
+        let by = |owner| Expected { since: None, owner: UserId(owner), token_id: TokenId(owner) };
         assert!(own.expect("a", by(1), 2, now) && own.expect("b", by(2), 2, now));
         assert!(!own.expect("c", by(3), 2, now), "two is all there may be");
         assert!(own.expect("a", by(4), 2, now), "the same channel again takes no room");

@@ -1,11 +1,11 @@
 //! Signing in, watching, and what the auth endpoint tells of subscriptions to come.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::socket::Socket;
-use super::{App, Appearance, Expected, SignInRefused, SocketId, Sockets};
+use super::{App, Appearance, Expected, SignInRefused, SocketId, Sockets, Voucher};
 
 impl Sockets {
     /// Signs a connection in as a user of its app, once.
@@ -64,8 +64,27 @@ impl Sockets {
         socket.own().expect(channel, expected, max, Instant::now())
     }
 
-    /// What was said with [`Self::expect`] within the last minute; taken.
+    /// What was said with [`Self::expect`] within the last minute; taken. From here on its token vouches for the
+    /// connection. One for which more tokens vouch than it may have channels is closed: nobody's would end it.
     pub fn expected(&self, socket: &Socket, channel: &str) -> Option<Expected> {
-        socket.own().expected(channel, Instant::now())
+        let mut own = socket.own();
+        let expected = own.expected(channel, Instant::now())?;
+        let voucher = Voucher { owner: expected.owner, token_id: expected.token_id };
+        if !own.vouch(voucher, self.shared.rules.channels_per_socket_max) {
+            drop(own);
+            socket.close_refused();
+            return None;
+        }
+        Some(expected)
+    }
+
+    /// What vouches for connections, and for which. Looks at every connection.
+    pub fn vouchers(&self) -> HashMap<Voucher, Vec<Socket>> {
+        let mut vouchers: HashMap<_, Vec<_>> = HashMap::new();
+        for socket in self.all() {
+            let own = socket.own().vouchers.clone();
+            own.into_iter().for_each(|voucher| vouchers.entry(voucher).or_default().push(socket.clone()));
+        }
+        vouchers
     }
 }

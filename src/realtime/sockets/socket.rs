@@ -35,6 +35,9 @@ const ASKED: u8 = 16;
 /// stock clients pause before they do.
 const SLOW: (u16, &str) = (4100, "too slow: reconnect and resume");
 
+/// What authorised a connection does so no longer. It comes back, and has to be authorised again.
+const REFUSED: (u16, &str) = (4100, "authorised no longer: reconnect");
+
 /// One connection's way out. Cheap to clone.
 #[derive(Clone)]
 pub struct Socket(Arc<Inner>);
@@ -121,9 +124,14 @@ impl Socket {
         self.0.waker.wake();
     }
 
-    /// Whether nothing more is sent to it.
+    /// Closes it because what authorised it does so no longer.
+    pub fn close_refused(&self) {
+        self.close(REFUSED.0, REFUSED.1);
+    }
+
+    /// Whether nothing more is sent to it: it is being closed, or is gone.
     pub fn is_closing(&self) -> bool {
-        self.has(CLOSING)
+        self.has(CLOSING | OVER)
     }
 
     /// How much waits to be written, in bytes.
@@ -141,7 +149,7 @@ impl Socket {
             tokio::pin!(notified);
             // Asked for before the look, so that nothing between the two is missed.
             notified.as_mut().enable();
-            if self.is_closing() || self.has(OVER) {
+            if self.is_closing() {
                 return false;
             }
             if self.waiting() <= self.0.shared.rules.outbox_bytes_max / 4 {

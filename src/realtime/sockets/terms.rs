@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::socket::Socket;
 use super::{Frame, SocketId};
-use crate::domain::{EventId, UserId};
+use crate::domain::{EventId, TokenId, UserId};
 
 /// What is published to a channel.
 #[derive(Clone, Debug, Default)]
@@ -119,6 +119,17 @@ pub struct Expected {
     pub since: Option<EventId>,
     /// Who was authorised.
     pub owner: UserId,
+    /// By which token.
+    pub token_id: TokenId,
+}
+
+/// What vouches for a connection's subscriptions: an account, and the token that it came with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Voucher {
+    /// The account.
+    pub owner: UserId,
+    /// Its token.
+    pub token_id: TokenId,
 }
 
 /// Why there is no room for a connection.

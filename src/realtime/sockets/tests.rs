@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::domain::{EventId, UserId};
+use crate::domain::{EventId, TokenId, UserId};
 
 const APP: App = PlatformId(1);
 const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -339,7 +339,7 @@ async fn everything_is_given_back() {
         sockets.subscribe(&client.socket, Join { hold: true, ..join(&number.to_string()) }, says("hi")).unwrap();
         sockets.sign_in(&client.socket, &number.to_string()).unwrap();
         sockets.watch(&client.socket, &["0".to_owned(), "nobody".to_owned()]);
-        let expected = Expected { since: None, owner: UserId(1) };
+        let expected = Expected { since: None, owner: UserId(1), token_id: TokenId(1) };
         assert!(sockets.expect(APP, client.socket.id(), "soon", expected));
         assert!(!sockets.expect(PlatformId(2), client.socket.id(), "soon", expected), "another app's");
         clients.push(client);
@@ -348,8 +348,11 @@ async fn everything_is_given_back() {
     assert_eq!((sockets.stats().subscriptions, sockets.stats().channels), (100, 51));
     assert_eq!(sockets.connections(APP), 50);
     let ids: Vec<_> = clients.iter().map(|client| client.socket.id()).collect();
+    let gone = clients[0].socket.clone();
     drop(clients);
     until("the end of all", || sockets.is_empty()).await;
+    assert!(gone.is_closing() && !gone.has_room().await, "who has hung up is sent nothing more");
+    drop(gone);
     let stats = sockets.stats();
     assert_eq!((stats.subscriptions, stats.channels, sockets.connections(APP)), (0, 0, 0));
     assert!(sockets.users.is_empty() && sockets.channels.of(APP, "").is_empty());

@@ -84,6 +84,28 @@ async fn a_sender_is_spared_its_own_echo_and_nobody_else_is() {
     assert_eq!(heard(tablet.next_of("message.sent").await), "from elsewhere");
 }
 
+/// Edits twice: on the phone, and then where no connection is named.
+#[tokio::test]
+async fn who_was_spared_an_echo_hears_the_same_deed_from_elsewhere() {
+    let app = TestApp::start().await;
+    let (ana, ben, conversation) = app.pair().await;
+    let mut phone = follows(&ana, &conversation, &[]).await;
+    let path = format!("/api/v1/pigeons/chat/messages/{}", ana.says(&conversation, &ben, "first").await);
+    let body = |text: &str| json!({"context_text": text});
+    let edit = ana.request(Method::PATCH, &path).header("X-Socket-ID", &phone.id).json(&body("second"));
+    assert_eq!(edit.send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(ana.send(Method::PATCH, &path, body("third")).await.0, StatusCode::OK);
+    ana.says(&conversation, &ben, "the end").await;
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|text| text != "the end") {
+        let frame = phone.next().await;
+        if let Some(text) = frame["data"]["context"]["text"].as_str() {
+            heard.push(text.to_owned());
+        }
+    }
+    assert_eq!(heard, ["first", "third", "the end"]);
+}
+
 /// Comes back with the largest cursor that it has seen, for all of its channels, while others write on.
 #[tokio::test]
 async fn who_comes_back_is_told_what_it_missed_once_and_in_order() {
@@ -186,6 +208,60 @@ async fn a_cursor_for_each_channel() {
     assert_eq!(ahead.next_of("message.sent").await["data"]["context"]["text"], "after");
 }
 
+/// One of the cursors is from another history, the other is not.
+#[tokio::test]
+async fn each_channel_is_reset_by_its_own_cursor() {
+    let app = TestApp::start().await;
+    let (ana, ben, conversation) = app.pair().await;
+    ana.says(&conversation, &ben, "hello").await;
+    let (one, users) = (format!("private-conversation.{conversation}"), format!("private-users.{}", ben.uuid()));
+    let since = json!({&one: 1_i64 << 50, &users: 0}).to_string();
+    let mut client = Client::connect(&app, &ben.platform).await;
+    for channel in [&users, &one] {
+        assert_eq!(ben.enters(&mut client, channel, &[("since", &since)]).await, StatusCode::OK);
+    }
+    assert_eq!(client.next_of("reset").await["channel"], one);
+    let updated = client.next_of("conversation.updated").await;
+    assert_eq!((&updated["channel"], &updated["data"]["last_message_text"]), (&json!(users), &json!("hello")));
+    ana.says(&conversation, &ben, "again").await;
+    assert_eq!(client.next_of("message.sent").await["data"]["context"]["text"], "again");
+}
+
+/// Two accounts share a connection: a browser in which one signs out and the other in.
+#[tokio::test]
+async fn each_subscription_catches_up_as_who_authorised_it() {
+    let app = TestApp::start().await;
+    let (ana, ben, conversation) = app.pair().await;
+    let eve = app.pigeon(&ana.platform, "Eve").await;
+    let hers = ana.opens(&eve).await;
+    ana.says(&conversation, &ben, "to Ben").await;
+    ana.says(&hers, &eve, "to Eve").await;
+    let mut client = Client::connect(&app, &ana.platform).await;
+    for (who, conversation) in [(&ben, &conversation), (&eve, &hers)] {
+        let channel = format!("private-conversation.{conversation}");
+        assert_eq!(who.enters(&mut client, &channel, &[("since", "0")]).await, StatusCode::OK);
+    }
+    let mut heard = Vec::new();
+    for _ in 0..2 {
+        heard.push(client.next_of("message.sent").await["data"]["context"]["text"].as_str().unwrap().to_owned());
+    }
+    heard.sort_unstable();
+    assert_eq!(heard, ["to Ben", "to Eve"]);
+}
+
+/// Whoever has revoked a token, because it was stolen, say, has ended the connections that it authorised.
+#[tokio::test]
+async fn a_connection_ends_with_the_token_that_authorised_it() {
+    let app = TestApp::with(|config| config.http.streams_recheck_s = 1).await;
+    let (ana, ben, conversation) = app.pair().await;
+    let (mut stays, mut ends) = (follows(&ana, &conversation, &[]).await, follows(&ben, &conversation, &[]).await);
+    let token = app.app.chat.authenticate(&ben.token).await.unwrap().token_id;
+    app.app.chat.revoke_token(token).await.unwrap();
+    assert_eq!(ends.closed().await, 4100);
+    ana.says(&conversation, &ben, "still here").await;
+    assert_eq!(stays.next_of("message.sent").await["data"]["context"]["text"], "still here");
+}
+
 #[tokio::test]
 async fn a_conversation_of_others_is_told_to_nobody_else() {
     let app = TestApp::start().await;
@@ -266,4 +342,23 @@ async fn the_back_office_hears_that_somebody_wrote_and_not_what() {
     let told = hears.next_of("conversation.activity").await;
     assert_eq!(told["data"]["conversation_uuid"], conversation);
     assert!(!told.to_string().contains("between us"));
+}
+
+/// More clients than catch up at once, who ask for much and read nothing of it.
+#[tokio::test]
+async fn who_does_not_read_holds_up_nobody_who_catches_up() {
+    let app = TestApp::with(|config| config.sockets.outbox_bytes_max = 64 << 10).await;
+    let (ana, ben, conversation) = app.pair().await;
+    for _ in 0..200 {
+        ana.says(&conversation, &ben, &"🚲".repeat(5000)).await;
+    }
+    let mut deaf = Vec::new();
+    for _ in 0..70 {
+        deaf.push(follows(&ben, &conversation, &[("since", "0")]).await);
+    }
+    let eve = app.pigeon(&ana.platform, "Eve").await;
+    let theirs = ana.opens(&eve).await;
+    ana.says(&theirs, &eve, "hello").await;
+    let mut client = follows(&eve, &theirs, &[("since", "0")]).await;
+    assert_eq!(client.next_of("message.sent").await["data"]["context"]["text"], "hello");
 }
