@@ -119,7 +119,7 @@ impl Broker {
     fn tell(&self, scope: Scope, cursor: Option<EventId>, mut heard: impl FnMut() -> Heard) {
         let shard = lock(self.shard(&scope));
         for ear in shard.get(&scope).into_iter().flat_map(HashMap::values) {
-            lock(&ear.held).put(cursor, heard());
+            lock(&ear.held).put(cursor, heard(), 1);
             ear.news.notify_one();
         }
     }

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 #[derive(Debug)]
 pub struct Held<C, T> {
     queue: VecDeque<(Option<C>, T)>,
+    weight: usize,
     max: usize,
     has_lapsed: bool,
 }
@@ -23,22 +24,27 @@ pub struct Held<C, T> {
 pub struct Lapsed;
 
 impl<C: Ord + Copy, T> Held<C, T> {
-    /// Holds at most `max` things. Takes no memory until there is one.
+    /// Holds things that weigh at most `max` together. Takes no memory until there is one.
     pub fn new(max: usize) -> Self {
-        Self { queue: VecDeque::new(), max, has_lapsed: false }
+        Self { queue: VecDeque::new(), weight: 0, max, has_lapsed: false }
     }
 
     /// Puts something at the end. When there is no room for it everything is let go: it is in the log.
-    pub fn put(&mut self, cursor: Option<C>, thing: T) {
+    pub fn put(&mut self, cursor: Option<C>, thing: T, weight: usize) {
         if self.has_lapsed {
             return;
         }
-        if self.queue.len() >= self.max {
-            self.queue = VecDeque::new();
-            self.has_lapsed = true;
-            return;
+        self.weight += weight;
+        if self.weight > self.max {
+            self.lapse();
+        } else {
+            self.queue.push_back((cursor, thing));
         }
-        self.queue.push_back((cursor, thing));
+    }
+
+    /// Lets everything go, because something did not come that should have been put here.
+    pub fn lapse(&mut self) {
+        *self = Self { has_lapsed: true, ..Self::new(self.max) };
     }
 
     /// Takes out everything but what `after` covers already, in order. From here on everything is held
@@ -50,6 +56,7 @@ impl<C: Ord + Copy, T> Held<C, T> {
         if std::mem::take(&mut self.has_lapsed) {
             return Err(Lapsed);
         }
+        self.weight = 0;
         let is_new = |cursor: &Option<C>| cursor.is_none_or(|cursor| cursor > after);
         Ok(std::mem::take(&mut self.queue).into_iter().filter(|(cursor, _)| is_new(cursor)).collect())
     }
@@ -69,9 +76,9 @@ mod tests {
         let mut held = Held::new(8);
         assert!(!held.is_waiting());
         for cursor in 1..=4 {
-            held.put(Some(cursor), cursor);
+            held.put(Some(cursor), cursor, 1);
         }
-        held.put(None, 100);
+        held.put(None, 100, 1);
         assert_eq!(held.take(2), Ok(vec![(Some(3), 3), (Some(4), 4), (None, 100)]));
         assert_eq!(held.take(4), Ok(vec![]));
     }
@@ -80,11 +87,11 @@ mod tests {
     fn a_lapse_is_told_once_and_holds_again_from_there() {
         let mut held = Held::new(2);
         for cursor in 1..=5 {
-            held.put(Some(cursor), ());
+            held.put(Some(cursor), (), 1);
         }
         assert!(held.is_waiting());
         assert_eq!(held.take(0), Err(Lapsed));
-        held.put(Some(6), ());
+        held.put(Some(6), (), 1);
         assert_eq!(held.take(5), Ok(vec![(Some(6), ())]));
     }
 }

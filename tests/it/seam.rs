@@ -26,7 +26,7 @@ impl Log {
         self.committed.lock().unwrap().push(event);
         let ear = self.ear.lock().unwrap().clone();
         if let Some(ear) = ear {
-            ear.lock().unwrap().put(Some(event), event);
+            ear.lock().unwrap().put(Some(event), event, 1);
         }
     }
 
@@ -110,7 +110,7 @@ impl Subscription {
     fn publish(&self, event: u64) {
         let mut state = self.state.lock().unwrap();
         if let Some(held) = &mut state.held {
-            held.put(Some(event), event);
+            held.put(Some(event), event, 1);
         } else if event > state.after {
             state.after = event;
             state.sent.push(event);

@@ -143,14 +143,14 @@ fn is_socket(name: &str) -> bool {
 /// here.
 fn topic(channel: &str) -> Option<(Topic, bool)> {
     if let Some(uuid) = channel.strip_prefix("presence-conversation.") {
-        return Some((Topic::Conversation(Uuid::try_parse(uuid).ok()?), true));
+        return Some((Topic::Conversation(canonical(uuid)?), true));
     }
     let name = channel.strip_prefix("private-").unwrap_or(channel);
     if name == "backoffice" {
         return Some((Topic::Backoffice, false));
     }
     let (kind, uuid) = name.split_once('.')?;
-    let uuid = Uuid::try_parse(uuid).ok()?;
+    let uuid = canonical(uuid)?;
     let topic = match kind {
         "conversation" => Topic::Conversation(uuid),
         "users" => Topic::User(uuid),
@@ -158,6 +158,11 @@ fn topic(channel: &str) -> Option<(Topic, bool)> {
         _ => return None,
     };
     Some((topic, false))
+}
+
+/// A uuid as channels are named by it: another spelling would be a channel on which nothing is told.
+fn canonical(name: &str) -> Option<Uuid> {
+    Uuid::try_parse(name).ok().filter(|uuid| uuid.to_string() == name)
 }
 
 /// Who a subscriber of a presence channel is, for the others.

@@ -71,6 +71,12 @@ impl Kind {
     }
 }
 
+/// Whether a channel is one of ours on which its subscribers have nothing to say to each other: they may be a
+/// whole platform.
+pub fn is_announcing(name: &str) -> bool {
+    ["private-users.", "private-platform."].iter().any(|own| name.starts_with(own)) || name == "private-backoffice"
+}
+
 /// Whether that may be a channel's name: 1 to 164 letters and digits of ASCII and `-_=@,.;`, and `#` in
 /// front of names that only the server makes.
 pub fn is_channel(name: &str) -> bool {

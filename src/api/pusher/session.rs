@@ -225,6 +225,9 @@ impl Session {
         if !Kind::of(channel).takes_client_events() {
             return Err("Client events are for private and presence channels");
         }
+        if names::is_announcing(channel) {
+            return Err("On this channel only the server tells something");
+        }
         let at = self.find(channel).map_err(|_| "Client events are for channels that the client is subscribed to")?;
         let user = self.held[at].user.as_deref().map(str::to_owned);
         let data = sent.text();

@@ -6,7 +6,7 @@
 //! publishes. They are taken in this order: a connection's own, the directory's shard, the body,
 //! a lane, an outbox.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
@@ -71,31 +71,8 @@ pub(super) struct Subscriber {
     pub held: Option<Box<Held>>,
 }
 
-/// What was published while a subscription catches up.
-#[derive(Debug, Default)]
-pub(super) struct Held {
-    frames: VecDeque<(Option<EventId>, Frame)>,
-    weight: usize,
-    has_lapsed: bool,
-}
-
-impl Held {
-    fn push(&mut self, published: &Published, max: usize) {
-        if self.has_lapsed {
-            return;
-        }
-        self.weight += weight(&published.frame);
-        if self.weight > max {
-            self.lapse();
-        } else {
-            self.frames.push_back((published.cursor, published.frame.clone()));
-        }
-    }
-
-    fn lapse(&mut self) {
-        *self = Self { has_lapsed: true, ..Self::default() };
-    }
-}
+/// What was published while a subscription catches up, by the bytes that it would take to send it.
+pub(super) type Held = crate::realtime::seam::Held<EventId, Frame>;
 
 impl Channel {
     pub fn new(app: App, name: Arc<str>, lanes: usize) -> Self {
@@ -161,13 +138,13 @@ impl Channel {
     }
 
     /// Gives a publication to a thread's subscribers; those to flush are appended to `touched`.
-    pub fn deliver(&self, lane: usize, sequence: u64, published: &Published, held: usize, touched: &mut Vec<Socket>) {
+    pub fn deliver(&self, lane: usize, sequence: u64, published: &Published, touched: &mut Vec<Socket>) {
         for subscriber in lock(&self.lanes[lane].subscribers).iter_mut() {
             if !subscriber.wants(sequence, published) {
                 continue;
             }
             match &mut subscriber.held {
-                Some(queue) => queue.push(published, held),
+                Some(held) => held.put(published.cursor, published.frame.clone(), weight(&published.frame)),
                 None => {
                     if subscriber.socket.queue(published.frame.clone()) {
                         touched.push(subscriber.socket.clone());
@@ -207,12 +184,8 @@ impl Subscriber {
     /// Ends a hold: queues what comes after the cursor. `false`: something is missing; hold on.
     pub fn release(&mut self, after: EventId) -> bool {
         let Some(held) = &mut self.held else { return true };
-        if held.has_lapsed {
-            **held = Held::default();
-            return false;
-        }
-        let new = held.frames.drain(..).filter(|(cursor, _)| cursor.is_none_or(|cursor| cursor > after));
-        for (_, frame) in new {
+        let Ok(held) = held.take(after) else { return false };
+        for (_, frame) in held {
             self.socket.queue(frame);
         }
         self.floor = after;

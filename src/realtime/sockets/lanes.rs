@@ -116,11 +116,11 @@ impl Lane {
     fn serve(&self, number: usize, shared: &Shared) {
         let (mut jobs, mut touched) = (Vec::with_capacity(ROUND), Vec::new());
         // What a round puts into one outbox has to leave room in it.
-        let (held_max, round_max) = (shared.rules.outbox_bytes_max / 4, shared.rules.outbox_bytes_max / 8);
+        let round_max = shared.rules.outbox_bytes_max / 8;
         while let Some(lapsed) = self.take(&mut jobs, round_max) {
             lapsed.iter().for_each(|channel| channel.settle(number));
             for job in jobs.drain(..) {
-                job.channel.deliver(number, job.sequence, &job.published, held_max, &mut touched);
+                job.channel.deliver(number, job.sequence, &job.published, &mut touched);
             }
             flush(&mut touched, shared);
         }

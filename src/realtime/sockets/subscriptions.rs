@@ -100,7 +100,7 @@ impl Sockets {
             floor: EventId(i64::MIN),
             owner: join.owner.map_or(0, |owner| owner.0),
             member,
-            held: join.hold.then(|| Box::new(Held::default())),
+            held: join.hold.then(|| Box::new(Held::new(self.shared.rules.outbox_bytes_max / 4))),
         });
     }
 

@@ -39,13 +39,16 @@ async fn whispers_have_limits_and_the_connection_stays() {
     let app = TestApp::start().await;
     let acme = app.platform("Acme").await;
     let mut ana = Client::connect(&app, &acme).await;
-    for channel in ["private-a", "private-encrypted-a", "public"] {
+    // To a whole platform only the server speaks.
+    let everybody = format!("private-platform.{}", acme.key);
+    for channel in ["private-a", "private-encrypted-a", "public", &everybody] {
         ana.subscribes(channel).await;
     }
     for (channel, event, data) in [
         ("public", "client-x", json!(1)),
         ("private-encrypted-a", "client-x", json!(1)),
         ("private-b", "client-x", json!(1)),
+        (&everybody, "client-x", json!(1)),
         ("", "client-x", json!(1)),
         ("private-a", "x", json!(1)),
         ("private-a", "server-event", json!(1)),
