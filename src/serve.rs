@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::descriptors;
 use crate::error::{Error, Result};
 use crate::http::server;
+use crate::http::streams::Streams;
 use crate::jobs::Outbox;
 use crate::memory;
 use crate::realtime::sockets::Sockets;
@@ -42,7 +43,7 @@ pub async fn run(config: Config) -> Result<()> {
     let mut serving = tokio::spawn(serving);
     let posting = tokio::spawn(Arc::clone(&app.outbox).run(stop.clone()));
     let chores = tokio::spawn(keep_house(Arc::clone(&app.chat), Arc::clone(&app.outbox), stop.clone()));
-    tokio::spawn(give_back_after_many(Arc::clone(&app.sockets), stop.clone()));
+    tokio::spawn(give_back_after_many(Arc::clone(&app.sockets), app.web.streams.clone(), stop.clone()));
     tokio::select! {
         () = signals.next() => {}
         // It ends on `stop` only; living on without it would be living on deaf.
@@ -82,7 +83,7 @@ async fn keep_house(chat: SharedChat, outbox: Arc<Outbox>, stop: CancellationTok
 
 /// Gives back what connections used when many have left. Each thread has freed memory of its own, so
 /// each has to do it; those that sleep are woken by there being more tasks than one thread takes.
-async fn give_back_after_many(sockets: Arc<Sockets>, stop: CancellationToken) {
+async fn give_back_after_many(sockets: Arc<Sockets>, streams: Streams, stop: CancellationToken) {
     const MANY: u64 = 1000;
     let mut looks = tokio::time::interval(Duration::from_secs(5));
     let mut given_back = 0;
@@ -91,7 +92,7 @@ async fn give_back_after_many(sockets: Arc<Sockets>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = looks.tick() => {}
         }
-        let left = sockets.stats().left_total;
+        let left = sockets.stats().left_total + streams.left();
         if left - given_back >= MANY {
             given_back = left;
             let threads = tokio::runtime::Handle::current().metrics().num_workers();

@@ -39,6 +39,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Open {
     total: usize,
+    left: u64,
     by_address: HashMap<IpAddr, usize>,
     by_user: HashMap<UserId, usize>,
 }
@@ -92,6 +93,11 @@ impl Streams {
         self.inner.open.lock().unwrap_or_else(PoisonError::into_inner).total
     }
 
+    /// How many have ended since the start.
+    pub fn left(&self) -> u64 {
+        self.inner.open.lock().unwrap_or_else(PoisonError::into_inner).left
+    }
+
     /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -116,6 +122,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.streams.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.total -= 1;
+        open.left += 1;
         leave(&mut open.by_address, &self.address);
         if let Some(user) = &self.user {
             leave(&mut open.by_user, user);

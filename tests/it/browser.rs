@@ -106,7 +106,9 @@ async function follow(cursor) {
         if (events.readyState === EventSource.CLOSED) setTimeout(() => follow(cursor), 2000);
     };
 }
-follow().catch(error => tell("error", String(error)));
+// A first request that fails is tried again, as a page would.
+const begin = () => follow().catch(() => setTimeout(begin, 500));
+begin();
 </script>"#;
 
 /// The process is killed and started again over the same data, twice: the browser comes back by itself, with the

@@ -8,8 +8,9 @@ run(async world => {
   const [ana, rui] = [echo(world, world.ana), echo(world, world.rui)];
   const ears = { ana: new Heard(), rui: new Heard() };
   const doors = { ana: ana.private(name), rui: rui.private(name) };
+  // Either may be in first.
+  await Promise.all(Object.values(doors).map(door => once(door.subscription, 'pusher:subscription_succeeded')));
   for (const who of ['ana', 'rui']) {
-    await once(doors[who].subscription, 'pusher:subscription_succeeded');
     doors[who].listenForWhisper('typing', data => ears[who].push(data));
   }
   doors.ana.whisper('typing', { is: 'Ana' });

@@ -89,11 +89,13 @@ async fn a_sender_is_spared_its_own_echo_and_nobody_else_is() {
 async fn who_was_spared_an_echo_hears_the_same_deed_from_elsewhere() {
     let app = TestApp::start().await;
     let (ana, ben, conversation) = app.pair().await;
-    let mut phone = follows(&ana, &conversation, &[]).await;
+    let (mut phone, mut tablet) = (follows(&ana, &conversation, &[]).await, follows(&ana, &conversation, &[]).await);
     let path = format!("/api/v1/pigeons/chat/messages/{}", ana.says(&conversation, &ben, "first").await);
     let body = |text: &str| json!({"context_text": text});
     let edit = ana.request(Method::PATCH, &path).header("X-Socket-ID", &phone.id).json(&body("second"));
     assert_eq!(edit.send().await.unwrap().status(), StatusCode::OK);
+    // Whose deed it was is known until it is told.
+    assert_eq!(tablet.next_of("message.updated").await["data"]["context"]["text"], "second");
     assert_eq!(ana.send(Method::PATCH, &path, body("third")).await.0, StatusCode::OK);
     ana.says(&conversation, &ben, "the end").await;
     let mut heard = Vec::new();
