@@ -39,7 +39,7 @@ impl Apps {
         (at.elapsed() < KNOWN_FOR).then(|| Arc::clone(app))
     }
 
-    /// By number: there are few, and names by number are rare.
+    /// By number: looked for among all that are known, which are as a rule a few.
     fn numbered(&self, id: PlatformId) -> Option<Arc<Platform>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, app) = known.values().find(|(_, app)| app.id == id)?;
