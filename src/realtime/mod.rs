@@ -5,6 +5,7 @@
 //! carry dense numbers, so whoever follows notices a hole and reads the store instead.
 
 mod broker;
+pub mod bus;
 mod channel;
 mod hub;
 mod online;

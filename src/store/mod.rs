@@ -25,6 +25,7 @@ mod accounts;
 pub mod attachments;
 mod log;
 pub mod migrate;
+pub mod postgres;
 pub mod sqlite;
 pub mod webhooks;
 

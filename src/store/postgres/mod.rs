@@ -1,0 +1,106 @@
+//! The store on PostgreSQL, for any number of nodes.
+//!
+//! **Order.** Whoever writes to a conversation's log locks the conversation's head first and draws numbers then: seq and
+//! ids of a conversation grow in commit order, whichever node commits. Ids of several conversations are drawn from one
+//! sequence and may become visible out of their order; what follows more than one conversation therefore reads up to
+//! the horizon (`event_horizon` in the first migration) and no further.
+//!
+//! **Sends** go through lanes ([`append`]): many senders share one round trip and one commit. Everything else is a
+//! transaction of its own on a pooled connection, in a task of its own: a caller that goes away cannot cut it off
+//! between its commit and its announcement.
+
+#[macro_use]
+mod macros;
+
+mod conn;
+mod conversations;
+mod core;
+mod fail;
+mod migrate;
+mod place;
+mod pool;
+mod replica;
+mod rows;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::core::Core;
+use crate::domain::Timestamp;
+use crate::error::{Error, Result};
+use crate::store::Listener;
+
+/// How the store on PostgreSQL is set up; see the section `store` of the configuration for the meaning and the
+/// defaults.
+#[derive(Clone, Debug)]
+pub struct PostgresOptions {
+    /// `postgres://user:password@host/database?sslmode=…`
+    pub url: String,
+    /// A replica for reads that may be late; empty: none.
+    pub replica_url: String,
+    /// How late such a read may be, at the most.
+    pub replica_lag_max: Duration,
+    /// Connections for everything but sends.
+    pub pool: usize,
+    /// Connections that append sends, each one batch at a time.
+    pub lanes: usize,
+    /// Sends that may wait for a lane.
+    pub queue: usize,
+    /// How long a caller waits for a place in a queue, or for a connection.
+    pub queue_wait: Duration,
+    /// Sends in one commit.
+    pub batch_max: usize,
+    /// Whether a commit waits for the disk.
+    pub fsync: bool,
+}
+
+impl Default for PostgresOptions {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            replica_url: String::new(),
+            replica_lag_max: Duration::from_secs(1),
+            pool: 8,
+            lanes: 2,
+            queue: 4096,
+            queue_wait: Duration::from_secs(5),
+            batch_max: 256,
+            fsync: true,
+        }
+    }
+}
+
+/// The store on PostgreSQL.
+pub struct PostgresStore {
+    core: Arc<Core>,
+}
+
+/// Runs a write to its end, also when nobody waits for it any more.
+async fn detached<T: Send + 'static>(
+    work: impl Future<Output = std::result::Result<T, fail::Fail>> + Send + 'static,
+) -> Result<T> {
+    match tokio::spawn(work).await {
+        Ok(done) => done.map_err(Error::from),
+        Err(error) => Err(Error::internal(error)),
+    }
+}
+
+impl PostgresStore {
+    /// Opens the store, making or upgrading its schema as needed. Several nodes may do so at once.
+    ///
+    /// # Errors
+    /// `Internal` with a sentence for the operator: no such server, a schema that is newer than this binary's and does
+    /// not work with it, or half migrated.
+    pub async fn open(options: &PostgresOptions, listener: Arc<dyn Listener>, now: Timestamp) -> Result<Self> {
+        let pool = pool::make(&options.url, options)?;
+        migrate::migrate(&pool, migrate::POSTGRES, now).await?;
+        let replica = replica::Replica::start(options)?;
+        Ok(Self { core: Arc::new(Core::new(pool, replica, listener)) })
+    }
+
+    /// Ends what runs beside the store and gives its connections back.
+    pub async fn close(&self) {
+        self.core.pool.close();
+    }
+}
