@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::fail::{Fail, is_unique};
 use super::messages::{insert_message, next_number};
-use super::rows::{self, StateRow};
+use super::rows;
 use super::search::folded;
 use super::writer::Tx;
 use crate::domain::{
@@ -14,6 +14,7 @@ use crate::domain::{
     EventId, Head, Json, MessageText, Participant, ParticipantKind, PlatformId, Role, Tag, Timestamp, User, UserId,
 };
 use crate::error::{Error, Rule, Subject};
+use crate::store::state_row::StateRow;
 use crate::store::{
     ConversationFilter, Desk, Greeting, Locator, NewConversation, NewMessage, Page, StateChange, merged_contact,
 };
