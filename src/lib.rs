@@ -4,9 +4,10 @@
 //! it. In reading order:
 //!
 //! - [`domain`]: types and rules, without I/O;
-//! - [`store`]: the persistence contract, and the embedded engine that keeps it;
+//! - [`store`]: the persistence contract, and the two engines that keep it;
 //! - [`realtime`]: the conversations in memory, and who waits for them;
 //! - [`chat`]: the use-cases, the only place with rules;
+//! - [`cluster`]: what makes several servers over one store look like one;
 //! - [`jobs`]: telling endpoints elsewhere what happened, again and again until they have heard it;
 //! - [`api`]: the doors, one dialect each, over [`http`], the plumbing that knows none of them;
 //! - [`app`] and [`serve`]: the wired system, and how it runs;
@@ -35,6 +36,7 @@ pub mod telemetry;
 pub mod texts;
 
 pub mod chat;
+pub mod cluster;
 pub mod jobs;
 
 pub mod api;
