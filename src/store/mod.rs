@@ -26,7 +26,9 @@ pub mod attachments;
 mod log;
 pub mod migrate;
 pub mod postgres;
+mod search;
 pub mod sqlite;
+mod state;
 pub mod webhooks;
 
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use super::conversations::{self, listed_at};
 use super::fail::Fail;
 use super::feed;
 use super::messages::{COLUMNS, MORE, TABLES, from_row, kind_of, source};
-use super::rows::{self, StateRow};
+use super::rows;
 use super::writer::Tx;
 use crate::domain::{
     Change, Conversation, ConversationId, ConversationKind, Event, EventBody, EventId, MessageId, Reach, Reaction,
@@ -181,7 +181,7 @@ fn body(conn: &Connection, row: &rusqlite::Row<'_>) -> rusqlite::Result<EventBod
         "read_through" => received(Receipt::Read, Reach::Through),
         _ => Ok(EventBody::StateChanged {
             change: rows::word(row, 4, Change::parse)?,
-            state: Arc::new(StateRow::read(row, 7)?),
+            state: Arc::new(rows::state(row, 7)?),
         }),
     }
 }
