@@ -12,6 +12,7 @@
 #[macro_use]
 mod macros;
 
+mod accounts;
 mod conn;
 mod conversations;
 mod core;
