@@ -28,7 +28,7 @@ pub mod migrate;
 pub mod postgres;
 mod search;
 pub mod sqlite;
-mod state;
+mod state_row;
 pub mod webhooks;
 
 use std::sync::Arc;

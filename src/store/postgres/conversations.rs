@@ -17,6 +17,7 @@ use crate::domain::{
     EventId, Head, Json, MessageText, Participant, ParticipantKind, PlatformId, Role, Tag, Timestamp, User, UserId,
 };
 use crate::error::{Error, Rule, Subject};
+use crate::store::state_row::StateRow;
 use crate::store::{
     ConversationFilter, Desk, Greeting, Locator, NewConversation, NewMessage, Page, StateChange, merged_contact,
 };
@@ -445,7 +446,7 @@ async fn write_state(
             &state.assigned.map(|assigned| assigned.at.0),
             &listed_at(old.kind, state.is_active, at),
             &why.as_str(),
-            &rows::state_text(&state)?,
+            &StateRow::write(&state)?,
         ],
     )
     .await?;

@@ -3,9 +3,7 @@
 use tokio_postgres::Row;
 
 use super::fail::Fail;
-use crate::domain::ConversationState;
 use crate::error::Error;
-use crate::store::state::StateRow;
 
 /// A column that holds one of an enumeration's names.
 pub(super) fn word<T>(row: &Row, column: usize, parse: fn(&str) -> Option<T>) -> Result<T, Fail> {
@@ -27,14 +25,4 @@ pub(super) fn number(count: u64) -> i64 {
 /// A number of rows, as a value of a statement.
 pub(super) fn limit(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
-}
-
-/// The text of a state, for an event's row.
-pub(super) fn state_text(state: &ConversationState) -> Result<String, Fail> {
-    StateRow::write(state).map_err(|error| Fail::Refused(Error::internal(error)))
-}
-
-/// A column that holds a state.
-pub(super) fn state(row: &Row, column: usize) -> Result<ConversationState, Fail> {
-    StateRow::read(row.try_get(column)?).map_err(|error| Fail::Refused(Error::internal(error)))
 }

@@ -7,13 +7,14 @@ use uuid::Uuid;
 use super::fail::{Fail, is_unique};
 use super::messages::{insert_message, next_number};
 use super::rows;
+use crate::store::search::folded;
 use super::writer::Tx;
 use crate::domain::{
     Assignment, Change, Contact, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody,
     EventId, Head, Json, MessageText, Participant, ParticipantKind, PlatformId, Role, Tag, Timestamp, User, UserId,
 };
 use crate::error::{Error, Rule, Subject};
-use crate::store::search::folded;
+use crate::store::state_row::StateRow;
 use crate::store::{
     ConversationFilter, Desk, Greeting, Locator, NewConversation, NewMessage, Page, StateChange, merged_contact,
 };
@@ -404,7 +405,7 @@ fn write_state(
         .prepare_cached(
             "insert into events (id, conversation_id, seq, kind, state, at) values (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
-        .execute(params![event_id.0, old.id.0, seq, why.as_str(), rows::state_text(&state)?, at.0])?;
+        .execute(params![event_id.0, old.id.0, seq, why.as_str(), StateRow::write(&state)?, at.0])?;
     tx.announce(Event {
         id: event_id,
         conversation_id: old.id,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
@@ -12,9 +13,10 @@ use super::messages::{COLUMNS, MORE, TABLES, from_row, kind_of, source};
 use super::rows;
 use super::writer::Tx;
 use crate::domain::{
-    Change, Conversation, ConversationId, ConversationKind, Event, EventBody, EventId, MessageId, Reach, Reaction,
-    Receipt, Timestamp, UserId,
+    Change, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody, EventId, MessageId,
+    Reach, Reaction, Receipt, Timestamp, UserId,
 };
+use crate::store::state_row::StateRow;
 use crate::store::{EVENT_BYTES_MAX, Tail};
 
 /// What the row of an event holds beside its place in the log, where the event is about what somebody
@@ -179,11 +181,14 @@ fn body(conn: &Connection, row: &rusqlite::Row<'_>) -> rusqlite::Result<EventBod
         "delivered_through" => received(Receipt::Delivered, Reach::Through),
         "read" => received(Receipt::Read, Reach::One),
         "read_through" => received(Receipt::Read, Reach::Through),
-        _ => Ok(EventBody::StateChanged {
-            change: rows::word(row, 4, Change::parse)?,
-            state: Arc::new(rows::state(row, 7)?),
-        }),
+        _ => Ok(EventBody::StateChanged { change: rows::word(row, 4, Change::parse)?, state: Arc::new(state(row)?) }),
     }
+}
+
+/// The state that a change's row holds.
+fn state(row: &rusqlite::Row<'_>) -> rusqlite::Result<ConversationState> {
+    let read = StateRow::parse(row.get_ref(7)?.as_str()?);
+    read.map_err(|error| rusqlite::Error::FromSqlConversionFailure(7, Type::Text, error.to_string().into()))
 }
 
 /// An edit as it is told later: with the message as it stands by then.

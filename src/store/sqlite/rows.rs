@@ -6,11 +6,6 @@ use rusqlite::Row;
 use rusqlite::types::Type;
 use uuid::Uuid;
 
-use super::fail::Fail;
-use crate::domain::ConversationState;
-use crate::error::Error;
-use crate::store::state::StateRow;
-
 /// A column that holds a uuid.
 pub(super) fn uuid(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
     let bytes: [u8; 16] = row.get(column)?;
@@ -24,15 +19,4 @@ pub(super) fn word<T>(row: &Row<'_>, column: usize, parse: fn(&str) -> Option<T>
         let unknown = io::Error::new(io::ErrorKind::InvalidData, format!("unknown word {name:?}"));
         rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(unknown))
     })
-}
-
-/// The text of a state, for an event's row.
-pub(super) fn state_text(state: &ConversationState) -> Result<String, Fail> {
-    StateRow::write(state).map_err(|error| Fail::Refused(Error::internal(error)))
-}
-
-/// A column that holds a state.
-pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<ConversationState> {
-    StateRow::read(row.get_ref(column)?.as_str()?)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
 }

@@ -1,14 +1,15 @@
-//! A conversation's state as the row of an event keeps it: JSON, the same in every engine.
+//! A conversation's state as both engines keep it in an event's row.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Assignment, Contact, ConversationState, Json, Timestamp, UserId};
+use crate::error::{Error, Result};
 
 /// A conversation's state as an event's row keeps it.
 ///
 /// What came with a later schema has a default: rows from before it lack it.
 #[derive(Serialize, Deserialize)]
-pub(super) struct StateRow {
+pub(in crate::store) struct StateRow {
     is_active: bool,
     assigned_user_id: Option<i64>,
     assigned_at: Option<i64>,
@@ -28,7 +29,7 @@ pub(super) struct StateRow {
 
 impl StateRow {
     /// The row's text.
-    pub fn write(state: &ConversationState) -> serde_json::Result<String> {
+    pub fn write(state: &ConversationState) -> Result<String> {
         let row = Self {
             is_active: state.is_active,
             assigned_user_id: state.assigned.map(|assigned| assigned.user_id.0),
@@ -43,12 +44,12 @@ impl StateRow {
             model: state.model.clone(),
             is_archived: state.is_archived,
         };
-        serde_json::to_string(&row)
+        serde_json::to_string(&row).map_err(Error::internal)
     }
 
-    /// The state that a row's text holds.
-    pub fn read(text: &str) -> serde_json::Result<ConversationState> {
-        let read: Self = serde_json::from_str(text)?;
+    /// The state that the text holds.
+    pub fn parse(text: &str) -> Result<ConversationState> {
+        let read: Self = serde_json::from_str(text).map_err(Error::internal)?;
         let assigned = match (read.assigned_user_id, read.assigned_at) {
             (Some(user), Some(at)) => Some(Assignment { user_id: UserId(user), at: Timestamp(at) }),
             _ => None,
