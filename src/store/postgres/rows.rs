@@ -26,3 +26,9 @@ pub(super) fn number(count: u64) -> i64 {
 pub(super) fn limit(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
+
+/// A column that holds so many bytes.
+pub(super) fn bytes<const N: usize>(row: &Row, column: usize) -> Result<[u8; N], Fail> {
+    let bytes: &[u8] = row.try_get(column)?;
+    bytes.try_into().map_err(|_| Fail::Refused(Error::internal(format!("{} bytes in column {column}", bytes.len()))))
+}
