@@ -12,15 +12,21 @@
 #[macro_use]
 mod macros;
 
+mod account_calls;
+mod accounts;
 mod conn;
 mod conversations;
 mod core;
 mod fail;
+mod keys;
 mod migrate;
 mod place;
+mod platforms;
 mod pool;
+mod probe;
 mod replica;
 mod rows;
+mod tokens;
 
 use std::future::Future;
 use std::sync::Arc;

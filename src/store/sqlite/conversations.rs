@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::fail::{Fail, is_unique};
 use super::messages::{insert_message, next_number};
 use super::rows;
-use super::search::folded;
+use crate::store::search::folded;
 use super::writer::Tx;
 use crate::domain::{
     Assignment, Change, Contact, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody,

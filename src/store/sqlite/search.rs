@@ -7,7 +7,7 @@
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
-pub(super) use crate::store::search::folded;
+use crate::store::search::folded;
 
 /// Adds `holds(text, part)` to a connection: whether `text` contains `part`, which [`folded`] has
 /// folded.
