@@ -5,6 +5,8 @@
 //!
 //! - [`domain`]: types and rules, without I/O;
 //! - [`store`]: the persistence contract, and the two engines that keep it;
+//! - [`store`]: the persistence contract, and the embedded engine that keeps it;
+//! - [`redis`](mod@redis): what nodes share besides the store, and can do without;
 //! - [`realtime`]: the conversations in memory, and who waits for them;
 //! - [`chat`]: the use-cases, the only place with rules;
 //! - [`cluster`]: what makes several servers over one store look like one;
@@ -32,6 +34,7 @@ pub mod media;
 pub mod memory;
 pub mod objects;
 pub mod realtime;
+pub mod redis;
 pub mod telemetry;
 pub mod texts;
 
