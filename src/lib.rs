@@ -10,7 +10,8 @@
 //! - [`jobs`]: telling endpoints elsewhere what happened, again and again until they have heard it;
 //! - [`api`]: the doors, one dialect each, over [`http`], the plumbing that knows none of them;
 //! - [`app`] and [`serve`]: the wired system, and how it runs;
-//! - [`cli`]: the command line; [`mod@bench`]: what the server does on a machine, in figures.
+//! - [`cli`]: the command line; [`local`]: services on loopback for measuring and testing;
+//!   [`mod@bench`]: what the server does on a machine, in figures.
 //!
 //! `ARCHITECTURE.md` has the map and the way of a request.
 
@@ -43,4 +44,5 @@ pub mod http;
 pub mod app;
 pub mod bench;
 pub mod cli;
+pub mod local;
 pub mod serve;

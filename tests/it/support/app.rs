@@ -172,6 +172,15 @@ pub async fn until(is: impl Fn() -> bool) {
     }
 }
 
+/// Waits until something that has to be asked for is so.
+pub async fn until_async(mut is: impl AsyncFnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !is().await {
+        assert!(began.elapsed() < PATIENCE, "it does not become so");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 async fn open(config: &Config, clock: &Clock) -> (Arc<App>, TcpListener) {
     // The port may be held for a moment by the connections of the server before.
     let listener = loop {

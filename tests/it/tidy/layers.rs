@@ -24,6 +24,7 @@ const LAYERS: &[Layer] = &[
     Layer { module: "clock", uses: &["domain"], never: HTTP },
     Layer { module: "config", uses: &[], never: HTTP },
     Layer { module: "texts", uses: &["domain"], never: HTTP },
+    Layer { module: "local", uses: &["clock", "error"], never: &["axum", "hyper", "tower", "utoipa", "serde_json"] },
     Layer { module: "limits", uses: &["domain", "error"], never: HTTP },
     Layer { module: "memory", uses: &[], never: HTTP },
     Layer { module: "descriptors", uses: &[], never: HTTP },
