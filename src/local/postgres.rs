@@ -184,10 +184,23 @@ fn processes(server: &Running) -> Vec<Pid> {
     }
     let parent = server.pid();
     let _ = rustix::process::kill_process(parent, Signal::STOP);
-    let list = format!("/proc/{0}/task/{0}/children", parent.as_raw_nonzero());
-    let children = fs::read_to_string(list).unwrap_or_default();
-    let children = children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?));
-    children.chain([parent]).collect()
+    children(parent).chain([parent]).collect()
+}
+
+/// Whose parent that process is, as far as the kernel's list of processes tells: `/proc/<pid>/stat`, whose fourth field
+/// is the parent; the second, the name, may hold anything.
+fn children(parent: Pid) -> impl Iterator<Item = Pid> {
+    let parent = parent.as_raw_nonzero().to_string();
+    let numbers = fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| {
+        let name = entry.ok()?.file_name();
+        name.to_str()?.parse::<i32>().ok()
+    });
+    let is_child = move |pid: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        after_name.split_whitespace().nth(1) == Some(parent.as_str())
+    };
+    numbers.filter(is_child).filter_map(Pid::from_raw)
 }
 
 /// Whether the server of that number takes connections: it notes so on the eighth line of its file.

@@ -20,11 +20,13 @@ async fn postgres_keeps_what_was_committed_over_its_death() {
     assert!(run(&url, "select 1").await.is_err(), "a dead server answers");
     server.start_again().unwrap();
     run(&url, "select 1 / count(*) from t").await.unwrap();
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
     server.freeze();
-    let waits = tokio::time::timeout(Duration::from_millis(300), run(&url, "select 1")).await;
-    assert!(waits.is_err(), "a frozen server answers: {waits:?}");
+    let waits = tokio::time::timeout(Duration::from_millis(300), client.batch_execute("select 1")).await;
+    assert!(waits.is_err(), "a connection of a frozen server answers: {waits:?}");
     server.thaw();
-    run(&url, "select 1").await.unwrap();
+    client.batch_execute("select 1").await.unwrap();
     server.stop();
     assert!(run(&url, "select 1").await.is_err(), "a stopped server answers");
     server.start_again().unwrap();

@@ -4,6 +4,7 @@
 pub mod app;
 pub mod browser;
 pub mod cut;
+pub mod engine;
 pub mod neptun;
 pub mod nginx;
 pub mod outside;
