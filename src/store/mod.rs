@@ -38,9 +38,9 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::domain::{
-    ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Logged, Message,
-    MessageId, MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Scope, Share, ShareEntry,
-    ShareId, Timestamp, User, UserId,
+    ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Head, Logged,
+    Message, MessageId, MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Scope, Share,
+    ShareEntry, ShareId, Timestamp, User, UserId,
 };
 use crate::error::Result;
 
@@ -282,8 +282,16 @@ pub trait Store: Accounts + attachments::Attachments + nodes::Nodes + webhooks::
     /// and a user's, by what else happened meanwhile, at most [`FEED_SPAN`] events a page.
     async fn feed(&self, scope: Scope, after: EventId, limit: usize) -> Result<FeedPage>;
 
-    /// The last event of the whole store; [`EventId::START`] in an empty one.
+    /// The last event of the whole store up to which everything is decided; [`EventId::START`] in an empty one.
+    /// Whoever reads after this sees every event up to it, and no other will ever come before it.
     async fn last_event(&self) -> Result<EventId>;
+
+    /// The last number that was given out. Where several write at once, events up to it may still be on their way:
+    /// see [`Store::last_event`].
+    async fn newest_event(&self) -> Result<EventId>;
+
+    /// The ends of the logs of those conversations that are there, in no order.
+    async fn heads(&self, ids: Vec<ConversationId>) -> Result<Vec<(ConversationId, Head)>>;
 
     // --- files and shares of assistant chats ---
 

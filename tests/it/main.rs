@@ -12,6 +12,7 @@ mod errors;
 mod fuzz_corpus;
 mod guest;
 mod hostile;
+mod local;
 mod many_connections;
 mod neptun;
 mod pigeons;

@@ -9,7 +9,7 @@ use super::{
     PostgresStore, append, conversations, feed, files, inbox, letters, log, messages, probe, runs, tokens,
 };
 use crate::domain::{
-    ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Message, MessageId,
+    ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Head, Message, MessageId,
     MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Scope, Share, ShareEntry, ShareId, Timestamp,
     User, UserId,
 };
@@ -202,6 +202,14 @@ impl Store for PostgresStore {
 
     async fn last_event(&self) -> Result<EventId> {
         fetch!(self, conn => feed::horizon(&self.core, conn))
+    }
+
+    async fn newest_event(&self) -> Result<EventId> {
+        fetch!(self, conn => feed::newest(conn))
+    }
+
+    async fn heads(&self, ids: Vec<ConversationId>) -> Result<Vec<(ConversationId, Head)>> {
+        fetch!(self, conn => log::heads(conn, &ids))
     }
 
     async fn add_files(

@@ -12,7 +12,7 @@ use super::fail::Fail;
 use super::messages::{COLUMNS, MORE, TABLES, from_row};
 use super::{feed, place, rows};
 use crate::domain::{
-    Change, Conversation, ConversationId, Event, EventBody, EventId, Message, MessageId, Reach, Reaction, Receipt,
+    Change, Conversation, ConversationId, Event, EventBody, EventId, Head, Message, MessageId, Reach, Reaction, Receipt,
     Timestamp, UserId,
 };
 use crate::store::state_row::StateRow;
@@ -101,6 +101,23 @@ pub(super) async fn tail(conn: &Conn, id: ConversationId, count: usize) -> Resul
     let complete_after = if events.len() > count { events.remove(0).id } else { EventId::START };
     let Some(place) = place else { return Ok(None) };
     Ok(Some(Tail { conversation, place: Arc::new(place), events, complete_after }))
+}
+
+/// The ends of the logs of those conversations that are there.
+pub(super) async fn heads(conn: &Conn, ids: &[ConversationId]) -> Result<Vec<(ConversationId, Head)>, Fail> {
+    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    let sql = "select conversation_id, seq, event_id, message_id, message_at from heads where conversation_id = any($1)";
+    let found = conn.rows(sql, &[&ids]).await?;
+    let head = |row: &SqlRow| {
+        let head = Head {
+            seq: rows::count(row, 1)?,
+            event_id: EventId(row.try_get(2)?),
+            message_id: EventId(row.try_get(3)?),
+            message_at: row.try_get::<_, Option<i64>>(4)?.map(Timestamp),
+        };
+        Ok((ConversationId(row.try_get(0)?), head))
+    };
+    found.iter().map(head).collect()
 }
 
 /// The events up to the one with which they hold that many bytes.

@@ -13,8 +13,8 @@ use super::messages::{COLUMNS, MORE, TABLES, from_row, kind_of, source};
 use super::rows;
 use super::writer::Tx;
 use crate::domain::{
-    Change, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody, EventId, MessageId,
-    Reach, Reaction, Receipt, Timestamp, UserId,
+    Change, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody, EventId, Head,
+    MessageId, Reach, Reaction, Receipt, Timestamp, UserId,
 };
 use crate::store::state_row::StateRow;
 use crate::store::{EVENT_BYTES_MAX, Tail};
@@ -105,6 +105,25 @@ pub(super) fn tail(conn: &Connection, id: ConversationId, count: usize) -> Resul
     let complete_after = if events.len() > count { events.remove(0).id } else { EventId::START };
     let Some(place) = feed::find(conn, id)? else { return Ok(None) };
     Ok(Some(Tail { conversation, place: Arc::new(place), events, complete_after }))
+}
+
+/// The ends of the logs of those conversations that are there.
+pub(super) fn heads(conn: &Connection, ids: &[ConversationId]) -> Result<Vec<(ConversationId, Head)>, Fail> {
+    let mut statement =
+        conn.prepare_cached("select seq, event_id, message_id, message_at from heads where conversation_id = ?1")?;
+    let mut heads = Vec::with_capacity(ids.len());
+    for id in ids {
+        let head = statement.query_row([id.0], |row| {
+            Ok(Head {
+                seq: row.get(0)?,
+                event_id: EventId(row.get(1)?),
+                message_id: EventId(row.get(2)?),
+                message_at: row.get::<_, Option<i64>>(3)?.map(Timestamp),
+            })
+        });
+        heads.extend(head.optional()?.map(|head| (*id, head)));
+    }
+    Ok(heads)
 }
 
 /// Reads the events of those rows, up to the one with which they hold `bytes_max`.

@@ -46,9 +46,9 @@ use super::{
     Store, Tail,
 };
 use crate::domain::{
-    ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Message, MessageId,
-    MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Scope, Share, ShareEntry, ShareId,
-    Timestamp, User, UserId,
+    ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Head, Message,
+    MessageId, MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Scope, Share, ShareEntry,
+    ShareId, Timestamp, User, UserId,
 };
 use crate::error::{Error, Result};
 
@@ -372,6 +372,14 @@ impl Store for SqliteStore {
 
     async fn last_event(&self) -> Result<EventId> {
         self.readers.read(feed::last_event).await
+    }
+
+    async fn newest_event(&self) -> Result<EventId> {
+        self.last_event().await
+    }
+
+    async fn heads(&self, ids: Vec<ConversationId>) -> Result<Vec<(ConversationId, Head)>> {
+        self.readers.read(move |conn| log::heads(conn, &ids)).await
     }
 
     async fn add_files(
