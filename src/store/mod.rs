@@ -23,6 +23,7 @@
 
 mod accounts;
 pub mod attachments;
+mod content_row;
 mod log;
 pub mod migrate;
 pub mod nodes;

@@ -14,6 +14,7 @@ mod macros;
 
 mod account_calls;
 mod accounts;
+mod attachments;
 mod conn;
 mod conversations;
 mod core;
@@ -27,6 +28,9 @@ mod probe;
 mod replica;
 mod rows;
 mod tokens;
+mod webhook_lanes;
+mod webhook_rows;
+mod webhooks;
 
 use std::future::Future;
 use std::sync::Arc;
