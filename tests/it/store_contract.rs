@@ -11,6 +11,7 @@ mod conversations;
 mod feeds;
 mod letters;
 mod messages;
+mod nodes;
 mod places;
 mod platforms;
 mod retries;
@@ -162,6 +163,7 @@ fn every_method_of_the_contract_is_tested_here() {
         ("mod.rs", "pub trait Store:"),
         ("accounts.rs", "pub trait Accounts:"),
         ("attachments.rs", "pub trait Attachments:"),
+        ("nodes.rs", "pub trait Nodes:"),
         ("webhooks.rs", "pub trait Webhooks:"),
     ] {
         let file = fs::read_to_string(root.join("src/store").join(file)).unwrap();
