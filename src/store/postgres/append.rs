@@ -7,7 +7,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -75,11 +74,9 @@ pub(super) async fn call(conn: &Conn, new: &[&NewMessage]) -> Result<Vec<Verdict
 
 fn verdict(row: &Row) -> Result<Verdict, Fail> {
     Ok(match row.try_get(0)? {
-        "added" => Verdict::Added {
-            id: EventId(row.try_get(1)?),
-            seq: rows::count(row, 2)?,
-            at: Timestamp(row.try_get(3)?),
-        },
+        "added" => {
+            Verdict::Added { id: EventId(row.try_get(1)?), seq: rows::count(row, 2)?, at: Timestamp(row.try_get(3)?) }
+        }
         "replayed" => Verdict::Replayed,
         "closed" => Verdict::Closed,
         _ => Verdict::Gone,
@@ -213,8 +210,8 @@ impl Lane {
         };
         let outcomes: Vec<_> = new.iter().zip(verdicts).map(outcome).collect();
         let added: Vec<_> = outcomes.iter().flatten().collect();
+        self.core.stats.committed(outcomes.len());
         self.core.announce(&self.located(&conn, &added).await, &[]);
-        self.core.commands.fetch_add(outcomes.len().saturating_sub(added.len().max(1)) as u64, Ordering::Relaxed);
         Ok(outcomes)
     }
 

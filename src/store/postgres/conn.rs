@@ -152,6 +152,7 @@ impl Tx {
         let logged = self.located().await?;
         self.conn.batch("commit").await?;
         self.conn.is_open = false;
+        self.core.stats.committed(1);
         self.core.announce(&logged, &self.removed);
         Ok(done)
     }

@@ -26,6 +26,7 @@ macro_rules! transact {
 /// Runs `work` with a connection.
 macro_rules! fetch {
     ($self:ident, $conn:ident => $work:expr) => {{
+        $self.core.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let got = $self.core.conn().await?;
         let $conn = &got;
         $work.await.map_err($crate::error::Error::from)
