@@ -23,7 +23,7 @@ use crate::assistant::{Echo, Provider};
 use crate::chat::{AttachmentRules, Chat, Resume, Rules, SharedChat};
 use crate::clock::Clock;
 use crate::config::{Config, ListSessions, ObjectStoreName, ProviderName};
-use crate::domain::{ConversationId, Logged, Timestamp, Witness};
+use crate::domain::{Timestamp, Witness};
 use crate::error::{Error, Result};
 use crate::http::multipart::FormLimits;
 use crate::http::{SharedWeb, Web, frame, websocket};

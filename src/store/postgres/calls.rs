@@ -33,7 +33,7 @@ impl Store for PostgresStore {
     }
 
     async fn conversations(&self, kind: ConversationKind, filter: ConversationFilter) -> Result<Page<Conversation>> {
-        fetch!(self, conn => conversations::list(conn, kind, &filter))
+        fetch_late!(self, conn => conversations::list(conn, kind, &filter))
     }
 
     async fn desk(&self, desk: Desk, limit: usize) -> Result<Vec<Conversation>> {
@@ -175,7 +175,7 @@ impl Store for PostgresStore {
         before: Option<MessageId>,
         limit: usize,
     ) -> Result<Vec<Found>> {
-        fetch!(self, conn => letters::search(conn, user, &words, before, limit))
+        fetch_late!(self, conn => letters::search(conn, user, &words, before, limit))
     }
 
     async fn letter_at(&self, id: ConversationId, offset: u64) -> Result<(u64, Option<MessageId>)> {
@@ -183,7 +183,7 @@ impl Store for PostgresStore {
     }
 
     async fn letter_devices(&self, user: UserId) -> Result<Vec<(DeviceKind, u64)>> {
-        fetch!(self, conn => letters::devices(conn, user))
+        fetch_late!(self, conn => letters::devices(conn, user))
     }
 
     async fn tail(&self, id: ConversationId, count: usize) -> Result<Option<Tail>> {
@@ -226,7 +226,7 @@ impl Store for PostgresStore {
     }
 
     async fn files_of(&self, user: UserId, after: FileId, limit: usize) -> Result<Vec<ChatFile>> {
-        fetch!(self, conn => files::list(conn, Err(user), after, limit))
+        fetch_late!(self, conn => files::list(conn, Err(user), after, limit))
     }
 
     async fn add_share(&self, new: NewShare) -> Result<Option<Share>> {
