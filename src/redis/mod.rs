@@ -228,7 +228,7 @@ impl Line {
 }
 
 impl Life for Line {
-    fn pushed(&self, alarm: &Arc<Alarm>) -> Pushed {
+    fn pushed(self: &Arc<Self>, alarm: &Arc<Alarm>) -> Pushed {
         ends_with_connection(alarm)
     }
 
