@@ -250,4 +250,3 @@ pub(super) fn last_lines(log: &str) -> String {
     let lines: Vec<_> = log.lines().collect();
     lines[lines.len().saturating_sub(5)..].join(" | ")
 }
-

@@ -75,11 +75,9 @@ pub(super) async fn call(conn: &Conn, new: &[&NewMessage]) -> Result<Vec<Verdict
 
 fn verdict(row: &Row) -> Result<Verdict, Fail> {
     Ok(match row.try_get(0)? {
-        "added" => Verdict::Added {
-            id: EventId(row.try_get(1)?),
-            seq: rows::count(row, 2)?,
-            at: Timestamp(row.try_get(3)?),
-        },
+        "added" => {
+            Verdict::Added { id: EventId(row.try_get(1)?), seq: rows::count(row, 2)?, at: Timestamp(row.try_get(3)?) }
+        }
         "replayed" => Verdict::Replayed,
         "closed" => Verdict::Closed,
         _ => Verdict::Gone,

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{
-    PostgresStore, append, conversations, feed, files, inbox, letters, log, messages, probe, runs, tokens,
-};
+use super::{PostgresStore, append, conversations, feed, files, inbox, letters, log, messages, probe, runs, tokens};
 use crate::domain::{
-    ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Head, Message, MessageId,
-    MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Scope, Share, ShareEntry, ShareId, Timestamp,
-    User, UserId,
+    ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Head, Message,
+    MessageId, MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Scope, Share, ShareEntry,
+    ShareId, Timestamp, User, UserId,
 };
 use crate::error::Result;
 use crate::store::{
@@ -247,8 +245,8 @@ impl Store for PostgresStore {
         transact!(self, tx => files::add_entries(tx, share, &users, at))
     }
 
-    async fn begin_run(&self, id: ConversationId, question: MessageId, at: Timestamp) -> Result<RunId> {
-        transact!(self, tx => runs::begin(tx, id, question, at))
+    async fn begin_run(&self, id: ConversationId, question: MessageId, node: Uuid, at: Timestamp) -> Result<RunId> {
+        transact!(self, tx => runs::begin(tx, id, question, node, at))
     }
 
     async fn checkpoint_run(&self, run: RunId, more: String) -> Result<()> {
@@ -264,8 +262,8 @@ impl Store for PostgresStore {
         transact!(self, tx => runs::end(tx, run, outcome, answer.as_ref()))
     }
 
-    async fn open_runs(&self) -> Result<Vec<Run>> {
-        fetch!(self, conn => runs::open(conn))
+    async fn open_runs(&self, seen_before: Timestamp) -> Result<Vec<Run>> {
+        fetch!(self, conn => runs::open(conn, seen_before))
     }
 
     async fn run_for(&self, id: ConversationId, question: MessageId) -> Result<Option<Run>> {

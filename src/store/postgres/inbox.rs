@@ -125,11 +125,7 @@ pub(super) async fn numbers(conn: &Conn, user: UserId) -> Result<Vec<Conversatio
     found.iter().map(|row| Ok(ConversationId(row.try_get(0)?))).collect()
 }
 
-pub(super) async fn entries(
-    conn: &Conn,
-    user: UserId,
-    ids: &[ConversationId],
-) -> Result<Vec<InboxEntry>, Fail> {
+pub(super) async fn entries(conn: &Conn, user: UserId, ids: &[ConversationId]) -> Result<Vec<InboxEntry>, Fail> {
     let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
     let sql = format!(
         "select {COLUMNS}, p.listed_id from unnest($2::bigint[]) with ordinality i (id, n) \

@@ -12,8 +12,8 @@ use super::fail::Fail;
 use super::messages::{COLUMNS, MORE, TABLES, from_row};
 use super::{feed, place, rows};
 use crate::domain::{
-    Change, Conversation, ConversationId, Event, EventBody, EventId, Head, Message, MessageId, Reach, Reaction, Receipt,
-    Timestamp, UserId,
+    Change, Conversation, ConversationId, Event, EventBody, EventId, Head, Message, MessageId, Reach, Reaction,
+    Receipt, Timestamp, UserId,
 };
 use crate::store::state_row::StateRow;
 use crate::store::{EVENT_BYTES_MAX, Tail};
@@ -65,12 +65,7 @@ pub(super) struct Row {
     pub conversation_id: ConversationId,
 }
 
-pub(super) async fn events(
-    conn: &Conn,
-    id: ConversationId,
-    after: EventId,
-    limit: usize,
-) -> Result<Vec<Event>, Fail> {
+pub(super) async fn events(conn: &Conn, id: ConversationId, after: EventId, limit: usize) -> Result<Vec<Event>, Fail> {
     let rows = feed::of_conversation(conn, id, after, limit).await?;
     Ok(cut(read(conn, &rows).await?, EVENT_BYTES_MAX))
 }
@@ -92,10 +87,8 @@ pub(super) async fn tail(conn: &Conn, id: ConversationId, count: usize) -> Resul
     let Some(row) = conn.opt(&sql, &[&id.0, &limit]).await? else { return Ok(None) };
     let conversation = conversations::from_row(&row)?;
     let listed: Vec<i64> = row.try_get(conversations::MORE)?;
-    let rows: Vec<_> = listed
-        .into_iter()
-        .map(|one| Row { id: EventId(one / 2), added: one % 2 == 1, conversation_id: id })
-        .collect();
+    let rows: Vec<_> =
+        listed.into_iter().map(|one| Row { id: EventId(one / 2), added: one % 2 == 1, conversation_id: id }).collect();
     let (events, place) = tokio::try_join!(read(conn, &rows), place::find(conn, id))?;
     let mut events = events;
     let complete_after = if events.len() > count { events.remove(0).id } else { EventId::START };
@@ -106,7 +99,8 @@ pub(super) async fn tail(conn: &Conn, id: ConversationId, count: usize) -> Resul
 /// The ends of the logs of those conversations that are there.
 pub(super) async fn heads(conn: &Conn, ids: &[ConversationId]) -> Result<Vec<(ConversationId, Head)>, Fail> {
     let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
-    let sql = "select conversation_id, seq, event_id, message_id, message_at from heads where conversation_id = any($1)";
+    let sql =
+        "select conversation_id, seq, event_id, message_id, message_at from heads where conversation_id = any($1)";
     let found = conn.rows(sql, &[&ids]).await?;
     let head = |row: &SqlRow| {
         let head = Head {

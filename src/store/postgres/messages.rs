@@ -244,13 +244,7 @@ async fn move_head(tx: &Tx, message: &Message, listed_at: Option<i64>) -> Result
     tx.execute(
         "update heads set seq = $2, event_id = $3, message_id = $3, message_at = $4, last_activity_at = $4, \
          updated_at = $4, listed_at = $5 where conversation_id = $1",
-        &[
-            &message.conversation_id.0,
-            &message.seq.cast_signed(),
-            &message.id.0,
-            &message.created_at.0,
-            &listed_at,
-        ],
+        &[&message.conversation_id.0, &message.seq.cast_signed(), &message.id.0, &message.created_at.0, &listed_at],
     )
     .await?;
     Ok(())
@@ -350,9 +344,7 @@ pub(super) async fn edit(
         &[&id.0, &message.0, &text.as_str(), &at.0],
     )
     .await?;
-    if let Some(letter) = &old.letter {
-        letters::index_again(tx, id, message, author, letter.receiver_id, text.as_str()).await?;
-    }
+    letters::index_again(tx, &old, text.as_str()).await?;
     let edited = Arc::new(Message {
         text: text.as_str().to_owned(),
         edited_at: Some(at),
@@ -443,14 +435,9 @@ pub(super) async fn by_uuid(
 }
 
 /// One visible message by its number.
-pub(super) async fn visible(
-    conn: &Conn,
-    id: ConversationId,
-    message: MessageId,
-) -> Result<Option<Arc<Message>>, Fail> {
-    let sql = format!(
-        "select {COLUMNS} from {TABLES} where m.id = $2 and m.conversation_id = $1 and m.deleted_at is null"
-    );
+pub(super) async fn visible(conn: &Conn, id: ConversationId, message: MessageId) -> Result<Option<Arc<Message>>, Fail> {
+    let sql =
+        format!("select {COLUMNS} from {TABLES} where m.id = $2 and m.conversation_id = $1 and m.deleted_at is null");
     conn.opt(&sql, &[&id.0, &message.0]).await?.as_ref().map(from_row).transpose()
 }
 

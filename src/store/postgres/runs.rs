@@ -94,8 +94,7 @@ pub(super) async fn open(conn: &Conn, seen_before: Timestamp) -> Result<Vec<Run>
 }
 
 pub(super) async fn newest_for(conn: &Conn, id: ConversationId, question: MessageId) -> Result<Option<Run>, Fail> {
-    let sql = format!(
-        "select {COLUMNS} from runs where conversation_id = $1 and question_id = $2 order by id desc limit 1"
-    );
+    let sql =
+        format!("select {COLUMNS} from runs where conversation_id = $1 and question_id = $2 order by id desc limit 1");
     conn.opt(&sql, &[&id.0, &question.0]).await?.as_ref().map(from_row).transpose()
 }

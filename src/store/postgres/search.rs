@@ -58,6 +58,7 @@ async fn slice(
          order by c.id desc limit $5",
         conversations::TABLES
     );
-    let found = conn.rows(&sql, &[&kind.as_str(), &filter.is_active, &visitor, &before, &rows::limit(SLICE_ROWS)]);
-    found.await?.iter().map(|row| Ok((ConversationId(row.try_get(0)?), row.try_get(1)?, row.try_get(2)?))).collect()
+    let (kind, limit) = (kind.as_str(), rows::limit(SLICE_ROWS));
+    let found = conn.rows(&sql, &[&kind, &filter.is_active, &visitor, &before, &limit]).await?;
+    found.iter().map(|row| Ok((ConversationId(row.try_get(0)?), row.try_get(1)?, row.try_get(2)?))).collect()
 }

@@ -65,7 +65,18 @@ impl TestApp {
         let serving = Some(serve(&app, listener, &stop, &abandon));
         // No pooling across tests, and no proxy from the environment.
         let client = Client::builder().no_proxy().build().expect("a client");
-        Self { url: format!("http://{address}"), client, clock, config, app, stop, abandon, serving, _dir: dir, _engine: engine }
+        Self {
+            url: format!("http://{address}"),
+            client,
+            clock,
+            config,
+            app,
+            stop,
+            abandon,
+            serving,
+            _dir: dir,
+            _engine: engine,
+        }
     }
 
     /// Stops as `SIGTERM` does, and waits until the last connection is gone.
