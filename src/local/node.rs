@@ -100,12 +100,12 @@ impl LocalNode {
 
     /// Stops it without ending it: to others it is cut off.
     pub fn freeze(&self) {
-        self.server.iter().for_each(|server| server.signal_group(Signal::STOP));
+        self.server.iter().for_each(Running::freeze);
     }
 
     /// Lets it go on.
     pub fn thaw(&self) {
-        self.server.iter().for_each(|server| server.signal_group(Signal::CONT));
+        self.server.iter().for_each(Running::thaw);
     }
 
     /// `SIGTERM`, and waits until it has drained and ended.

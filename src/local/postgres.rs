@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rustix::process::{Pid, Signal};
 
-use super::process::{Output, Plan, Running};
+use super::process::{Output, Plan, Running, is_stopped};
 use super::{Folder, PATIENCE, TRIES, failed, on_some_port, programs, wait_until};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -110,6 +110,7 @@ impl LocalPostgres {
             for pid in processes(&server) {
                 let _ = rustix::process::kill_process(pid, Signal::KILL);
             }
+            server.kill();
         }
     }
 
@@ -135,7 +136,8 @@ impl LocalPostgres {
 
     /// Stops all its processes without ending them.
     pub fn freeze(&self) {
-        self.signal_all(Signal::STOP);
+        let all = self.signal_all(Signal::STOP);
+        wait_until(PATIENCE, || all.iter().all(|pid| is_stopped(*pid)));
     }
 
     /// Lets them go on.
@@ -143,10 +145,12 @@ impl LocalPostgres {
         self.signal_all(Signal::CONT);
     }
 
-    fn signal_all(&self, signal: Signal) {
-        for pid in self.server.iter().flat_map(processes) {
-            let _ = rustix::process::kill_process(pid, signal);
+    fn signal_all(&self, signal: Signal) -> Vec<Pid> {
+        let all: Vec<_> = self.server.iter().flat_map(processes).collect();
+        for pid in &all {
+            let _ = rustix::process::kill_process(*pid, signal);
         }
+        all
     }
 
     fn log_path(&self) -> PathBuf {

@@ -102,6 +102,17 @@ impl Running {
         }
     }
 
+    /// Stops its group without ending it, and waits until none of its threads runs. Blocks for a moment.
+    pub fn freeze(&self) {
+        self.signal_group(Signal::STOP);
+        wait_until(super::PATIENCE, || self.ended().is_some() || is_stopped(self.pid));
+    }
+
+    /// Lets its group go on.
+    pub fn thaw(&self) {
+        self.signal_group(Signal::CONT);
+    }
+
     /// Waits for its end. Blocks.
     pub fn wait(&self, longest: Duration) -> Option<ExitStatus> {
         wait_until(longest, || self.ended().is_some());
@@ -133,6 +144,17 @@ fn watch_over(child: &mut Child, ended: &Mutex<Option<ExitStatus>>) {
     while let Err(rustix::io::Errno::INTR) = rustix::process::waitid(WaitId::Pid(pid), options) {}
     let mut ended = locked(ended);
     *ended = child.wait().ok();
+}
+
+/// Whether each thread of a process stands still: a signal reaches them one after the other. One that is not there any
+/// more stands still, too.
+pub(super) fn is_stopped(pid: Pid) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).into_iter().flatten().flatten();
+    let state = |folder: &Path| {
+        let stat = std::fs::read_to_string(folder.join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
+    };
+    threads.map(|thread| state(&thread.path())).all(|state| matches!(state, None | Some('T' | 't' | 'Z' | 'X')))
 }
 
 fn command_name(command: &Command) -> String {

@@ -7,8 +7,6 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use rustix::process::Signal;
-
 use super::postgres::last_lines;
 use super::process::{Output, Running};
 use super::{Folder, PATIENCE, failed, on_some_port, programs, wait_until};
@@ -65,12 +63,12 @@ impl LocalRedis {
 
     /// Stops it without ending it.
     pub fn freeze(&self) {
-        self.server.iter().for_each(|server| server.signal_group(Signal::STOP));
+        self.server.iter().for_each(Running::freeze);
     }
 
     /// Lets it go on.
     pub fn thaw(&self) {
-        self.server.iter().for_each(|server| server.signal_group(Signal::CONT));
+        self.server.iter().for_each(Running::thaw);
     }
 
     /// Removes all it holds.

@@ -14,6 +14,7 @@ mod guest;
 mod hostile;
 mod local;
 mod many_connections;
+mod migrations;
 mod neptun;
 mod pigeons;
 mod process;

@@ -19,9 +19,14 @@ pub fn is_chosen() -> bool {
     }
 }
 
+/// Whether `scripts/prepare` found a PostgreSQL.
+pub fn is_installed() -> bool {
+    std::env::var_os("SUITE_POSTGRES").is_some_and(|folder| !folder.is_empty())
+}
+
 /// Whether there is a PostgreSQL for those tests that run on every engine; says so when there is none.
 pub fn is_there(suite: &str) -> bool {
-    let is_there = std::env::var_os("SUITE_POSTGRES").is_some_and(|folder| !folder.is_empty());
+    let is_there = is_installed();
     if !is_there {
         super::left_out(suite, "no PostgreSQL (SUITE_POSTGRES); scripts/test installs it and runs everything");
     }
