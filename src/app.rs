@@ -21,7 +21,7 @@ use crate::assistant::{Echo, Provider};
 use crate::chat::{AttachmentRules, Chat, Resume, Rules, SharedChat};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, ListSessions, ObjectStoreName, ProviderName};
-use crate::domain::{ConversationId, Logged, Witness};
+use crate::domain::{ConversationId, Logged, Timestamp, Witness};
 use crate::error::{Error, Result};
 use crate::http::multipart::FormLimits;
 use crate::http::{SharedWeb, Web, frame, websocket};
@@ -106,7 +106,8 @@ impl App {
         let rules = rules(config);
         let chat = Chat::new(store.clone(), realtime.clone(), clock.clone(), provider, mailer, objects, rules).await?;
         clear_remnants(config);
-        let interrupted = chat.close_interrupted_runs().await?;
+        // No other server runs over this folder: whoever began an answer is not there any more.
+        let interrupted = chat.close_interrupted_runs(Timestamp(i64::MAX)).await?;
         if interrupted > 0 {
             tracing::info!(interrupted, "answers that the last stop cut off were closed; their text is kept");
         }

@@ -121,6 +121,8 @@ pub struct Chat {
     origins: Origins<Deed>,
     apps: connections::Apps,
     clock: Clock,
+    /// This process among the servers over the store.
+    node: uuid::Uuid,
     provider: Option<Arc<dyn Provider>>,
     mailer: Mailer,
     rules: Rules,
@@ -174,6 +176,7 @@ impl Chat {
             online: Online::default(),
             origins: Origins::default(),
             apps: connections::Apps::default(),
+            node: clock.uuid(),
             clock,
             provider,
             mailer,
@@ -190,6 +193,11 @@ impl Chat {
             shelf,
             hooked: webhooks::Hooked::default(),
         }))
+    }
+
+    /// This process among the servers over the store: a fresh identifier each time it starts.
+    pub fn node(&self) -> uuid::Uuid {
+        self.node
     }
 
     /// The present instant.

@@ -14,19 +14,30 @@ mod macros;
 
 mod account_calls;
 mod accounts;
+mod append;
 mod attachments;
+mod calls;
 mod conn;
 mod conversations;
 mod core;
 mod fail;
+mod feed;
+mod files;
+mod inbox;
 mod keys;
+mod letters;
+mod log;
+mod messages;
 mod migrate;
+mod nodes;
 mod place;
 mod platforms;
 mod pool;
 mod probe;
 mod replica;
 mod rows;
+mod runs;
+mod search;
 mod tokens;
 mod webhook_lanes;
 mod webhook_rows;
@@ -84,6 +95,7 @@ impl Default for PostgresOptions {
 /// The store on PostgreSQL.
 pub struct PostgresStore {
     core: Arc<Core>,
+    lanes: append::Lanes,
 }
 
 /// Runs a write to its end, also when nobody waits for it any more.
@@ -106,7 +118,9 @@ impl PostgresStore {
         let pool = pool::make(&options.url, options)?;
         migrate::migrate(&pool, migrate::POSTGRES, now).await?;
         let replica = replica::Replica::start(options)?;
-        Ok(Self { core: Arc::new(Core::new(pool, replica, listener)) })
+        let core = Arc::new(Core::new(pool, replica, listener));
+        let lanes = append::Lanes::start(&core, options.lanes, options.queue, options.queue_wait, options.batch_max);
+        Ok(Self { core, lanes })
     }
 
     /// Ends what runs beside the store and gives its connections back.
