@@ -116,7 +116,8 @@ async fn insert(
 
 pub(super) async fn add(
     tx: &Tx,
-    (id, message): (ConversationId, MessageId),
+    id: ConversationId,
+    message: MessageId,
     user: UserId,
     files: &[NewFile],
     at: Timestamp,

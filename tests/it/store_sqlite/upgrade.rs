@@ -2,7 +2,7 @@
 //!
 //! The old store is filled by SQL and not through the engine, which writes today's rows only.
 
-use roost::domain::{Ability, ConversationKind, Email, EventId, Language, Role, TokenId, User, UserId};
+use roost::domain::{Ability, ConversationKind, Email, EventId, Language, Role, Timestamp, TokenId, User, UserId};
 use roost::store::migrate::SQLITE;
 use roost::store::sqlite::SqliteOptions;
 use roost::store::{Accounts, CodeCheck, Locator, NewUser, Store};
