@@ -246,8 +246,8 @@ async fn a_claim_lapses_and_its_owner_then_has_nothing_to_say() {
         assert!(!bench.store.note_attempt(tried(mine[0].id, 34, AfterAttempt::Delivered)).await.unwrap());
         assert_eq!(bench.store.attempts(hook.id, mine[0].id).await.unwrap(), Some(Vec::new()));
         // A start ends what a crash left.
-        assert_eq!(bench.store.release_claims(at(35)).await.unwrap(), 1);
-        assert_eq!(bench.store.release_claims(at(35)).await.unwrap(), 0);
+        assert_eq!(bench.store.release_claims(SOMEBODY_ELSE, at(35)).await.unwrap(), 1);
+        assert_eq!(bench.store.release_claims(SOMEBODY_ELSE, at(35)).await.unwrap(), 0);
         assert_eq!(ids(&bench.claims(35).await), ["evt_1"]);
     }
 }
