@@ -47,6 +47,7 @@ pub mod http;
 
 pub mod app;
 pub mod bench;
+pub mod chaos;
 pub mod cli;
 pub mod local;
 pub mod serve;

@@ -71,7 +71,7 @@ const LAYERS: &[Layer] = &[
 ];
 
 /// What knows every part.
-const WIRING: &[&str] = &["main", "lib", "app", "serve", "cli", "bench"];
+const WIRING: &[&str] = &["main", "lib", "app", "serve", "cli", "bench", "chaos"];
 
 /// The dialects, which must not know each other.
 const DIALECTS: &[&str] = &["guest", "chats", "pigeons", "neptun", "hooks", "pusher", "console"];
