@@ -45,7 +45,9 @@ pub struct App {
     /// The use-cases.
     pub chat: SharedChat,
     /// The store behind them.
-    pub store: Opened,
+    pub store: SharedStore,
+    /// The same with what the contract does not say of it.
+    pub engine: Opened,
     /// The plumbing.
     pub web: SharedWeb,
     /// WebSocket connections.
@@ -138,7 +140,7 @@ impl App {
         );
         let shared = Shared { chat: &chat, web: &web, limits: &limits, outbox: &outbox };
         let router = router(config, shared, health, Arc::new(broadcast));
-        Ok(Self { chat, store: opened, web, sockets, router, outbox, background, draining })
+        Ok(Self { chat, store, engine: opened, web, sockets, router, outbox, background, draining })
     }
 
     /// Makes `/readyz` say that no new requests are wanted.

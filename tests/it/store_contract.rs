@@ -105,7 +105,7 @@ impl Engine for Shared {
 
     async fn close(&mut self) {
         let store = self.open.take().and_then(Arc::into_inner).expect("a test still holds the store");
-        store.close().await;
+        store.close();
     }
 }
 
