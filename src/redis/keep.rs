@@ -15,7 +15,7 @@ use super::links::{Links, Pushed};
 /// What lives on connections.
 pub(crate) trait Life: Send + Sync + 'static {
     /// Told of every message that a server sends by itself on the connections that are made next.
-    fn pushed(&self, alarm: &Arc<Alarm>) -> Pushed;
+    fn pushed(self: &Arc<Self>, alarm: &Arc<Alarm>) -> Pushed;
 
     /// Lives on these connections until they are good for nothing any more; says why.
     fn live(&self, links: Arc<Links>, alarm: Arc<Alarm>) -> impl Future<Output = String> + Send;
@@ -25,6 +25,7 @@ pub(crate) trait Life: Send + Sync + 'static {
 #[derive(Debug, Default)]
 pub(crate) struct Alarm {
     bell: Notify,
+    is_open: AtomicBool,
     is_over: AtomicBool,
 }
 
@@ -32,6 +33,16 @@ impl Alarm {
     /// Something may be wrong: look.
     pub fn ring(&self) {
         self.bell.notify_one();
+    }
+
+    /// What comes by the connections counts from now on, or does not any more.
+    pub fn open(&self, is_open: bool) {
+        self.is_open.store(is_open, Ordering::Release);
+    }
+
+    /// Whether what comes by the connections counts.
+    pub fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Acquire)
     }
 
     /// The connections are of no use any more.

@@ -31,6 +31,7 @@ pub mod postgres;
 mod search;
 pub mod sqlite;
 mod state_row;
+mod stats;
 pub mod webhooks;
 
 use std::sync::Arc;
@@ -55,7 +56,9 @@ pub use log::{
     InboxEntry, InboxFilter, InboxPlace, Locator, Mark, Member, MessageFilter, NewConversation, NewLetter, NewMessage,
     NewReaction, NewShare, Page, StateChange, StateEdit, Tail,
 };
+pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
+pub use stats::WriterStats;
 
 /// How many bytes of text and metadata one page of events holds, but for its last event: a bound
 /// on the memory of a reader that is slow, whatever people write.

@@ -7,7 +7,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -211,8 +210,8 @@ impl Lane {
         };
         let outcomes: Vec<_> = new.iter().zip(verdicts).map(outcome).collect();
         let added: Vec<_> = outcomes.iter().flatten().collect();
+        self.core.stats.committed(outcomes.len());
         self.core.announce(&self.located(&conn, &added).await, &[]);
-        self.core.commands.fetch_add(outcomes.len().saturating_sub(added.len().max(1)) as u64, Ordering::Relaxed);
         Ok(outcomes)
     }
 

@@ -33,7 +33,7 @@ impl Store for PostgresStore {
     }
 
     async fn conversations(&self, kind: ConversationKind, filter: ConversationFilter) -> Result<Page<Conversation>> {
-        fetch!(self, conn => conversations::list(conn, kind, &filter))
+        fetch_late!(self, conn => conversations::list(conn, kind, &filter))
     }
 
     async fn desk(&self, desk: Desk, limit: usize) -> Result<Vec<Conversation>> {
@@ -175,7 +175,7 @@ impl Store for PostgresStore {
         before: Option<MessageId>,
         limit: usize,
     ) -> Result<Vec<Found>> {
-        fetch!(self, conn => letters::search(conn, user, &words, before, limit))
+        fetch_late!(self, conn => letters::search(conn, user, &words, before, limit))
     }
 
     async fn letter_at(&self, id: ConversationId, offset: u64) -> Result<(u64, Option<MessageId>)> {
@@ -183,7 +183,7 @@ impl Store for PostgresStore {
     }
 
     async fn letter_devices(&self, user: UserId) -> Result<Vec<(DeviceKind, u64)>> {
-        fetch!(self, conn => letters::devices(conn, user))
+        fetch_late!(self, conn => letters::devices(conn, user))
     }
 
     async fn tail(&self, id: ConversationId, count: usize) -> Result<Option<Tail>> {
@@ -199,7 +199,7 @@ impl Store for PostgresStore {
     }
 
     async fn last_event(&self) -> Result<EventId> {
-        fetch!(self, conn => feed::horizon(&self.core, conn))
+        fetch!(self, conn => feed::horizon(conn))
     }
 
     async fn newest_event(&self) -> Result<EventId> {
@@ -218,7 +218,7 @@ impl Store for PostgresStore {
         files: Vec<NewFile>,
         at: Timestamp,
     ) -> Result<Option<Vec<ChatFile>>> {
-        transact!(self, tx => files::add(tx, id, message, user, &files, at))
+        transact!(self, tx => files::add(tx, (id, message), user, &files, at))
     }
 
     async fn files(&self, id: ConversationId, after: FileId, limit: usize) -> Result<Vec<ChatFile>> {
@@ -226,7 +226,7 @@ impl Store for PostgresStore {
     }
 
     async fn files_of(&self, user: UserId, after: FileId, limit: usize) -> Result<Vec<ChatFile>> {
-        fetch!(self, conn => files::list(conn, Err(user), after, limit))
+        fetch_late!(self, conn => files::list(conn, Err(user), after, limit))
     }
 
     async fn add_share(&self, new: NewShare) -> Result<Option<Share>> {

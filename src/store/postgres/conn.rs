@@ -71,19 +71,6 @@ impl Conn {
     pub async fn batch(&self, sql: &str) -> Result<(), Fail> {
         Ok(self.client()?.batch_execute(sql).await?)
     }
-
-    /// From here on until [`Conn::end_snapshot`] every statement sees the same commits.
-    pub async fn begin_snapshot(&mut self) -> Result<(), Fail> {
-        self.is_open = true;
-        self.batch("begin isolation level repeatable read read only").await
-    }
-
-    /// Ends what [`Conn::begin_snapshot`] began.
-    pub async fn end_snapshot(&mut self) -> Result<(), Fail> {
-        self.batch("commit").await?;
-        self.is_open = false;
-        Ok(())
-    }
 }
 
 impl Drop for Conn {
@@ -152,6 +139,7 @@ impl Tx {
         let logged = self.located().await?;
         self.conn.batch("commit").await?;
         self.conn.is_open = false;
+        self.core.stats.committed(1);
         self.core.announce(&logged, &self.removed);
         Ok(done)
     }

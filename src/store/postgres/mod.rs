@@ -50,7 +50,7 @@ use std::time::Duration;
 use self::core::Core;
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::Listener;
+use crate::store::{Listener, WriterStats};
 
 /// How the store on PostgreSQL is set up; see the section `store` of the configuration for the meaning and the
 /// defaults.
@@ -123,8 +123,24 @@ impl PostgresStore {
         Ok(Self { core, lanes })
     }
 
-    /// Ends what runs beside the store and gives its connections back.
-    pub async fn close(&self) {
+    /// What its writes come to.
+    pub fn writer_stats(&self) -> &Arc<WriterStats> {
+        self.core.stats.queued.store(self.lanes.queued() as u64, std::sync::atomic::Ordering::Relaxed);
+        &self.core.stats
+    }
+
+    /// How many reads were asked for so far.
+    pub fn reads(&self) -> u64 {
+        self.core.reads.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// How many callers wait for a connection.
+    pub fn reads_queued(&self) -> usize {
+        self.core.pool.status().waiting
+    }
+
+    /// Gives the connections back. Whoever asks the store afterwards is refused.
+    pub fn close(&self) {
         self.core.pool.close();
     }
 }

@@ -137,11 +137,11 @@ async fn clear(tx: &Tx, owner: HookOwner, id: WebhookId, now: Timestamp) -> Resu
         .rows(
             "delete from webhook_deliveries where id in ( \
                select id from webhook_deliveries where webhook_id = $1 order by id desc limit $2) \
-             returning (state in ('waiting', 'due'))::bigint",
+             returning state in ('waiting', 'due')",
             &[&id.0, &rows::limit(DELIVERIES_AT_ONCE)],
         )
         .await?;
-    let open: i64 = gone.iter().map(|row| row.try_get::<_, i64>(0)).sum::<Result<_, _>>()?;
+    let open: i64 = gone.iter().map(|row| row.try_get(0).map(i64::from as fn(bool) -> i64)).sum::<Result<_, _>>()?;
     tx.execute("update webhooks set open = open - $2 where id = $1", &[&id.0, &open]).await?;
     Ok(gone.len())
 }

@@ -56,7 +56,6 @@ pub use backup::{Restored, backup, backup_file, restore};
 pub use bare::BareStore;
 pub use place::{DataDir, DataDirLock, NETWORK_FILE_SYSTEMS};
 pub use verify::{Audit, audit};
-pub use writer::WriterStats;
 
 /// How the embedded store is set up; see the section `store` of the configuration for the meaning
 /// and the defaults.
@@ -159,7 +158,7 @@ impl SqliteStore {
     }
 
     /// What the writer counts.
-    pub fn writer_stats(&self) -> &Arc<WriterStats> {
+    pub fn writer_stats(&self) -> &Arc<crate::store::WriterStats> {
         self.writer.stats()
     }
 

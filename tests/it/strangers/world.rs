@@ -293,7 +293,7 @@ impl World {
 
     /// Everything that belongs to the victims, as it stands.
     pub async fn everything(&self) -> String {
-        let (store, chat) = (&self.app.app.store, &self.app.app.chat);
+        let (store, chat) = (self.app.app.store.store(), &self.app.app.chat);
         let ana = self.ana.access(&self.app).await;
         let inbox = chat.inbox(&ana, InboxFilter { limit: 100, ..InboxFilter::default() }).await.unwrap();
         let nina = self.nina.user.id;
