@@ -27,10 +27,8 @@ type Schema = BTreeMap<String, BTreeSet<String>>;
 fn migrations_have_the_same_numbers_and_names() {
     let files = |engine: &str| -> Vec<String> {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(engine);
-        let mut files: Vec<_> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|file| file.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
         files.sort();
         files
     };
@@ -49,7 +47,8 @@ async fn both_engines_have_the_same_tables_and_columns() {
     assert_eq!(&tables(&postgres) - &tables(&sqlite), named(ONLY_POSTGRES), "tables that only PostgreSQL has");
     let only = |one: &Schema, other: &Schema| -> BTreeSet<String> {
         let both = one.iter().filter_map(|(table, columns)| Some((table, columns, other.get(table)?)));
-        both.flat_map(|(table, mine, theirs)| (mine - theirs).into_iter().map(move |c| format!("{table}.{c}"))).collect()
+        both.flat_map(|(table, mine, theirs)| (mine - theirs).into_iter().map(move |c| format!("{table}.{c}")))
+            .collect()
     };
     let named = |list: &[(&str, &str, &str)]| list.iter().map(|(t, c, _)| format!("{t}.{c}")).collect::<BTreeSet<_>>();
     assert_eq!(only(&sqlite, &postgres), named(COLUMNS_ONLY_SQLITE), "columns that only SQLite has");
@@ -76,7 +75,8 @@ async fn postgres_schema() -> Schema {
     let database = Database::new().await;
     let (client, connection) = tokio_postgres::connect(&database.url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
-    let columns = "select table_name::text, column_name::text from information_schema.columns where table_schema = 'public'";
+    let columns =
+        "select table_name::text, column_name::text from information_schema.columns where table_schema = 'public'";
     gathered(client.query(columns, &[]).await.unwrap().into_iter().map(|row| (row.get(0), row.get(1))))
 }
 

@@ -3,6 +3,7 @@
 //! being listed in [`engines`].
 
 mod accounts;
+mod at_once;
 mod attachments;
 mod batches;
 mod chats;
