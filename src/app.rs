@@ -277,6 +277,7 @@ fn rules(config: &Config) -> Rules {
         sign_in_free_tries: accounts.sign_in_free_tries,
         sign_in_wait_max: Duration::from_secs(accounts.sign_in_wait_max_s),
         sign_in_keys_max: config.limits.keys_max,
+        sign_in_shared: None,
         sign_in_lifetime: Duration::from_secs(accounts.session_hours.saturating_mul(3600)),
         ticket_lifetime: Duration::from_secs(accounts.ticket_minutes.saturating_mul(60)),
         attachments: attachment_rules(&config.attachments),
