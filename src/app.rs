@@ -31,6 +31,7 @@ use crate::mail::{self, Mailer};
 use crate::objects::{self, Bucket, Objects};
 use crate::realtime::sockets::{SocketRules, Sockets};
 use crate::realtime::{Broker, Hub, Realtime};
+use crate::redis::RedisOptions;
 use crate::store::sqlite::{DataDir, SqliteOptions};
 use crate::store::{Listener, SqliteStore};
 use crate::telemetry;
@@ -251,6 +252,7 @@ fn clear_remnants(config: &Config) {
 /// `Internal` with a sentence for the operator.
 pub fn check(config: &Config) -> Result<()> {
     telemetry::filter(&config.log).map_err(Error::internal)?;
+    redis_options(config)?;
     if !config.mail.from.is_empty() {
         mail::sender(&config.mail.from)?;
     }
@@ -295,6 +297,17 @@ fn attachment_rules(options: &crate::config::Attachments) -> AttachmentRules {
         thumbnail_px: options.thumbnail_px,
         image_pixels_max: options.image_pixels_max,
     }
+}
+
+/// How Redis is reached, if there is one.
+///
+/// # Errors
+/// `Internal` with a sentence for the operator.
+pub fn redis_options(config: &Config) -> Result<Option<RedisOptions>> {
+    let redis = &config.redis;
+    let wait = Duration::from_millis(redis.wait_ms);
+    let options = || RedisOptions::new(&redis.url, &redis.prefix, wait).map_err(Error::internal);
+    (!redis.url.is_empty()).then(options).transpose()
 }
 
 fn limits(config: &crate::config::Limits) -> Limits {
