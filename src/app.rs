@@ -33,6 +33,7 @@ use crate::mail::{self, Mailer};
 use crate::objects::{self, Bucket, Objects};
 use crate::realtime::sockets::{SocketRules, Sockets};
 use crate::realtime::{Broker, Hub, Realtime};
+use crate::redis::{Redis, RedisOptions};
 use crate::store::sqlite::DataDir;
 use crate::store::{SharedStore, SqliteStore};
 
@@ -45,7 +46,9 @@ pub struct App {
     /// The use-cases.
     pub chat: SharedChat,
     /// The store behind them.
-    pub store: Opened,
+    pub store: SharedStore,
+    /// The same with what the contract does not say of it.
+    pub engine: Opened,
     /// The plumbing.
     pub web: SharedWeb,
     /// WebSocket connections.
@@ -138,7 +141,7 @@ impl App {
         );
         let shared = Shared { chat: &chat, web: &web, limits: &limits, outbox: &outbox };
         let router = router(config, shared, health, Arc::new(broadcast));
-        Ok(Self { chat, store: opened, web, sockets, router, outbox, background, draining })
+        Ok(Self { chat, store, engine: opened, web, sockets, router, outbox, background, draining })
     }
 
     /// Makes `/readyz` say that no new requests are wanted.
@@ -255,6 +258,7 @@ fn clear_remnants(config: &Config) {
 /// `Internal` with a sentence for the operator.
 pub fn check(config: &Config) -> Result<()> {
     telemetry::filter(&config.log).map_err(Error::internal)?;
+    redis_options(config)?;
     if !config.mail.from.is_empty() {
         mail::sender(&config.mail.from)?;
     }
@@ -281,6 +285,7 @@ fn rules(config: &Config) -> Rules {
         sign_in_free_tries: accounts.sign_in_free_tries,
         sign_in_wait_max: Duration::from_secs(accounts.sign_in_wait_max_s),
         sign_in_keys_max: config.limits.keys_max,
+        sign_in_shared: None,
         sign_in_lifetime: Duration::from_secs(accounts.session_hours.saturating_mul(3600)),
         ticket_lifetime: Duration::from_secs(accounts.ticket_minutes.saturating_mul(60)),
         attachments: attachment_rules(&config.attachments),
@@ -298,6 +303,17 @@ fn attachment_rules(options: &crate::config::Attachments) -> AttachmentRules {
         thumbnail_px: options.thumbnail_px,
         image_pixels_max: options.image_pixels_max,
     }
+}
+
+/// How Redis is reached, if there is one.
+///
+/// # Errors
+/// `Internal` with a sentence for the operator.
+pub fn redis_options(config: &Config) -> Result<Option<RedisOptions>> {
+    let redis = &config.redis;
+    let wait = Duration::from_millis(redis.wait_ms);
+    let options = || RedisOptions::new(&redis.url, &redis.prefix, wait).map_err(Error::internal);
+    (!redis.url.is_empty()).then(options).transpose()
 }
 
 fn limits(config: &crate::config::Limits) -> Limits {

@@ -131,10 +131,10 @@ impl Signals {
 /// Closes the store, which copies its log into the database: what an operator then finds is one
 /// file. When somebody still holds the store, its next start does that.
 async fn close(app: App) {
-    let store = app.store.clone();
+    let engine = app.engine.clone();
     app.background.end().await;
     drop(app);
-    store.close().await;
+    engine.close().await;
 }
 
 async fn listen(config: &Config) -> Result<TcpListener> {

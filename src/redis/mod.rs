@@ -20,7 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use self::address::Address;
 use self::keep::ends_with_connection;
 pub(crate) use self::keep::{Alarm, Life, keep};
-pub(crate) use self::links::{Links, Pushed, is_astray};
+pub(crate) use self::links::{Links, PING_WAIT, Pushed, is_astray};
 
 pub use redis::{Cmd, Pipeline, Script, ScriptInvocation, cmd};
 

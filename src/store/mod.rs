@@ -6,14 +6,15 @@
 //! only the store can know are [`Error`](crate::error::Error) variants, surprises are `Internal`.
 //!
 //! **The log.** Each conversation numbers its events 1, 2, 3, … in commit order ([`Event::seq`]).
-//! Event ids grow in commit order over the whole store and are never given out twice, not even
-//! after their conversation was removed. A message's id is the id of the event that added it.
+//! Event ids grow with them and are never given out twice, not even after their conversation was removed. Over several
+//! conversations they are in commit order up to [`Store::last_event`]: where several nodes write, an event above it may
+//! become visible before one with a smaller id. A message's id is the id of the event that added it.
 //! Instants in one conversation never go back, even when the clock does.
 //!
 //! **Announcements.** Whoever opens a store gives it a [`Listener`]. It is told of every event
-//! after its commit, in commit order, before the writer's own caller gets the answer. Nobody
-//! therefore ever sees n + 1 announced before n by the same store, and whoever was answered can be
-//! sure that a reader who asks next is shown the write.
+//! after its commit, in each conversation's order but for what two tasks of one node announce at once, before the
+//! writer's own caller gets the answer. Whoever was answered can be sure that a reader who asks the same node next is
+//! shown the write. What other nodes commit is not announced: `crate::cluster` sees to that.
 //!
 //! **Scope.** There is no unscoped get: what belongs to a conversation is asked for with the
 //! conversation, and a conversation is asked for with its kind and its key or identifier.

@@ -3,6 +3,7 @@
 //! being listed in [`engines`].
 
 mod accounts;
+mod at_once;
 mod attachments;
 mod batches;
 mod chats;
@@ -105,7 +106,7 @@ impl Engine for Shared {
 
     async fn close(&mut self) {
         let store = self.open.take().and_then(Arc::into_inner).expect("a test still holds the store");
-        store.close().await;
+        store.close();
     }
 }
 

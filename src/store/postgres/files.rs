@@ -116,8 +116,7 @@ async fn insert(
 
 pub(super) async fn add(
     tx: &Tx,
-    id: ConversationId,
-    message: MessageId,
+    (id, message): (ConversationId, MessageId),
     user: UserId,
     files: &[NewFile],
     at: Timestamp,

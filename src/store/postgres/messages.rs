@@ -394,6 +394,9 @@ impl Scan {
         let after = self.filter.after.unwrap_or(EventId::START).0;
         let before = self.filter.before.map_or(i64::MAX, |before| before.0);
         let room = self.filter.limit - self.found.len();
+        if room == 0 {
+            return Ok(true);
+        }
         let is_searched = self.filter.search.is_some();
         let rows = if is_searched { SLICE_ROWS } else { room.min(SLICE_ROWS) };
         let role = self.filter.role.map(Role::as_str);

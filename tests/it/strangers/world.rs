@@ -9,7 +9,7 @@ use roost::domain::{
     PushOs, Role, Tag, User,
 };
 use roost::http::signature;
-use roost::store::{Accounts, Locator, MessageFilter, Store};
+use roost::store::{Locator, MessageFilter};
 use serde_json::{Value, json};
 
 use super::table::{Guard, Route};
@@ -293,7 +293,7 @@ impl World {
 
     /// Everything that belongs to the victims, as it stands.
     pub async fn everything(&self) -> String {
-        let (store, chat) = (self.app.app.store.store(), &self.app.app.chat);
+        let (store, chat) = (&self.app.app.store, &self.app.app.chat);
         let ana = self.ana.access(&self.app).await;
         let inbox = chat.inbox(&ana, InboxFilter { limit: 100, ..InboxFilter::default() }).await.unwrap();
         let nina = self.nina.user.id;

@@ -74,7 +74,7 @@ async fn make_template() {
     server().create_database(TEMPLATE_NAME, None).await.expect("the template");
     let options = PostgresOptions { url: server().url(TEMPLATE_NAME), pool: 1, lanes: 1, ..PostgresOptions::default() };
     let store = PostgresStore::open(&options, Arc::new(Nobody), Clock::system().now()).await.expect("the schema");
-    store.close().await;
+    store.close();
     drop(store);
     super::app::until_async(async || {
         let copy = server().create_database("suite_probe", Some(TEMPLATE_NAME)).await;
