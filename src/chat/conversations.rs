@@ -49,8 +49,7 @@ impl Chat {
         };
         let (conversation, is_new) = self.store.open_conversation(new).await?;
         if is_new {
-            let made = Arc::new(Signal::Made(conversation.id));
-            self.broker.signal(Scope::Kind(ConversationKind::LiveChat), &made);
+            self.signal(&[Scope::Kind(ConversationKind::LiveChat)], Signal::Made(conversation.id));
         }
         Ok((conversation, is_new))
     }

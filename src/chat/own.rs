@@ -46,7 +46,7 @@ impl Chat {
 
     /// Tells who follows a user's chats what the log does not hold.
     fn tell_owner(&self, user: UserId, signal: Signal) {
-        self.broker.signal(Scope::User(user, ConversationKind::AssistantChat), &Arc::new(signal));
+        self.signal(&[Scope::User(user, ConversationKind::AssistantChat)], signal);
     }
 
     /// A chat of the caller.

@@ -8,8 +8,10 @@ mod broker;
 pub mod bus;
 mod channel;
 mod hub;
+pub mod nodes;
 mod online;
 mod origins;
+pub mod roster;
 pub mod seam;
 pub mod sockets;
 

@@ -27,7 +27,9 @@ impl Conn {
     }
 
     fn client(&self) -> Result<&Object, Fail> {
-        self.client.as_ref().ok_or_else(|| Fail::Refused(crate::error::Error::internal("the connection was given back")))
+        self.client
+            .as_ref()
+            .ok_or_else(|| Fail::Refused(crate::error::Error::internal("the connection was given back")))
     }
 
     /// Every row.

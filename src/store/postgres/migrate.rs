@@ -39,7 +39,8 @@ const fn step(version: u32, name: &'static str, sql: &'static str) -> Migration 
 /// `Internal` with a sentence for the operator; the schema is as it was before.
 pub(super) async fn migrate(pool: &Pool, migrations: &[(Migration, u32)], now: Timestamp) -> Result<()> {
     let name = |error: Error| Error::internal(format!("the database cannot be opened: {error}"));
-    let client = pool.get().await.map_err(|error| Error::internal(format!("the database cannot be reached: {error}")))?;
+    let client =
+        pool.get().await.map_err(|error| Error::internal(format!("the database cannot be reached: {error}")))?;
     let conn = Conn::new(client);
     // Waits as long as it takes: another node is at it.
     let set = "set lock_timeout = 0; set statement_timeout = 0";
@@ -82,7 +83,9 @@ async fn apply(conn: &Conn, migrations: &[(Migration, u32)], now: Timestamp) -> 
             Err(fail) => {
                 conn.batch("rollback").await?;
                 let error = Error::from(fail);
-                return Err(Error::internal(format!("migration {version} ({name}) failed, nothing was changed: {error}")));
+                return Err(Error::internal(format!(
+                    "migration {version} ({name}) failed, nothing was changed: {error}"
+                )));
             }
         }
         tracing::info!(version, name, "the database's schema was brought forward");

@@ -31,11 +31,7 @@ pub(super) fn make(url: &str, options: &PostgresOptions) -> Result<Pool> {
     let built = Pool::builder(manager)
         .max_size(options.pool.max(1) + options.lanes.max(1))
         .runtime(Runtime::Tokio1)
-        .timeouts(Timeouts {
-            wait: Some(options.queue_wait),
-            create: Some(CONNECT_WAIT),
-            recycle: Some(CONNECT_WAIT),
-        })
+        .timeouts(Timeouts { wait: Some(options.queue_wait), create: Some(CONNECT_WAIT), recycle: Some(CONNECT_WAIT) })
         .post_create(Hook::async_fn(move |client, _| {
             let settings = settings.clone();
             Box::pin(async move { client.batch_execute(&settings).await.map_err(HookError::Backend) })
