@@ -5,6 +5,7 @@
 //!
 //! - [`domain`]: types and rules, without I/O;
 //! - [`store`]: the persistence contract, and the embedded engine that keeps it;
+//! - [`redis`](mod@redis): what nodes share besides the store, and can do without;
 //! - [`realtime`]: the conversations in memory, and who waits for them;
 //! - [`chat`]: the use-cases, the only place with rules;
 //! - [`jobs`]: telling endpoints elsewhere what happened, again and again until they have heard it;
@@ -31,6 +32,7 @@ pub mod media;
 pub mod memory;
 pub mod objects;
 pub mod realtime;
+pub mod redis;
 pub mod telemetry;
 pub mod texts;
 

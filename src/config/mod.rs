@@ -14,8 +14,9 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 pub use sections::{
-    Accounts, Assistant, Attachments, AutoBool, Chats, Durability, Guest, Heads, Http, Limits, ListSessions, Log,
-    LogFormat, Mail, Neptun, Network, ObjectStoreName, Pigeons, ProviderName, Pusher, Sockets, Store, Webhooks,
+    Accounts, Assistant, Attachments, AutoBool, Chats, Cluster, Durability, Guest, Heads, Http, Limits, ListSessions,
+    Log, LogFormat, Mail, Neptun, Network, ObjectStoreName, Pigeons, ProviderName, Pusher, Redis, Sockets, Store,
+    Webhooks,
 };
 
 /// The annotated defaults.
@@ -33,8 +34,12 @@ pub struct Config {
     pub http: Http,
     /// WebSocket connections.
     pub sockets: Sockets,
-    /// The embedded store.
+    /// The store.
     pub store: Store,
+    /// What nodes tell each other by.
+    pub redis: Redis,
+    /// One node among others.
+    pub cluster: Cluster,
     /// The head table.
     pub heads: Heads,
     /// Rate limits.
@@ -71,6 +76,8 @@ impl Default for Config {
             http: Http::default(),
             sockets: Sockets::default(),
             store: Store::default(),
+            redis: Redis::default(),
+            cluster: Cluster::default(),
             heads: Heads::default(),
             limits: Limits::default(),
             guest: Guest::default(),
@@ -93,6 +100,8 @@ const SECTIONS: &[&str] = &[
     "http",
     "sockets",
     "store",
+    "redis",
+    "cluster",
     "heads",
     "limits",
     "guest",
@@ -149,6 +158,13 @@ impl Config {
             ("store.readers", self.store.readers as u64),
             ("store.queue", self.store.queue as u64),
             ("store.batch_max", self.store.batch_max as u64),
+            ("store.pool", self.store.pool as u64),
+            ("store.lanes", self.store.lanes as u64),
+            ("redis.wait_ms", self.redis.wait_ms),
+            ("redis.queue", self.redis.queue as u64),
+            ("redis.queue_bytes_max", self.redis.queue_bytes_max as u64),
+            ("cluster.beat_s", self.cluster.beat_s),
+            ("cluster.polls_per_second", u64::from(self.cluster.polls_per_second)),
             ("heads.events_max", self.heads.events_max as u64),
             ("guest.message_chars_max", self.guest.message_chars_max as u64),
             ("chats.message_chars_max", self.chats.message_chars_max as u64),
@@ -200,6 +216,9 @@ impl Config {
         if !self.mail.smtp_url.is_empty() && self.mail.from.is_empty() {
             return Err("mail.from must say who letters come from when mail.smtp_url is set".to_owned());
         }
+        self.store.check()?;
+        self.redis.check()?;
+        self.cluster.check()?;
         self.attachments.check()
     }
 
@@ -213,17 +232,55 @@ impl Config {
     /// The configuration as a file, with passwords left out.
     pub fn show(&self) -> String {
         let mut shown = self.clone();
-        if !shown.mail.smtp_url.is_empty() {
-            shown.mail.smtp_url = NOT_SHOWN.to_owned();
-        }
-        let keys = [&mut shown.attachments.s3_access_key, &mut shown.attachments.s3_secret_key];
-        keys.into_iter().filter(|key| !key.is_empty()).for_each(|key| NOT_SHOWN.clone_into(key));
+        let secrets = [
+            &mut shown.store.url,
+            &mut shown.store.replica_url,
+            &mut shown.redis.url,
+            &mut shown.mail.smtp_url,
+            &mut shown.attachments.s3_access_key,
+            &mut shown.attachments.s3_secret_key,
+        ];
+        secrets.into_iter().filter(|secret| !secret.is_empty()).for_each(|secret| NOT_SHOWN.clone_into(secret));
         toml::to_string(&shown).unwrap_or_else(|error| format!("# {error}\n"))
     }
 }
 
 /// What stands in the place of a secret.
 const NOT_SHOWN: &str = "(set, not shown)";
+
+impl Store {
+    fn check(&self) -> Result<(), String> {
+        let is_address = |url: &str| url.starts_with("postgres://") || url.starts_with("postgresql://");
+        for (name, url) in [("store.url", &self.url), ("store.replica_url", &self.replica_url)] {
+            if !url.is_empty() && !is_address(url) {
+                return Err(format!("{name} must be an address like postgres://user:password@db.example.com/roost"));
+            }
+        }
+        if self.url.is_empty() && !self.replica_url.is_empty() {
+            return Err("store.replica_url is of use with store.url only".to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl Redis {
+    fn check(&self) -> Result<(), String> {
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+        if self.prefix.is_empty() || self.prefix.len() > 64 || !self.prefix.bytes().all(is_name) {
+            return Err("redis.prefix must be 1 to 64 letters, digits and of - _ . :".to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl Cluster {
+    fn check(&self) -> Result<(), String> {
+        if self.lease_s < self.beat_s.saturating_mul(2) {
+            return Err("cluster.lease_s must be at least twice cluster.beat_s".to_owned());
+        }
+        Ok(())
+    }
+}
 
 impl Attachments {
     fn check(&self) -> Result<(), String> {
@@ -351,6 +408,31 @@ mod tests {
                 .collect()
         };
         assert_eq!(keys(EXAMPLE), keys(&toml::to_string(&Config::default()).unwrap()));
+    }
+
+    #[test]
+    fn what_is_shown_holds_no_password() {
+        let mut config = Config::default();
+        for url in [&mut config.store.url, &mut config.store.replica_url, &mut config.redis.url] {
+            "postgres://roost:hunter2@db.test/roost".clone_into(url);
+        }
+        config.mail.smtp_url = "smtps://roost:hunter2@mail.test".to_owned();
+        config.attachments.s3_secret_key = "hunter2".to_owned();
+        assert!(!config.show().contains("hunter2"), "{}", config.show());
+    }
+
+    #[test]
+    fn what_cannot_be_is_said() {
+        let refused = |change: &dyn Fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.check().expect_err("refused")
+        };
+        assert!(refused(&|config| config.store.url = "mysql://db".to_owned()).contains("store.url"));
+        assert!(refused(&|config| config.store.replica_url = "postgres://db".to_owned()).contains("replica_url"));
+        assert!(refused(&|config| config.redis.prefix = "{x}".to_owned()).contains("redis.prefix"));
+        assert!(refused(&|config| config.cluster.lease_s = 5).contains("cluster.lease_s"));
+        assert!(refused(&|config| config.redis.wait_ms = 0).contains("redis.wait_ms"));
     }
 
     #[test]

@@ -58,6 +58,11 @@ section!(Sockets {
 });
 
 section!(Store {
+    url: String = String::new(),
+    replica_url: String = String::new(),
+    replica_lag_max_ms: u64 = 1000,
+    pool: usize = 8,
+    lanes: usize = 2,
     durability: Durability = Durability::Full,
     readers: usize = 2,
     queue: usize = 4096,
@@ -66,6 +71,23 @@ section!(Store {
     cache_mib: u64 = 32,
     size_mib_max: u64 = 0,
     wal_mib: u64 = 64,
+});
+
+section!(Redis {
+    url: String = String::new(),
+    prefix: String = "roost".to_owned(),
+    wait_ms: u64 = 100,
+    queue: usize = 65_536,
+    queue_bytes_max: usize = 64 << 20,
+});
+
+section!(Cluster {
+    node: String = String::new(),
+    lease_s: u64 = 15,
+    beat_s: u64 = 3,
+    leave_after_s: u64 = 30,
+    polls_per_second: u32 = 200,
+    nodes: u32 = 0,
 });
 
 section!(Heads {

@@ -6,6 +6,7 @@
 
 mod broker;
 pub mod bus;
+pub mod bus_redis;
 mod channel;
 mod hub;
 pub mod nodes;

@@ -18,6 +18,7 @@ mod pigeons;
 mod process;
 mod promises;
 mod pusher;
+mod redis;
 mod schema;
 mod seam;
 mod stock;

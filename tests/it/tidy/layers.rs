@@ -24,7 +24,8 @@ const LAYERS: &[Layer] = &[
     Layer { module: "clock", uses: &["domain"], never: HTTP },
     Layer { module: "config", uses: &[], never: HTTP },
     Layer { module: "texts", uses: &["domain"], never: HTTP },
-    Layer { module: "limits", uses: &["domain", "error"], never: HTTP },
+    Layer { module: "redis", uses: &[], never: HTTP },
+    Layer { module: "limits", uses: &["domain", "error", "redis"], never: HTTP },
     Layer { module: "memory", uses: &[], never: HTTP },
     Layer { module: "descriptors", uses: &[], never: HTTP },
     Layer { module: "telemetry", uses: &["config", "error"], never: HTTP },
@@ -34,7 +35,7 @@ const LAYERS: &[Layer] = &[
     Layer { module: "objects", uses: &["error", "https"], never: &["axum", "rusqlite"] },
     Layer { module: "hooks", uses: &["domain", "error", "https"], never: &["axum", "rusqlite", "serde"] },
     Layer { module: "store", uses: &["domain", "error", "config"], never: HTTP },
-    Layer { module: "realtime", uses: &["domain", "config"], never: HTTP },
+    Layer { module: "realtime", uses: &["domain", "config", "redis"], never: HTTP },
     Layer { module: "assistant", uses: &["domain", "error", "config"], never: &["axum", "rusqlite"] },
     Layer { module: "push", uses: &["domain", "error", "config"], never: &["axum", "rusqlite"] },
     Layer {
