@@ -1,5 +1,6 @@
 //! The wired system: the only file that knows every part.
 
+mod abroad;
 mod figures;
 mod outbox;
 
@@ -110,16 +111,23 @@ impl App {
         if interrupted > 0 {
             tracing::info!(interrupted, "answers that the last stop cut off were closed; their text is kept");
         }
-        let outbox = outbox::outbox(config, &store, &chat, clock)?;
+        let outbox = outbox::outbox(config, &store, &chat, clock.clone())?;
         let draining = Arc::new(AtomicBool::new(false));
         let health = Arc::new(health::Parts {
             chat: Arc::clone(&chat),
             web: Arc::clone(&web),
             draining: Arc::clone(&draining),
             proved: tokio::sync::Mutex::default(),
-            figures: figures::figures(Arc::clone(&store), realtime, Arc::clone(&limits), Arc::clone(&chat), &outbox),
+            figures: figures::figures(
+                Arc::clone(&store),
+                realtime.clone(),
+                Arc::clone(&limits),
+                Arc::clone(&chat),
+                &outbox,
+            ),
         });
         let background = Background::default();
+        abroad::join(config, (&clock, &realtime), &chat, (&outbox, &background))?;
         let broadcast = pigeons::Broadcast::start(
             &chat,
             pusher::frame::event,
@@ -269,6 +277,7 @@ fn rules(config: &Config) -> Rules {
         context_messages: assistant.context_messages,
         runs_max: assistant.runs_max,
         answer_timeout: Duration::from_secs(assistant.timeout_s),
+        is_one_of_many: !config.store.url.is_empty() || !config.redis.url.is_empty(),
         checkpoint_every: Duration::from_millis(assistant.checkpoint_ms),
         answer_bytes_max: assistant.answer_bytes_max,
         code_lifetime: Duration::from_secs(accounts.code_minutes * 60),

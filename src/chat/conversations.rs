@@ -159,7 +159,7 @@ impl Chat {
     /// # Errors
     /// `NotFound(Conversation)`.
     pub async fn remove_session(&self, id: ConversationId) -> Result<()> {
-        self.runs.stop_conversation(id);
+        self.stop_answers(id);
         let removed = self.store.remove_conversation(id).await?;
         if removed { Ok(()) } else { Err(Error::NotFound(Subject::Conversation)) }
     }

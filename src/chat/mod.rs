@@ -26,6 +26,7 @@ mod staff;
 mod tickets;
 mod typing;
 mod webhooks;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,6 +86,8 @@ pub struct Rules {
     pub runs_max: usize,
     /// The longest that an answer may take.
     pub answer_timeout: Duration,
+    /// Whether other nodes work on the same store.
+    pub is_one_of_many: bool,
     /// How often what has arrived of an answer is stored.
     pub checkpoint_every: Duration,
     /// Largest answer, in bytes; what comes after is cut.

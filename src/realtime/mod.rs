@@ -13,8 +13,10 @@ pub mod nodes;
 mod online;
 mod origins;
 pub mod roster;
+pub mod roster_redis;
 pub mod seam;
 pub mod sockets;
+pub mod switch;
 
 pub use broker::{Broker, Heard, Listening};
 pub use channel::{Channel, Since};

@@ -1,7 +1,7 @@
 //! Which accounts have a connection at the moment.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
@@ -14,7 +14,7 @@ pub struct Online {
     state: Mutex<State>,
     changed: Notify,
     /// The other nodes, when this is one of many.
-    nodes: OnceLock<Arc<Nodes>>,
+    nodes: OnceLock<Weak<Nodes>>,
 }
 
 #[derive(Debug, Default)]
@@ -50,12 +50,12 @@ impl Online {
 
     /// From now on this is one of many nodes.
     pub(super) fn join_nodes(&self, nodes: &Arc<Nodes>) {
-        let _ = self.nodes.set(Arc::clone(nodes));
+        let _ = self.nodes.set(Arc::downgrade(nodes));
     }
 
     /// The account came to this node, or left it. Of many nodes each writes that down first.
     fn turned(&self, user: UserId) {
-        match self.nodes.get() {
+        match self.nodes.get().and_then(Weak::upgrade) {
             Some(nodes) => nodes.touch(Room::Account(user), None),
             None => self.note(user),
         }

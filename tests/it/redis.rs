@@ -1,4 +1,4 @@
 //! What nodes share by Redis, with real servers that are killed, frozen, emptied and moved.
 
 mod bus;
-mod server;
+pub mod server;

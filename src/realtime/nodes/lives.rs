@@ -34,7 +34,7 @@ impl Nodes {
                 self.renew_all();
             }
             // Asked for early when the bus is back.
-            let _ = tokio::time::timeout(self.rules.lease / 3, self.beats.notified()).await;
+            let _ = tokio::time::timeout(self.rules.beat, self.beats.notified()).await;
         }
     }
 

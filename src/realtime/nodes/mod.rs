@@ -77,6 +77,8 @@ pub trait Hearing: Send + Sync {
 pub struct NodeRules {
     /// For how long a node lives without a sign of life.
     pub lease: Duration,
+    /// How often it gives one.
+    pub beat: Duration,
     /// How long a room that nobody needs is kept.
     pub leave_after: Duration,
     /// The longest that somebody who comes waits for what other nodes have.
@@ -108,12 +110,12 @@ pub struct Nodes {
     rules: NodeRules,
     bus: Arc<dyn Bus>,
     roster: Arc<dyn Roster>,
-    // They hold this.
+    // They hold this, and the witness holds them.
     sockets: Weak<Sockets>,
     broker: Arc<Broker>,
     online: Arc<Online>,
     wording: Arc<dyn Wording>,
-    witness: Arc<dyn Witness>,
+    witness: Weak<dyn Witness>,
     hearing: OnceLock<Weak<dyn Hearing>>,
     /// The last number that was given to a part.
     versions: AtomicU64,
@@ -173,7 +175,7 @@ impl Nodes {
             broker: parts.broker,
             online: parts.online,
             wording: parts.wording,
-            witness: parts.witness,
+            witness: Arc::downgrade(&parts.witness),
             hearing: OnceLock::new(),
             versions: AtomicU64::new(0),
             dirty: Mutex::default(),
@@ -301,11 +303,13 @@ impl Nodes {
     }
 
     fn wants(&self, app: PlatformId) -> bool {
-        self.witness.wants(app)
+        self.witness.upgrade().is_some_and(|witness| witness.wants(app))
     }
 
     fn tell(&self, app: PlatformId, happened: Happened) {
-        self.witness.saw(app, happened);
+        if let Some(witness) = self.witness.upgrade() {
+            witness.saw(app, happened);
+        }
     }
 }
 

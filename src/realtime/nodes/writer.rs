@@ -73,7 +73,10 @@ impl Nodes {
         self.stop.run_until_cancelled(self.write_always()).await;
         let farewell = async {
             while !lock(&self.dirty).is_empty() && self.write_some().await {}
-            self.roster.forget(self.id).await
+            // Who leaves something behind is swept.
+            if lock(&self.written).is_empty() {
+                let _ = self.roster.forget(self.id).await;
+            }
         };
         // What is not said now, the lease says.
         let _ = tokio::time::timeout(FAREWELL, farewell).await;
