@@ -218,7 +218,7 @@ impl Store for PostgresStore {
         files: Vec<NewFile>,
         at: Timestamp,
     ) -> Result<Option<Vec<ChatFile>>> {
-        transact!(self, tx => files::add(tx, id, message, user, &files, at))
+        transact!(self, tx => files::add(tx, (id, message), user, &files, at))
     }
 
     async fn files(&self, id: ConversationId, after: FileId, limit: usize) -> Result<Vec<ChatFile>> {
