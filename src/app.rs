@@ -1,5 +1,6 @@
 //! The wired system: the only file that knows every part.
 
+mod abroad;
 mod beat;
 mod figures;
 mod outbox;
@@ -33,10 +34,11 @@ use crate::mail::{self, Mailer};
 use crate::objects::{self, Bucket, Objects};
 use crate::realtime::sockets::{SocketRules, Sockets};
 use crate::realtime::{Broker, Hub, Realtime};
-use crate::redis::{Redis, RedisOptions};
+use crate::redis::RedisOptions;
 use crate::store::sqlite::DataDir;
 use crate::store::{SharedStore, SqliteStore};
 
+use self::abroad::Line;
 use self::beat::Beat;
 pub use self::store::{Opened, is_shared};
 use crate::telemetry;
@@ -103,15 +105,17 @@ impl App {
     /// `Internal` with a sentence for the operator.
     pub async fn open(config: &Config, clock: Clock) -> Result<Self> {
         let realtime = realtime(config, &clock)?;
-        let opened = store::open(config, &clock, &realtime, None).await?;
+        let line = Line::open(config)?;
+        let opened = store::open(config, &clock, &realtime, line.as_ref().map(Line::bus)).await?;
         let store = opened.store();
         let web = Web::new(config.http.clone(), clock.clone());
         let sockets = Arc::clone(&realtime.sockets);
-        let limits = Arc::new(limits(&config.limits));
+        let shared = line.as_ref().map(Line::shared);
+        let limits = Arc::new(limits(&config.limits, shared));
         let provider = provider(config);
         let objects = objects(config)?;
         let mailer = mailer(config)?;
-        let rules = rules(config);
+        let rules = Rules { sign_in_shared: shared.cloned(), ..rules(config) };
         let chat = Chat::new(store.clone(), realtime.clone(), clock.clone(), provider, mailer, objects, rules).await?;
         let background = Background::default();
         match &opened {
@@ -119,19 +123,29 @@ impl App {
             Opened::Shared(_, relay) => {
                 relay.start(store.clone(), &background.tasks, &background.stop);
                 let name = config.listen.to_string();
-                let beat = Beat::begin(&config.cluster, &name, &chat, &store).await?;
+                let beat = Beat::begin(&config.cluster, &name, (&chat, &store), shared.cloned()).await?;
                 background.run(beat.go_on());
             }
         }
-        let outbox = outbox::outbox(config, &store, &chat, clock)?;
+        let outbox = outbox::outbox(config, &store, &chat, clock.clone())?;
         let draining = Arc::new(AtomicBool::new(false));
         let health = Arc::new(health::Parts {
             chat: Arc::clone(&chat),
             web: Arc::clone(&web),
             draining: Arc::clone(&draining),
             proved: tokio::sync::Mutex::default(),
-            figures: figures::figures(opened.clone(), realtime, Arc::clone(&limits), Arc::clone(&chat), &outbox),
+            figures: figures::figures(
+                opened.clone(),
+                realtime.clone(),
+                Arc::clone(&limits),
+                Arc::clone(&chat),
+                &outbox,
+            ),
         });
+        if let Some(line) = &line {
+            let relay = opened.relay();
+            line.join(config, (&clock, &realtime), &chat, (&outbox, &background), relay);
+        }
         let broadcast = pigeons::Broadcast::start(
             &chat,
             pusher::frame::event,
@@ -277,6 +291,7 @@ fn rules(config: &Config) -> Rules {
         context_messages: assistant.context_messages,
         runs_max: assistant.runs_max,
         answer_timeout: Duration::from_secs(assistant.timeout_s),
+        is_one_of_many: !config.store.url.is_empty() || !config.redis.url.is_empty(),
         checkpoint_every: Duration::from_millis(assistant.checkpoint_ms),
         answer_bytes_max: assistant.answer_bytes_max,
         code_lifetime: Duration::from_secs(accounts.code_minutes * 60),
@@ -316,22 +331,26 @@ pub fn redis_options(config: &Config) -> Result<Option<RedisOptions>> {
     (!redis.url.is_empty()).then(options).transpose()
 }
 
-fn limits(config: &crate::config::Limits) -> Limits {
-    let limit = |per_minute| {
+fn limits(config: &crate::config::Limits, shared: Option<&crate::limits::Shared>) -> Limits {
+    let limit = |name, per_minute| {
         let per_minute = NonZeroU32::new(per_minute).filter(|_| config.enabled)?;
-        Some(Limit::new(per_minute, config.keys_max))
+        let limit = Limit::new(per_minute, config.keys_max);
+        Some(match shared {
+            Some(shared) => limit.shared(name, shared.clone()),
+            None => limit,
+        })
     };
     Limits {
-        send: limit(config.guest_send_per_minute),
-        poll: limit(config.guest_poll_per_minute),
-        address: limit(config.address_per_minute),
-        staff: limit(config.staff_per_minute),
-        typing: limit(config.typing_per_minute),
-        auth: limit(config.auth_per_minute),
-        chats: limit(config.chats_per_minute),
-        pigeons: limit(config.pigeons_per_minute),
-        neptun: limit(config.neptun_per_minute),
-        events: limit(config.events_per_minute),
+        send: limit("send", config.guest_send_per_minute),
+        poll: limit("poll", config.guest_poll_per_minute),
+        address: limit("address", config.address_per_minute),
+        staff: limit("staff", config.staff_per_minute),
+        typing: limit("typing", config.typing_per_minute),
+        auth: limit("auth", config.auth_per_minute),
+        chats: limit("chats", config.chats_per_minute),
+        pigeons: limit("pigeons", config.pigeons_per_minute),
+        neptun: limit("neptun", config.neptun_per_minute),
+        events: limit("events", config.events_per_minute),
     }
 }
 

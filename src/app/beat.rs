@@ -6,6 +6,7 @@ use crate::chat::SharedChat;
 use crate::config::Cluster;
 use crate::domain::Timestamp;
 use crate::error::Result;
+use crate::limits::Shared;
 use crate::store::SharedStore;
 
 /// A node that was silent for so many leases is forgotten, after its runs were ended.
@@ -18,6 +19,7 @@ pub(super) struct Beat {
     name: String,
     every: Duration,
     lease: Duration,
+    limits: Option<Shared>,
 }
 
 impl Beat {
@@ -25,7 +27,12 @@ impl Beat {
     ///
     /// # Errors
     /// What the store answers.
-    pub async fn begin(options: &Cluster, address: &str, chat: &SharedChat, store: &SharedStore) -> Result<Self> {
+    pub async fn begin(
+        options: &Cluster,
+        address: &str,
+        (chat, store): (&SharedChat, &SharedStore),
+        limits: Option<Shared>,
+    ) -> Result<Self> {
         let name = if options.node.is_empty() { address.to_owned() } else { options.node.clone() };
         let beat = Self {
             chat: chat.clone(),
@@ -33,6 +40,7 @@ impl Beat {
             name,
             every: Duration::from_secs(options.beat_s.max(1)),
             lease: Duration::from_secs(options.lease_s.max(1)),
+            limits,
         };
         beat.once().await?;
         Ok(beat)
@@ -55,8 +63,13 @@ impl Beat {
         if ended > 0 {
             tracing::info!(ended, "answers of nodes that are not there any more were ended; their text is kept");
         }
+        let nodes = self.store.nodes().await?;
+        let alive = nodes.iter().filter(|node| node.seen_at >= before(now, self.lease)).count();
+        if let Some(limits) = &self.limits {
+            limits.saw_nodes(u32::try_from(alive).unwrap_or(u32::MAX));
+        }
         let silent = before(now, self.lease * FORGET_AFTER);
-        for node in self.store.nodes().await?.into_iter().filter(|node| node.seen_at < silent) {
+        for node in nodes.iter().filter(|node| node.seen_at < silent) {
             self.store.leave(node.id).await?;
         }
         Ok(())

@@ -32,6 +32,14 @@ impl Opened {
         }
     }
 
+    /// The relay to the other nodes.
+    pub(super) fn relay(&self) -> Option<&Arc<Relay>> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Shared(_, relay) => Some(relay),
+        }
+    }
+
     /// What its writes come to.
     pub fn writer_stats(&self) -> &Arc<WriterStats> {
         match self {

@@ -88,7 +88,7 @@ impl Chat {
     }
 
     /// Who is there.
-    pub fn online(&self) -> &Online {
+    pub fn online(&self) -> &Arc<Online> {
         &self.online
     }
 

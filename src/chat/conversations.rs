@@ -49,8 +49,7 @@ impl Chat {
         };
         let (conversation, is_new) = self.store.open_conversation(new).await?;
         if is_new {
-            let made = Arc::new(Signal::Made(conversation.id));
-            self.broker.signal(Scope::Kind(ConversationKind::LiveChat), &made);
+            self.signal(&[Scope::Kind(ConversationKind::LiveChat)], Signal::Made(conversation.id));
         }
         Ok((conversation, is_new))
     }
@@ -160,7 +159,7 @@ impl Chat {
     /// # Errors
     /// `NotFound(Conversation)`.
     pub async fn remove_session(&self, id: ConversationId) -> Result<()> {
-        self.runs.stop_conversation(id);
+        self.stop_answers(id);
         let removed = self.store.remove_conversation(id).await?;
         if removed { Ok(()) } else { Err(Error::NotFound(Subject::Conversation)) }
     }

@@ -26,6 +26,7 @@ mod staff;
 mod tickets;
 mod typing;
 mod webhooks;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,6 +86,8 @@ pub struct Rules {
     pub runs_max: usize,
     /// The longest that an answer may take.
     pub answer_timeout: Duration,
+    /// Whether other nodes work on the same store.
+    pub is_one_of_many: bool,
     /// How often what has arrived of an answer is stored.
     pub checkpoint_every: Duration,
     /// Largest answer, in bytes; what comes after is cut.
@@ -119,7 +122,7 @@ pub struct Chat {
     hub: Arc<Hub>,
     broker: Arc<Broker>,
     sockets: Arc<Sockets>,
-    online: Online,
+    online: Arc<Online>,
     origins: Origins<Deed>,
     apps: connections::Apps,
     clock: Clock,
@@ -177,7 +180,7 @@ impl Chat {
             hub: realtime.hub,
             broker: realtime.broker,
             sockets: realtime.sockets,
-            online: Online::default(),
+            online: Arc::default(),
             origins: Origins::default(),
             apps: connections::Apps::default(),
             node: clock.uuid(),

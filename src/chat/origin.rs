@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::Chat;
+use super::words::Word;
 use crate::domain::{Event, EventBody, MessageId, UserId};
 use crate::realtime::sockets::SocketId;
 
@@ -40,6 +41,8 @@ impl Chat {
     /// from more than one connection: who did it last is spared, and nobody who did it before.
     pub fn note_origin(&self, deed: Deed, socket: Option<SocketId>) {
         match socket {
+            // The node that has the connection spares it, so it is the one to know.
+            Some(socket) if self.says_to(socket, &Word::Origin(deed.clone(), socket)) => self.origins.forget(&deed),
             Some(socket) => self.origins.note(deed, socket),
             None => self.origins.forget(&deed),
         }
@@ -47,6 +50,6 @@ impl Chat {
 
     /// The connection behind an event, if it said so.
     pub fn origin_of(&self, event: &Event) -> Option<SocketId> {
-        self.origins.of(&Deed::behind(event)?)
+        self.origins.of(&Deed::behind(event)?, event.id)
     }
 }

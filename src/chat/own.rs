@@ -46,7 +46,7 @@ impl Chat {
 
     /// Tells who follows a user's chats what the log does not hold.
     fn tell_owner(&self, user: UserId, signal: Signal) {
-        self.broker.signal(Scope::User(user, ConversationKind::AssistantChat), &Arc::new(signal));
+        self.signal(&[Scope::User(user, ConversationKind::AssistantChat)], signal);
     }
 
     /// A chat of the caller.
@@ -103,7 +103,7 @@ impl Chat {
             return Err(Error::NotFound(Subject::Conversation));
         }
         for id in ids {
-            self.runs.stop_conversation(id);
+            self.stop_answers(id);
             self.tell_owner(access.user.id, Signal::Removed(id));
         }
         Ok(())
@@ -124,7 +124,7 @@ impl Chat {
                     self.store.remove_chats(user, vec![*id]).await?;
                 }
             }
-            left.into_iter().for_each(|id| self.runs.stop_conversation(id));
+            left.into_iter().for_each(|id| self.stop_answers(id));
             left = rest;
         }
         Ok(())

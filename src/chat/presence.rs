@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::Chat;
 use crate::domain::{Platform, Timestamp, User, UserId};
 use crate::error::Result;
-use crate::store::Seen;
+use crate::realtime::nodes::Room;
 
 /// Users noted in one write.
 const NOTED_AT_ONCE: usize = 1000;
@@ -22,14 +22,26 @@ impl Chat {
         users: Vec<Uuid>,
     ) -> Result<Vec<(Uuid, bool, Option<Timestamp>)>> {
         let seen = self.store.seen(platform.id, users).await?;
-        let shown = |seen: Seen| (seen.uuid, self.has_connection(platform, seen.id, seen.uuid), seen.at);
-        Ok(seen.into_iter().map(shown).collect())
+        let named: Vec<_> = seen.iter().map(|seen| (seen.id, seen.uuid)).collect();
+        let there = self.have_connections(platform, &named).await;
+        Ok(seen.into_iter().zip(there).map(|(seen, is_there)| (seen.uuid, is_there, seen.at)).collect())
     }
 
     /// Whether that user of a tenant has a connection with a subscription that they were authorised for, or
     /// that is signed in as them.
-    pub fn is_online(&self, platform: &Platform, user: &User) -> bool {
-        self.has_connection(platform, user.id, user.uuid)
+    pub async fn is_online(&self, platform: &Platform, user: &User) -> bool {
+        self.have_connections(platform, &[(user.id, user.uuid)]).await.contains(&true)
+    }
+
+    async fn have_connections(&self, platform: &Platform, users: &[(UserId, Uuid)]) -> Vec<bool> {
+        let Some(nodes) = self.sockets.nodes() else {
+            return users.iter().map(|(id, uuid)| self.has_connection(platform, *id, *uuid)).collect();
+        };
+        let accounts = users.iter().map(|(id, _)| Room::Account(*id));
+        let signed_in = users.iter().map(|(_, uuid)| Room::User(platform.id, uuid.to_string().into()));
+        let there = nodes.are_occupied(accounts.chain(signed_in).collect()).await;
+        let (accounts, signed_in) = there.split_at(users.len());
+        accounts.iter().zip(signed_in).map(|(account, signed_in)| *account || *signed_in).collect()
     }
 
     fn has_connection(&self, platform: &Platform, id: UserId, uuid: Uuid) -> bool {

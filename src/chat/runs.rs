@@ -8,6 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -17,15 +18,24 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::words::Word;
 use super::{Chat, Draft};
 use crate::assistant::{Answer, Line, Provider};
+use crate::domain;
 use crate::domain::{
     Conversation, ConversationId, ConversationKind, EventId, INTEGER_MAX, Json, Message, MessageId, MessageText, Role,
     RunId, RunOutcome, Timestamp, code_blocks,
 };
 use crate::error::{Error, Refusal, Result};
 use crate::realtime::Channel;
-use crate::store::{Locator, MessageFilter, NewMessage};
+use crate::store::{Locator, MessageFilter, NewMessage, SharedStore};
+
+/// How often at most the store is looked at for what another node does.
+const LOOK: Duration = Duration::from_millis(50);
+/// How much later than it may take an answer of another node is given up.
+const LATE: Duration = Duration::from_secs(60);
+/// How long another node may take to stop an answer.
+const STOP_WAIT: Duration = Duration::from_secs(5);
 
 /// How a run ended.
 #[derive(Clone, Debug)]
@@ -94,6 +104,7 @@ pub struct Attached {
 
 enum Source {
     Live(Arc<Run>, watch::Receiver<Progress>),
+    Elsewhere(Elsewhere),
     Stored(Ended),
     Finished,
 }
@@ -113,6 +124,16 @@ impl Attached {
                 self.source = Source::Finished;
                 Some(Piece::End(ended))
             }
+            Source::Elsewhere(run) => match run.after(self.cursor).await {
+                Seen::More(piece, cursor) => {
+                    self.cursor = cursor;
+                    Some(piece)
+                }
+                Seen::End(ended) => {
+                    self.source = Source::Stored(ended);
+                    Box::pin(self.next()).await
+                }
+            },
             Source::Live(run, changed) => loop {
                 let progress = changed.borrow_and_update().clone();
                 if let Some(piece) = run.piece_after(self.cursor) {
@@ -139,6 +160,45 @@ impl Attached {
                 Piece::End(ended) => return Some(ended),
             }
         }
+    }
+}
+
+/// A run under way on another node, as the store shows it: what has arrived is there soon after. That it is read
+/// there and not told by the other node makes it outlive that one, too.
+struct Elsewhere {
+    store: SharedStore,
+    question: (ConversationId, MessageId),
+    every: Duration,
+    deadline: Instant,
+}
+
+/// What the store shows of a run.
+enum Seen {
+    More(Piece, usize),
+    End(Ended),
+}
+
+impl Elsewhere {
+    async fn after(&self, cursor: usize) -> Seen {
+        let (conversation, question) = self.question;
+        while Instant::now() < self.deadline {
+            match self.store.run_for(conversation, question).await {
+                Ok(Some(domain::Run { outcome: Some(outcome), .. })) => {
+                    if let Ok(answer) = self.store.answer_to(conversation, question).await {
+                        return Seen::End(Ended { outcome, answer });
+                    }
+                }
+                Ok(Some(run)) => {
+                    if let Some(piece) = rest(&run.text, run.text.len(), cursor) {
+                        return Seen::More(piece, run.text.len());
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => tracing::warn!(error = %error, "an answer that another node makes is looked at later"),
+            }
+            tokio::time::sleep(self.every).await;
+        }
+        Seen::End(Ended { outcome: RunOutcome::Interrupted, answer: None })
     }
 }
 
@@ -273,6 +333,13 @@ impl Registry {
         lock(&self.runs).remove(&question);
     }
 
+    /// Stops the answer to that question.
+    pub fn stop(&self, question: MessageId) {
+        if let Some(run) = self.get(question) {
+            run.stop.cancel();
+        }
+    }
+
     /// Stops whatever answers in that conversation.
     pub fn stop_conversation(&self, id: ConversationId) {
         self.of(id).iter().for_each(|run| run.stop.cancel());
@@ -402,7 +469,24 @@ impl Chat {
                 return Ok(Some(Attached { source: Source::Stored(Ended { outcome, answer }), cursor }));
             }
         }
-        Ok(None)
+        Ok(self.rules.is_one_of_many.then(|| self.attach_elsewhere(question, cursor)))
+    }
+
+    fn attach_elsewhere(&self, question: &Message, cursor: usize) -> Attached {
+        let run = Elsewhere {
+            store: self.store.clone(),
+            question: (question.conversation_id, question.id),
+            every: self.rules.checkpoint_every.max(LOOK),
+            // Whoever makes it stops by then, and when it is dead others end its answers.
+            deadline: Instant::now() + self.rules.answer_timeout + LATE,
+        };
+        Attached { source: Source::Elsewhere(run), cursor }
+    }
+
+    /// Stops whatever answers in that conversation, on any node.
+    pub(super) fn stop_answers(&self, id: ConversationId) {
+        self.runs.stop_conversation(id);
+        self.says(&Word::StopIn(id));
     }
 
     /// Stops the answer to a question; what had arrived is kept. Returns the end, and whether this
@@ -418,10 +502,14 @@ impl Chat {
             let stopped = ended.as_ref().is_some_and(|ended| ended.outcome == RunOutcome::Stopped);
             return Ok((stopped, ended));
         }
-        match self.attach_to(question, usize::MAX).await? {
-            Some(attached) => Ok((false, attached.end().await)),
-            None => Ok((false, None)),
+        let Some(attached) = self.attach_to(question, usize::MAX).await? else { return Ok((false, None)) };
+        let is_elsewhere = matches!(attached.source, Source::Elsewhere(_));
+        if is_elsewhere {
+            self.says(&Word::Stop(question.id));
         }
+        let ended = attached.end().await;
+        let stopped = ended.as_ref().is_some_and(|ended| is_elsewhere && ended.outcome == RunOutcome::Stopped);
+        Ok((stopped, ended))
     }
 
     /// Stops whatever answers in that conversation, and waits until what had arrived is stored.
@@ -430,6 +518,20 @@ impl Chat {
         under_way.iter().for_each(|run| run.stop.cancel());
         for run in under_way {
             run.attach(usize::MAX).end().await;
+        }
+        if self.says(&Word::StopIn(id)) {
+            self.none_answers(id).await;
+        }
+    }
+
+    /// Waits until no node answers in that conversation, but not for one that does not hear.
+    async fn none_answers(&self, id: ConversationId) {
+        let deadline = Instant::now() + STOP_WAIT;
+        while Instant::now() < deadline {
+            match self.store.open_runs(Timestamp(i64::MAX)).await {
+                Ok(open) if open.iter().all(|run| run.conversation_id != id) => return,
+                _ => tokio::time::sleep(LOOK).await,
+            }
         }
     }
 

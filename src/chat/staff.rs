@@ -32,7 +32,7 @@ impl Chat {
         self.unbroken(async move {
             let taken = chat.store.transfer(id, dice, greeting, line, at).await?;
             if taken.is_some() {
-                chat.runs.stop_conversation(id);
+                chat.stop_answers(id);
             }
             Ok(taken)
         })
@@ -61,7 +61,7 @@ impl Chat {
         let (chat, id) = (Arc::clone(self), channel.id());
         self.unbroken(async move {
             let changed = chat.store.change_state(id, change, chat.clock.now()).await?;
-            chat.runs.stop_conversation(id);
+            chat.stop_answers(id);
             changed.ok_or(Error::NotFound(Subject::Conversation))
         })
         .await

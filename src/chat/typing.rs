@@ -25,8 +25,16 @@ impl Chat {
     }
 
     fn tell_typing(&self, conversation_id: ConversationId, who: Typist, is_typing: bool) {
-        let signal = Arc::new(Signal::Typing { conversation_id, who, is_typing });
-        self.broker.signal(Scope::Conversation(conversation_id), &signal);
-        self.broker.signal(Scope::Kind(ConversationKind::LiveChat), &signal);
+        let scopes = [Scope::Conversation(conversation_id), Scope::Kind(ConversationKind::LiveChat)];
+        self.signal(&scopes, Signal::Typing { conversation_id, who, is_typing });
+    }
+
+    /// Tells who follows at this moment, on all nodes, what is kept nowhere.
+    pub(super) fn signal(&self, scopes: &[Scope], signal: Signal) {
+        if let Some(nodes) = self.sockets.nodes() {
+            nodes.signal(scopes, &signal);
+        }
+        let signal = Arc::new(signal);
+        scopes.iter().for_each(|scope| self.broker.signal(*scope, &signal));
     }
 }

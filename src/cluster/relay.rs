@@ -85,6 +85,11 @@ impl Relay {
         relay
     }
 
+    /// Whether a topic of the bus is for a relay.
+    pub fn is_topic(topic: &str) -> bool {
+        topics::parse(topic).is_some()
+    }
+
     /// Begins to compare what is followed with the store, until `stop`.
     pub fn start(self: &Arc<Self>, store: SharedStore, tasks: &TaskTracker, stop: &CancellationToken) {
         let _ = self.store.set(store);

@@ -9,10 +9,14 @@ pub mod bus;
 pub mod bus_redis;
 mod channel;
 mod hub;
+pub mod nodes;
 mod online;
 mod origins;
+pub mod roster;
+pub mod roster_redis;
 pub mod seam;
 pub mod sockets;
+pub mod switch;
 
 pub use broker::{Broker, Heard, Listening};
 pub use channel::{Channel, Offered, Since};

@@ -1,10 +1,11 @@
 //! Which accounts have a connection at the moment.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
+use super::nodes::{Nodes, Room};
 use crate::domain::UserId;
 
 /// Counts each account's connections.
@@ -12,6 +13,8 @@ use crate::domain::UserId;
 pub struct Online {
     state: Mutex<State>,
     changed: Notify,
+    /// The other nodes, when this is one of many.
+    nodes: OnceLock<Weak<Nodes>>,
 }
 
 #[derive(Debug, Default)]
@@ -28,8 +31,8 @@ impl Online {
         let count = state.connections.entry(user).or_insert(0);
         *count += 1;
         if *count == 1 {
-            state.changed.insert(user);
-            self.changed.notify_one();
+            drop(state);
+            self.turned(user);
         }
     }
 
@@ -40,9 +43,38 @@ impl Online {
         *count -= 1;
         if *count == 0 {
             state.connections.remove(&user);
-            state.changed.insert(user);
-            self.changed.notify_one();
+            drop(state);
+            self.turned(user);
         }
+    }
+
+    /// From now on this is one of many nodes.
+    pub(super) fn join_nodes(&self, nodes: &Arc<Nodes>) {
+        let _ = self.nodes.set(Arc::downgrade(nodes));
+    }
+
+    /// The account came to this node, or left it. Of many nodes each writes that down first.
+    fn turned(&self, user: UserId) {
+        match self.nodes.get().and_then(Weak::upgrade) {
+            Some(nodes) => nodes.touch(Room::Account(user), None),
+            None => self.note(user),
+        }
+    }
+
+    /// Notes that somebody came or left, here or on another node.
+    pub(super) fn note(&self, user: UserId) {
+        self.lock().changed.insert(user);
+        self.changed.notify_one();
+    }
+
+    /// How many connections the account has here.
+    pub(super) fn connections(&self, user: UserId) -> u64 {
+        self.lock().connections.get(&user).map_or(0, |count| *count as u64)
+    }
+
+    /// The accounts that have connections here.
+    pub(super) fn all(&self) -> Vec<UserId> {
+        self.lock().connections.keys().copied().collect()
     }
 
     /// Whether the account has any.

@@ -6,6 +6,7 @@ mod attachments;
 mod bench;
 mod browser;
 mod chats;
+mod cluster;
 mod cors;
 mod doors;
 mod errors;

@@ -2,4 +2,4 @@
 
 mod bus;
 mod limits;
-mod server;
+pub mod server;

@@ -78,8 +78,12 @@ pub(super) async fn tell(chat: SharedChat, encode: Encode, stop: CancellationTok
     let mut told = HashSet::new();
     while stop.run_until_cancelled(chat.online().changed()).await.is_some() {
         let _ = stop.run_until_cancelled(tokio::time::sleep(SETTLE)).await;
-        let moved: Vec<_> =
-            chat.online().take_changed().into_iter().filter(|user| turn(&chat, &mut told, *user)).collect();
+        let mut moved = Vec::new();
+        for user in chat.online().take_changed() {
+            if turn(&chat, &mut told, user).await {
+                moved.push(user);
+            }
+        }
         if let Err(error) = chat.note_seen(&moved).await {
             tracing::warn!(error = %error, "when users were last seen is not noted");
         }
@@ -93,9 +97,23 @@ pub(super) async fn tell(chat: SharedChat, encode: Encode, stop: CancellationTok
     let _ = chat.note_seen(&chat.online().take_changed()).await;
 }
 
-/// Whether what was told last of a user has become wrong.
-fn turn(chat: &SharedChat, told: &mut HashSet<UserId>, user: UserId) -> bool {
-    if chat.online().has(user) { told.insert(user) } else { told.remove(&user) }
+/// Whether what was told last of a user has become wrong, and this node is the one to say so.
+async fn turn(chat: &SharedChat, told: &mut HashSet<UserId>, user: UserId) -> bool {
+    let here = chat.online().has(user);
+    let Some(nodes) = chat.sockets().nodes() else { return note(told, user, here) };
+    match nodes.turn_account(user).await {
+        Ok(Some(online)) => {
+            note(told, user, online);
+            true
+        }
+        Ok(None) => false,
+        // It goes by what is known here until it is known what others know.
+        Err(_) => note(told, user, here),
+    }
+}
+
+fn note(told: &mut HashSet<UserId>, user: UserId, online: bool) -> bool {
+    if online { told.insert(user) } else { told.remove(&user) }
 }
 
 async fn publish(chat: &SharedChat, encode: Encode, user: UserId, online: bool) -> Result<()> {
@@ -104,9 +122,10 @@ async fn publish(chat: &SharedChat, encode: Encode, user: UserId, online: bool) 
     let data = json::bytes(&resource(user.uuid, online, Some(now), now));
     let data = String::from_utf8(data).map_err(Error::internal)?;
     for channel in channels(&platform) {
-        if chat.sockets().has_subscribers(platform.id, &channel) {
+        let sockets = chat.sockets();
+        if sockets.nodes().is_some() || sockets.has_subscribers(platform.id, &channel) {
             let frame = encode("user.presence", &channel, &data);
-            chat.sockets().publish(platform.id, &channel, Published { frame, ..Published::default() });
+            sockets.publish_everywhere(platform.id, &channel, Published { frame, ..Published::default() });
         }
     }
     Ok(())

@@ -48,6 +48,13 @@ fn note_joined(door: &Parts, app: PlatformId, entry: &Entry, joined: &Joined) {
         return;
     }
     let channel = || entry.channel.clone();
+    if entry.kind.keeps && joined.kept.is_none() {
+        door.happenings.note(app, Happened::CacheMiss { channel: channel() });
+    }
+    // Of many nodes, only all together know who is the first and the last.
+    if door.sockets().nodes().is_some() {
+        return;
+    }
     if joined.is_first {
         door.happenings.note(app, Happened::ChannelOccupied { channel: channel() });
     }
@@ -62,9 +69,6 @@ fn note_joined(door: &Parts, app: PlatformId, entry: &Entry, joined: &Joined) {
         }
         None => {}
     }
-    if entry.kind.keeps && joined.kept.is_none() {
-        door.happenings.note(app, Happened::CacheMiss { channel: channel() });
-    }
 }
 
 /// Somebody left.
@@ -78,7 +82,7 @@ pub fn left(door: &Parts, app: PlatformId, channel: &str, left: &Left) -> Option
 }
 
 fn note_left(door: &Parts, app: PlatformId, channel: &str, left: &Left) {
-    if !door.happenings.wanted(app) {
+    if door.sockets().nodes().is_some() || !door.happenings.wanted(app) {
         return;
     }
     let name = || channel.to_owned();

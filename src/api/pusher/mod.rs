@@ -4,6 +4,7 @@
 //! `session.rs` decides and does nothing; `socket.rs` does. Events of the log reach the channels of this
 //! door from elsewhere; here is what clients and the apps' own backends do.
 
+mod abroad;
 pub mod auth;
 mod channels;
 mod envelope;
@@ -29,6 +30,7 @@ use crate::chat::{Resume, SharedChat};
 use crate::http::{SharedWeb, websocket};
 use crate::realtime::sockets::{Frame, Sockets};
 
+pub use abroad::Words;
 pub use envelope::not_found;
 pub use happenings::Happenings;
 

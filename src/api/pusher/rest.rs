@@ -17,7 +17,7 @@ use super::{Pusher, auth, channels, frame};
 use crate::domain::{Platform, PlatformId};
 use crate::http::body;
 use crate::http::request::Segment;
-use crate::realtime::sockets::{ChannelFigures, Published, SocketId};
+use crate::realtime::sockets::{ChannelFigures, Frame, Published, Socket, SocketId};
 
 /// Channels of one event.
 const CHANNELS_MAX: usize = 100;
@@ -86,17 +86,55 @@ impl Backend {
         Info::read(self.parameter("info"))
     }
 
-    fn channel(&self, name: &str) -> Option<ChannelFigures> {
-        self.door.sockets().channel(self.app.id, name)
+    async fn channel(&self, name: &str) -> Option<ChannelFigures> {
+        match self.door.sockets().nodes() {
+            Some(nodes) => nodes.channel(self.app.id, name).await,
+            None => self.door.sockets().channel(self.app.id, name),
+        }
+    }
+
+    async fn channels(&self, prefix: &str, info: Info) -> Vec<ChannelFigures> {
+        match self.door.sockets().nodes() {
+            Some(nodes) => nodes.channels(self.app.id, prefix, info.is_any()).await,
+            None => self.door.sockets().channels(self.app.id, prefix),
+        }
+    }
+
+    async fn kept(&self, name: &str) -> Option<Frame> {
+        match self.door.sockets().nodes() {
+            Some(nodes) => nodes.kept(self.app.id, name).await,
+            None => self.door.sockets().kept(self.app.id, name),
+        }
+    }
+
+    async fn members(&self, name: &str) -> Vec<String> {
+        match self.door.sockets().nodes() {
+            Some(nodes) => nodes.members(self.app.id, name).await,
+            None => self.door.sockets().members(self.app.id, name),
+        }
+    }
+
+    /// What was asked of an event's channels, in their order.
+    async fn counts(&self, event: &Event) -> Vec<Counts> {
+        let mut counts = Vec::with_capacity(event.channels.len());
+        for name in &event.channels {
+            counts.push(event.info.counts(name, self.channel(name).await.as_ref()));
+        }
+        counts
     }
 
     /// Tells an event, which was checked, to its channels. Each channel's frame is encoded once.
-    fn publish(&self, event: &Event) {
+    async fn publish(&self, event: &Event) {
+        let sockets = self.door.sockets();
         for channel in &event.channels {
             let keep = Kind::of(channel).keeps.then_some(channels::KEPT_FOR);
             let frame = frame::event(&event.name, channel, &event.data);
+            if let (Some(nodes), Some(until)) = (sockets.nodes(), keep) {
+                // First, so that who subscribes elsewhere meanwhile is told it in one way or the other.
+                nodes.keep(self.app.id, channel, frame.clone(), until).await;
+            }
             let published = Published { frame, cursor: None, except: event.except, keep };
-            self.door.sockets().publish(self.app.id, channel, published);
+            sockets.publish_everywhere(self.app.id, channel, published);
         }
     }
 }
@@ -185,9 +223,9 @@ impl Event {
 pub async fn trigger(Segment(app): Segment, asked: Asked) -> Result<Response, Failure> {
     let backend = asked.of(&app).await?;
     let event = Event::check(backend.json()?)?;
-    backend.publish(&event);
-    let counts = |name: &String| (name.clone(), event.info.counts(name, backend.channel(name).as_ref()));
-    let channels = event.info.is_any().then(|| event.channels.iter().map(counts).collect());
+    backend.publish(&event).await;
+    let counts = if event.info.is_any() { Some(backend.counts(&event).await) } else { None };
+    let channels = counts.map(|counts| event.channels.into_iter().zip(counts).collect());
     Ok(answer(&Triggered { channels }))
 }
 
@@ -207,12 +245,15 @@ pub async fn trigger_batch(Segment(app): Segment, asked: Asked) -> Result<Respon
     if events.iter().any(|event| event.channels.len() > 1) {
         return Err(Failure::invalid("batch: each event to one channel"));
     }
-    events.iter().for_each(|event| backend.publish(event));
-    let counts = |event: &Event| {
-        let name = event.channels.first().map(String::as_str).unwrap_or_default();
-        if event.info.is_any() { event.info.counts(name, backend.channel(name).as_ref()) } else { Counts::default() }
-    };
-    Ok(answer(&BatchTriggered { batch: events.iter().map(counts).collect() }))
+    let mut batch = Vec::with_capacity(events.len());
+    for event in &events {
+        backend.publish(event).await;
+    }
+    for event in &events {
+        let counts = if event.info.is_any() { backend.counts(event).await.pop() } else { None };
+        batch.push(counts.unwrap_or_default());
+    }
+    Ok(answer(&BatchTriggered { batch }))
 }
 
 /// List the channels that somebody subscribes to
@@ -231,7 +272,7 @@ pub async fn list(Segment(app): Segment, asked: Asked) -> Result<Response, Failu
     if info.users && !prefix.starts_with("presence-") {
         return Err(Failure::invalid("info: user_count is for channels that begin with presence-"));
     }
-    let figures = backend.door.sockets().channels(backend.app.id, prefix);
+    let figures = backend.channels(prefix, info).await;
     let channels: BTreeMap<_, _> =
         figures.iter().map(|figures| (figures.name.to_string(), info.counts(&figures.name, Some(figures)))).collect();
     Ok(answer(&Channels { channels }))
@@ -256,8 +297,8 @@ pub async fn read(Segment((app, name)): Segment<(String, String)>, asked: Asked)
     if info.cache && !kind.keeps {
         return Err(Failure::invalid("info: cache is for cache channels"));
     }
-    let figures = backend.channel(&name);
-    let kept = if info.cache { backend.door.sockets().kept(backend.app.id, &name) } else { None };
+    let figures = backend.channel(&name).await;
+    let kept = if info.cache { backend.kept(&name).await } else { None };
     let cache = kept.as_ref().and_then(frame::data_of).map(|data| Cache { data });
     let counts = info.counts(&name, figures.as_ref());
     Ok(answer(&Channel { occupied: figures.is_some_and(|figures| figures.subscriptions > 0), counts, cache }))
@@ -280,7 +321,7 @@ pub async fn users(Segment((app, name)): Segment<(String, String)>, asked: Asked
     if !must_be_channel(&name)?.is_presence() {
         return Err(Failure::invalid("users are known of presence channels only"));
     }
-    let ids = backend.door.sockets().members(backend.app.id, &name);
+    let ids = backend.members(&name).await;
     Ok(answer(&Users { users: ids.into_iter().map(|id| UserName { id }).collect() }))
 }
 
@@ -312,12 +353,19 @@ fn end_connections(backend: &Backend, user: &str) -> Result<Response, Failure> {
     if !names::is_user(user) {
         return Err(Failure::invalid("user_id: 1 to 128 characters"));
     }
-    let (code, why) = TERMINATED;
-    for socket in backend.door.sockets().sockets_of(backend.app.id, user) {
-        socket.send(frame::error(Some(code), why));
-        socket.close(code, why);
+    let sockets = backend.door.sockets();
+    sockets.sockets_of(backend.app.id, user).iter().for_each(terminate_one);
+    if let Some(nodes) = sockets.nodes() {
+        nodes.terminate(backend.app.id, user);
     }
     Ok(answer(&Done {}))
+}
+
+/// Ends a connection because the app wants it.
+pub(super) fn terminate_one(socket: &Socket) {
+    let (code, why) = TERMINATED;
+    socket.send(frame::error(Some(code), why));
+    socket.close(code, why);
 }
 
 /// Count the app's connections
@@ -327,5 +375,10 @@ fn end_connections(backend: &Backend, user: &str) -> Result<Response, Failure> {
     responses((status = 200, description = "How many there are", body = Connections)))]
 pub async fn connections(Segment(app): Segment, asked: Asked) -> Result<Response, Failure> {
     let backend = asked.of(&app).await?;
-    Ok(answer(&Connections { connections: backend.door.sockets().connections(backend.app.id) }))
+    let sockets = backend.door.sockets();
+    let connections = match sockets.nodes() {
+        Some(nodes) => nodes.connections(backend.app.id).await,
+        None => sockets.connections(backend.app.id),
+    };
+    Ok(answer(&Connections { connections }))
 }

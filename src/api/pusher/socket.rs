@@ -1,6 +1,7 @@
 //! The connections of clients: who is let in, and the glue between a session, which decides, and the
 //! connections, which carry.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,7 +20,13 @@ use crate::http::frame::Scope;
 use crate::http::request::Segment;
 use crate::http::websocket::{self, Handshake};
 use crate::limits::network;
+use crate::realtime::nodes::Room;
 use crate::realtime::sockets::{Appearance, Join, Published, SignInRefused, Socket};
+
+/// Bytes that a client may say while it waits for other nodes.
+const LATER_BYTES_MAX: usize = 256 << 10;
+/// More than that. 4100 is the code at which stock clients pause before they come back.
+const HASTY: (u16, &str) = (4100, "too many messages");
 
 /// Versions of the protocol that are spoken; they differ in nothing that a server does.
 const PROTOCOLS: std::ops::RangeInclusive<u32> = 5..=7;
@@ -155,6 +162,15 @@ struct Client {
     session: Session,
     /// The accounts that it is a connection of, as the auth endpoint knows them.
     owners: Vec<UserId>,
+    /// What is done when it is known what other nodes have.
+    waiting: Option<Box<Waiting>>,
+}
+
+/// A client's wish that waits, and everything that it said since: what a client says is done in its order.
+struct Waiting {
+    wish: Action,
+    later: VecDeque<Box<str>>,
+    bytes: usize,
 }
 
 impl websocket::Session for Client {
@@ -164,8 +180,20 @@ impl websocket::Session for Client {
     }
 
     fn text(&mut self, text: &str) {
-        if let Some(action) = self.session.receive(text, Instant::now()) {
-            self.act(action);
+        if self.waiting.is_some() {
+            self.say_later(text);
+        } else if let Some(action) = self.session.receive(text, Instant::now()) {
+            self.act_when_ready(action);
+        }
+    }
+
+    fn ready(&mut self) {
+        let Some(waiting) = self.waiting.take() else { return };
+        let Waiting { wish, mut later, bytes } = *waiting;
+        self.door.sockets().drop_inbound(bytes);
+        self.act(wish);
+        while let Some(text) = later.pop_front().filter(|_| !self.socket.is_closing()) {
+            self.text(&text);
         }
     }
 
@@ -174,6 +202,9 @@ impl websocket::Session for Client {
     }
 
     fn closed(self) {
+        if let Some(waiting) = &self.waiting {
+            self.door.sockets().drop_inbound(waiting.bytes);
+        }
         let app = self.socket.app();
         let tell = |channel: &str, left: &_| channels::left(&self.door, app, channel, left);
         let gone = self.door.sockets().leave(&self.socket, tell);
@@ -189,7 +220,39 @@ impl websocket::Session for Client {
 impl Client {
     fn new(door: Pusher, app: Arc<Platform>, socket: Socket) -> Self {
         let session = Session::new(app, Arc::clone(&door.rules), &socket.id().to_string());
-        Self { door, socket, session, owners: Vec::new() }
+        Self { door, socket, session, owners: Vec::new(), waiting: None }
+    }
+
+    /// Does what a client wants as soon as it is known what other nodes have of it: at once, where there are none.
+    fn act_when_ready(&mut self, action: Action) {
+        let sockets = self.door.sockets();
+        let is_ready = match (sockets.nodes(), &action) {
+            (None, _) => true,
+            (Some(nodes), Action::Subscribe(entry)) => {
+                nodes.prepare(&self.socket, [Room::Channel(self.socket.app(), entry.channel.as_str().into())])
+            }
+            (Some(nodes), Action::SignIn(identity)) => {
+                let users = identity.watched.iter().chain([&identity.user]);
+                let app = self.socket.app();
+                nodes.prepare(&self.socket, users.map(|user| Room::User(app, user.as_str().into())))
+            }
+            (Some(_), _) => true,
+        };
+        if is_ready {
+            self.act(action);
+        } else {
+            self.waiting = Some(Box::new(Waiting { wish: action, later: VecDeque::new(), bytes: 0 }));
+        }
+    }
+
+    fn say_later(&mut self, text: &str) {
+        let Some(waiting) = &mut self.waiting else { return };
+        let has_room = self.door.sockets().keep_inbound(text.len());
+        waiting.bytes += text.len();
+        if !has_room || waiting.bytes > LATER_BYTES_MAX {
+            return self.socket.close(HASTY.0, HASTY.1);
+        }
+        waiting.later.push_back(text.into());
     }
 
     fn act(&mut self, action: Action) {
@@ -244,7 +307,7 @@ impl Client {
         let (app, Whisper { channel, event, data, user }) = (self.socket.app(), whisper);
         let frame = frame::client_event(&event, &channel, data.as_deref(), user.as_deref());
         let published = Published { frame, except: Some(self.socket.id()), ..Published::default() };
-        self.door.sockets().publish(app, &channel, published);
+        self.door.sockets().publish_everywhere(app, &channel, published);
         if self.door.happenings.wanted(app) {
             let socket_id = self.socket.id().to_string();
             let happened = Happened::ClientEvent { channel, event, data, socket_id, user_id: user };

@@ -33,6 +33,9 @@ pub trait Session: Send + 'static {
     /// A text message arrived. None is given after the socket was closed.
     fn text(&mut self, text: &str);
 
+    /// Something that the session waits for is there. Only who asks for that is told.
+    fn ready(&mut self) {}
+
     /// Nothing was heard for a while: ask for a sign of life. When none comes, the connection is closed.
     fn quiet(&mut self);
 
@@ -106,6 +109,10 @@ pub(super) async fn run<S: Session>(mut entered: Entered, mut session: S, limits
             Turn::Readable => reader.read(&mut entered, &mut session),
             Turn::Quiet => {
                 session.quiet();
+                true
+            }
+            Turn::Ready => {
+                session.ready();
                 true
             }
             Turn::Over => false,

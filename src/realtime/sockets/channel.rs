@@ -6,11 +6,12 @@
 //! publishes. They are taken in this order: a connection's own, the directory's shard, the body,
 //! a lane, an outbox.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
+use super::far::Far;
 use super::outbox::weight;
 use super::shared::lock;
 use super::socket::Socket;
@@ -36,6 +37,8 @@ pub(super) struct Body {
     pub subscriptions: usize,
     pub members: Option<Box<Members>>,
     pub kept: Option<Box<Kept>>,
+    /// What other nodes have of it; `None` where there are none, or they were not asked.
+    pub far: Option<Box<Far>>,
 }
 
 /// Who is on a presence channel, and by how many subscriptions.
@@ -45,6 +48,7 @@ pub(super) type Members = BTreeMap<Box<str>, (Arc<Member>, u32)>;
 #[derive(Debug)]
 pub(super) struct Kept {
     pub frame: Frame,
+    pub at: Instant,
     pub until: Instant,
 }
 
@@ -198,17 +202,36 @@ impl Body {
     /// Everybody who is there.
     pub fn all(&self) -> Vec<Member> {
         let members = self.members.iter().flat_map(|members| members.values());
-        members.map(|(member, _)| Member::clone(member)).collect()
+        let mut all: Vec<_> = members.map(|(member, _)| Member::clone(member)).collect();
+        if let Some(far) = &self.far {
+            // Who is here is known as here, and who is on two other nodes once.
+            let elsewhere: BTreeMap<&str, _> = far.members().map(|member| (member.user_id.as_str(), member)).collect();
+            let elsewhere = elsewhere.into_iter().filter(|(user, _)| !self.has_here(user));
+            all.extend(elsewhere.map(|(_, member)| Member::clone(member)));
+        }
+        all
     }
 
     /// How many are there.
     pub fn users(&self) -> usize {
-        self.members.as_ref().map_or(0, |members| members.len())
+        let here = self.members.as_ref().map_or(0, |members| members.len());
+        let Some(far) = &self.far else { return here };
+        let elsewhere: BTreeSet<_> = far.members().map(|member| member.user_id.as_str()).collect();
+        here + elsewhere.into_iter().filter(|user| !self.has_here(user)).count()
+    }
+
+    /// How many subscribe, on all nodes.
+    pub fn total(&self) -> usize {
+        self.subscriptions + self.far.as_ref().map_or(0, |far| far.count())
     }
 
     /// Whether nobody knows that user to be there.
     pub fn lacks(&self, user_id: &str) -> bool {
-        self.members.as_ref().is_none_or(|members| !members.contains_key(user_id))
+        !self.has_here(user_id) && self.far.as_ref().is_none_or(|far| !far.has(user_id))
+    }
+
+    fn has_here(&self, user_id: &str) -> bool {
+        self.members.as_ref().is_some_and(|members| members.contains_key(user_id))
     }
 
     /// Counts a member's subscription; as whom they are known here.
@@ -219,8 +242,9 @@ impl Body {
         Arc::clone(&known.0)
     }
 
-    /// Takes one of a member's subscriptions away; the member when it was the last.
-    pub fn vanish(&mut self, member: &Member) -> Option<Member> {
+    /// Takes one of a member's subscriptions away; the member when it was the last here, and whether they are not
+    /// on another node either.
+    pub fn vanish(&mut self, member: &Member) -> Option<(Member, bool)> {
         let members = self.members.as_mut()?;
         let known = members.get_mut(member.user_id.as_str())?;
         known.1 -= 1;
@@ -231,7 +255,8 @@ impl Body {
         if members.is_empty() {
             self.members = None;
         }
-        Some(Member::clone(&gone))
+        let is_gone = self.far.as_ref().is_none_or(|far| !far.has(&gone.user_id));
+        Some((Member::clone(&gone), is_gone))
     }
 
     /// What is kept and has not lapsed.
@@ -241,6 +266,6 @@ impl Body {
 
     /// Whether nothing needs the channel.
     pub fn is_idle(&self, now: Instant) -> bool {
-        self.subscriptions == 0 && self.kept.as_ref().is_none_or(|kept| kept.until <= now)
+        self.subscriptions == 0 && self.far.is_none() && self.kept.as_ref().is_none_or(|kept| kept.until <= now)
     }
 }

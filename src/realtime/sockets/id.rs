@@ -17,6 +17,22 @@ impl SocketId {
         let within = |bytes| 1 + u32::from_le_bytes(bytes) % Self::MAX;
         Self(within([a, b, c, d]), within([e, f, g, h]))
     }
+
+    /// The largest tag of a node.
+    pub const TAG_MAX: u32 = 4095;
+
+    /// The same as it is on a node with that tag.
+    pub(in crate::realtime) fn of_node(self, tag: u32) -> Self {
+        let step = Self::TAG_MAX + 1;
+        // The last step is not a whole one, and 0 is no number.
+        let at = (self.0 / step).clamp(1, Self::MAX / step - 1);
+        Self(at * step + tag, self.1)
+    }
+
+    /// The tag of the node that it is on, where nodes have one.
+    pub(in crate::realtime) fn tag(self) -> u32 {
+        self.0 % (Self::TAG_MAX + 1)
+    }
 }
 
 impl fmt::Display for SocketId {
@@ -47,6 +63,14 @@ impl FromStr for SocketId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_says_on_which_node_it_is() {
+        for (name, tag) in [(1, 0), (1, 4095), (SocketId::MAX, 0), (SocketId::MAX, 4095), (77_777, 12)] {
+            let id = SocketId(name, 3).of_node(tag);
+            assert_eq!((id.tag(), id.to_string().parse()), (tag, Ok(id)));
+        }
+    }
 
     #[test]
     fn a_name_is_read_as_it_is_written() {

@@ -9,6 +9,7 @@
 
 mod channel;
 mod directory;
+mod far;
 mod id;
 mod lanes;
 mod look;
@@ -30,12 +31,13 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
 
+use super::nodes::{Nodes, Room};
 use crate::domain::PlatformId;
 use directory::{Directory, SHARDS};
 use lanes::Lanes;
@@ -43,6 +45,7 @@ use places::Places;
 use shared::{Shared, lock};
 use users::Users;
 
+pub(super) use far::{Near, Own as OwnPart, Took};
 pub use id::SocketId;
 pub use places::Place;
 pub use rules::{Draw, SayClose, SocketRules};
@@ -70,6 +73,8 @@ pub struct Sockets {
     by_id: Box<[Mutex<HashMap<SocketId, Socket>>]>,
     channels: Directory,
     users: Users,
+    /// The other nodes, when this is one of many.
+    nodes: OnceLock<Arc<Nodes>>,
 }
 
 impl Sockets {
@@ -87,9 +92,27 @@ impl Sockets {
             by_id: (0..SHARDS).map(|_| Mutex::default()).collect(),
             channels: Directory::new(),
             users: Users::default(),
+            nodes: OnceLock::new(),
         });
         tokio::spawn(sweep_on(Arc::downgrade(&sockets)));
         Ok(sockets)
+    }
+
+    /// From now on this is one of many nodes. Said once, before anybody is let in.
+    pub(super) fn join_nodes(&self, nodes: &Arc<Nodes>) {
+        let _ = self.nodes.set(Arc::clone(nodes));
+    }
+
+    /// The other nodes, when this is one of many.
+    pub fn nodes(&self) -> Option<&Arc<Nodes>> {
+        self.nodes.get()
+    }
+
+    /// What this node has of a room is another now. Called under the room's lock.
+    fn touch(&self, room: impl FnOnce() -> Room, user: Option<&str>) {
+        if let Some(nodes) = self.nodes() {
+            nodes.touch(room(), user);
+        }
     }
 
     /// Room for a connection to that app. An IPv6 address has to be cut to its network first.
@@ -111,12 +134,14 @@ impl Sockets {
         let app = place.app().unwrap_or_default();
         loop {
             let id = SocketId::drawn((self.shared.rules.draw)());
+            let id = self.nodes().map_or(id, |nodes| id.of_node(nodes.tag()));
             let mut shard = self.shard(id);
             let Entry::Vacant(free) = shard.entry(id) else { continue };
             let socket = free.insert(Socket::new(id, app, stream, Arc::clone(&self.shared))).clone();
             drop(shard);
             let ping = u32::try_from(self.shared.rules.ping_after.as_secs()).unwrap_or(u32::MAX);
             self.shared.wheel().put(id, ping);
+            self.touch(|| Room::App(app), None);
             if self.places.is_draining() {
                 // It had its place before, and would be overlooked.
                 socket.close(DRAINED.0, DRAINED.1);
@@ -130,6 +155,7 @@ impl Sockets {
         socket.hang_up();
         self.leave(socket, |_, _| None);
         self.shared.figures.left.fetch_add(1, Ordering::Relaxed);
+        self.touch(|| Room::App(socket.app()), None);
         let mut shard = self.shard(socket.id());
         shard.remove(&socket.id());
         if shard.len() * 8 < shard.capacity() {
@@ -204,6 +230,9 @@ impl Sockets {
             }
         }
         self.clear_kept(now as usize);
+        if let Some(nodes) = self.nodes() {
+            nodes.leave_rooms(self, now as usize);
+        }
     }
 }
 

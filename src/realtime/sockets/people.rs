@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::socket::Socket;
 use super::{App, Appearance, Expected, SignInRefused, SocketId, Sockets, Voucher};
+use crate::realtime::nodes::Room;
 
 impl Sockets {
     /// Signs a connection in as a user of its app, once.
@@ -23,6 +24,8 @@ impl Sockets {
         let entered = self.users.enter(socket, user_id, self.shared.rules.per_user_max);
         let appearance = entered.ok_or(SignInRefused::TooMany)?;
         own.user = Some(user_id.into());
+        drop(own);
+        self.touch(|| Room::User(socket.app(), user_id.into()), None);
         Ok(appearance)
     }
 

@@ -30,6 +30,8 @@ const QUIET: u8 = 4;
 const OVER: u8 = 8;
 /// It was asked for a sign of life, and has given none since.
 const ASKED: u8 = 16;
+/// Something that its session waits for is there.
+const READY: u8 = 32;
 
 /// Why a connection that does not read is closed. It is told to reconnect: 4100 is the code at which
 /// stock clients pause before they do.
@@ -67,6 +69,8 @@ pub enum Turn {
     Readable,
     /// Nothing was heard for a while: ask for a sign of life.
     Quiet,
+    /// Something that the session waits for is there.
+    Ready,
     /// It is over: let go.
     Over,
 }
@@ -121,6 +125,12 @@ impl Socket {
         }
         drop(out);
         self.flush();
+        self.0.waker.wake();
+    }
+
+    /// Tells its session that something it waits for is there.
+    pub fn ready(&self) {
+        self.set(READY);
         self.0.waker.wake();
     }
 
@@ -315,9 +325,10 @@ impl Socket {
             if self.has(OVER) {
                 return Poll::Ready(Turn::Over);
             }
-            if self.has(QUIET) {
-                self.clear(QUIET);
-                return Poll::Ready(Turn::Quiet);
+            if self.has(QUIET | READY) {
+                let turn = if self.has(QUIET) { (QUIET, Turn::Quiet) } else { (READY, Turn::Ready) };
+                self.clear(turn.0);
+                return Poll::Ready(turn.1);
             }
             if !self.has(BLOCKED) {
                 break;

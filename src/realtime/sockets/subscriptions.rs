@@ -9,6 +9,7 @@ use super::outbox::weight;
 use super::socket::Socket;
 use super::{Answer, App, Appearance, Join, JoinRefused, Joined, Left, Published, Sockets};
 use crate::domain::{EventId, UserId};
+use crate::realtime::nodes::Room;
 
 impl Sockets {
     /// Subscribes. `answer` runs under the channel's lock: what it returns for the joiner is sent to it
@@ -80,10 +81,12 @@ impl Sockets {
         let is_presence = join.member.is_some();
         let member = join.member.map(|member| body.appear(member));
         body.subscriptions += 1;
+        let user = member.as_ref().map(|member| member.user_id.as_str());
+        self.touch(|| Room::Channel(channel.app(), channel.shared_name()), user);
         self.shared.figures.subscriptions.fetch_add(1, Ordering::Relaxed);
         let answer = answer(&Joined {
-            subscriptions: body.subscriptions,
-            is_first: body.subscriptions == 1,
+            subscriptions: body.total(),
+            is_first: body.total() == 1,
             is_new_member,
             members: if is_presence { body.all() } else { Vec::new() },
             kept: body.kept(Instant::now()),
@@ -139,7 +142,10 @@ impl Sockets {
             self.part(&channel, socket, |left| tell(channel.name(), left));
         }
         self.users.unwatch(socket, &watching);
-        self.users.leave(socket, &user?)
+        let user = user?;
+        let appearance = self.users.leave(socket, &user);
+        self.touch(|| Room::User(socket.app(), user), None);
+        appearance
     }
 
     fn part(&self, channel: &Arc<Channel>, socket: &Socket, tell: impl FnOnce(&Left) -> Option<Published>) {
@@ -147,16 +153,20 @@ impl Sockets {
         let Some(subscriber) = channel.take(socket) else { return };
         body.subscriptions -= 1;
         self.shared.figures.subscriptions.fetch_sub(1, Ordering::Relaxed);
+        let user = subscriber.member.as_ref().map(|member| member.user_id.as_str());
+        self.touch(|| Room::Channel(channel.app(), channel.shared_name()), user);
+        let gone = subscriber.member.as_ref().and_then(|member| body.vanish(member));
         let left = Left {
-            subscriptions: body.subscriptions,
-            is_last: body.subscriptions == 0,
-            member_gone: subscriber.member.as_ref().and_then(|member| body.vanish(member)),
+            subscriptions: body.total(),
+            is_last: body.total() == 0,
+            member_gone: gone.and_then(|(member, is_gone)| is_gone.then_some(member)),
         };
+        let is_idle = body.subscriptions == 0;
         if let Some(others) = tell(&left) {
             self.publish_in(channel, &mut body, others);
         }
         drop(body);
-        if left.is_last {
+        if is_idle {
             self.close_if_idle(channel);
         }
     }
@@ -173,7 +183,7 @@ impl Sockets {
             }
             let is_occupied = body.subscriptions > 0;
             self.publish_in(&channel, &mut body, published);
-            let is_idle = !is_occupied && body.kept.is_none();
+            let is_idle = !is_occupied && body.kept.is_none() && body.far.is_none();
             drop(body);
             if is_idle {
                 self.close_if_idle(&channel);
@@ -182,10 +192,19 @@ impl Sockets {
         }
     }
 
+    /// Publishes to whoever subscribes, on all nodes; what the log tells every node tells by itself.
+    pub fn publish_everywhere(&self, app: App, channel: &str, published: Published) {
+        if let Some(nodes) = self.nodes() {
+            nodes.publish(app, channel, &published);
+        }
+        self.publish(app, channel, published);
+    }
+
     /// Publishes under the channel's lock.
-    fn publish_in(&self, channel: &Arc<Channel>, body: &mut Body, published: Published) {
+    pub(super) fn publish_in(&self, channel: &Arc<Channel>, body: &mut Body, published: Published) {
         if let Some(keep) = published.keep {
-            let kept = Kept { frame: published.frame.clone(), until: Instant::now() + keep };
+            let now = Instant::now();
+            let kept = Kept { frame: published.frame.clone(), at: now, until: now + keep };
             self.keep(body, kept);
         }
         body.sequence += 1;
@@ -195,7 +214,7 @@ impl Sockets {
     }
 
     /// Keeps something in the place of what was kept; nothing, when all that is kept is too much.
-    fn keep(&self, body: &mut Body, kept: Kept) {
+    pub(super) fn keep(&self, body: &mut Body, kept: Kept) {
         self.drop_kept(body);
         let (bytes, max) = (&self.shared.figures.kept_bytes, self.shared.rules.kept_bytes_max);
         let more = weight(&kept.frame);
@@ -225,14 +244,14 @@ impl Sockets {
         }
     }
 
-    fn open(&self, app: App, name: &str) -> Arc<Channel> {
+    pub(super) fn open(&self, app: App, name: &str) -> Arc<Channel> {
         self.channels.find_or_add(app, name, |name| {
             self.shared.figures.channels.fetch_add(1, Ordering::Relaxed);
             Channel::new(app, name, self.shared.rules.fanout_threads)
         })
     }
 
-    fn close_if_idle(&self, channel: &Channel) {
+    pub(super) fn close_if_idle(&self, channel: &Channel) {
         self.channels.remove_if(channel, |body| {
             let is_idle = body.is_idle(Instant::now());
             if is_idle {

@@ -65,6 +65,6 @@ async fn an_event_of_the_backend_reaches_who_subscribed() {
     backend.tells(&channel, "greeting", json!({"hello": "Ana"})).await;
     let want = json!({"event": "greeting", "channel": channel, "data": {"hello": "Ana"}});
     assert_eq!(client.next().await, want);
-    assert!(app.app.chat.is_online(&ana.platform, &ana.user), "who was authorised is there");
-    assert!(!app.app.chat.is_online(&ana.platform, &rui.user));
+    assert!(app.app.chat.is_online(&ana.platform, &ana.user).await, "who was authorised is there");
+    assert!(!app.app.chat.is_online(&ana.platform, &rui.user).await);
 }

@@ -116,9 +116,9 @@ async fn a_conversations_users_see_each_other_through_the_auth_endpoint() {
     }
     assert_eq!(clients[0].next().await["data"]["user_id"], rui.uuid());
     assert_eq!(eve.enters(&mut clients[1], &room, &[]).await, StatusCode::FORBIDDEN);
-    assert!(app.app.chat.is_online(&ana.platform, &rui.user));
+    assert!(app.app.chat.is_online(&ana.platform, &rui.user).await);
     clients.pop();
     assert_eq!(clients[0].next().await["event"], "pusher_internal:member_removed");
-    crate::support::app::until(|| !app.app.chat.is_online(&ana.platform, &rui.user)).await;
-    assert!(app.app.chat.is_online(&ana.platform, &ana.user));
+    app.is_offline(&ana.platform, &rui.user).await;
+    assert!(app.app.chat.is_online(&ana.platform, &ana.user).await);
 }

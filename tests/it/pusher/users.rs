@@ -91,12 +91,12 @@ async fn a_platforms_user_signs_in_through_the_auth_endpoint() {
     assert_eq!(user, want);
     client.say(json!({"event": "pusher:signin", "data": told})).await;
     assert_eq!(client.next().await["event"], "pusher:signin_success");
-    assert!(app.app.chat.is_online(&ana.platform, &ana.user));
+    assert!(app.app.chat.is_online(&ana.platform, &ana.user).await);
     let own = format!("#server-to-user-{}", ana.uuid());
     client.subscribes(&own).await;
     assert!(app.app.sockets.has_owner(ana.platform.id, &own, ana.user.id), "it is known whose it is");
     drop(client);
-    until(|| !app.app.chat.is_online(&ana.platform, &ana.user)).await;
+    app.is_offline(&ana.platform, &ana.user).await;
     for wrong in ["", "1", "a.b"] {
         let (status, told) = answer(ask([("socket_id", wrong.to_owned())])).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");

@@ -2,7 +2,7 @@
 
 use futures_util::{SinkExt, StreamExt};
 use reqwest::{Method, StatusCode};
-use roost::domain::Platform;
+use roost::domain::{Platform, User};
 use roost::http::signature;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -192,6 +192,17 @@ impl Client {
                 return said;
             }
             said.push(frame);
+        }
+    }
+}
+
+impl TestApp {
+    /// Waits until a user has no connection.
+    pub async fn is_offline(&self, platform: &Platform, user: &User) {
+        let began = std::time::Instant::now();
+        while self.app.chat.is_online(platform, user).await {
+            assert!(began.elapsed() < PATIENCE, "the user stays online");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     }
 }
