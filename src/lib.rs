@@ -33,6 +33,7 @@ pub mod mail;
 pub mod media;
 pub mod memory;
 pub mod objects;
+pub mod plant;
 pub mod realtime;
 pub mod redis;
 pub mod telemetry;

@@ -292,3 +292,6 @@ fn of(deed: &Deed) -> Option<&MessageName> {
         Deed::Edit(name, _) | Deed::React(name, _) | Deed::Delete(name) | Deed::Read(name) => Some(name),
     }
 }
+
+#[cfg(test)]
+mod tests;

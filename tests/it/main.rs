@@ -5,6 +5,7 @@ mod accounts;
 mod attachments;
 mod bench;
 mod browser;
+mod chaos;
 mod chats;
 mod cluster;
 mod cors;
