@@ -209,6 +209,8 @@ fn followed(records: &[Record], follower: &Arc<str>, known: &Known<'_>, snapshot
     for name in snapshot.keys().chain(view.keys()).collect::<BTreeSet<_>>() {
         let (has, is) = (view.get(name), snapshot.get(name));
         let rule = match (has, is) {
+            // Its follower was there after the acknowledgement, so the history that shows it holds both.
+            (None, Some(_)) if came_after(records, follower, name) => "a follower misses nothing acknowledged",
             (None, Some(_)) => "a follower misses nothing",
             (Some(_), None) => "a follower is shown nothing that is not there",
             (has, is) if has != is => "a follower's fold is the snapshot",
@@ -216,6 +218,13 @@ fn followed(records: &[Record], follower: &Arc<str>, known: &Known<'_>, snapshot
         };
         found(rule, name, format!("it has {has:?}, there is {is:?}"));
     }
+}
+
+/// Whether a follower came, or was told something, after that message was acknowledged.
+fn came_after(records: &[Record], follower: &Arc<str>, message: &MessageName) -> bool {
+    let is_done = |record: &Record| matches!(&record.what, What::Done(Deed::Send(_), name) if name == message);
+    let done = records.iter().position(is_done);
+    done.is_some_and(|done| records[done..].iter().any(|record| record.who == *follower))
 }
 
 fn name(change: &Change) -> &MessageName {

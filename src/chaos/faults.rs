@@ -11,6 +11,9 @@ use super::history::History;
 use super::servers::{Node, Servers, Shared, blocking, held};
 use crate::error::Result;
 
+/// How long a node may take to come back while other things are done to what it stands on.
+const COME_BACK: Duration = Duration::from_secs(60);
+
 /// One thing that is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -151,7 +154,7 @@ async fn one_fault(servers: &Servers, planned: &Planned) -> Result<()> {
 }
 
 async fn of_node(node: Arc<Node>, fault: Fault, lasts: Duration) -> Result<()> {
-    let begun = Arc::clone(&node);
+    let (begun, again) = (Arc::clone(&node), Arc::clone(&node));
     blocking(move || match fault {
         Fault::KillNode(_) => {
             held(&begun.process).kill();
@@ -170,17 +173,25 @@ async fn of_node(node: Arc<Node>, fault: Fault, lasts: Duration) -> Result<()> {
     .await??;
     sleep(lasts).await;
     blocking(move || match fault {
-        Fault::FreezeNode(_) => {
-            held(&node.process).thaw();
-            Ok(())
-        }
-        Fault::CutOffNode(_) => {
-            node.mend();
-            Ok(())
-        }
-        _ => held(&node.process).start_again(),
+        Fault::FreezeNode(_) => held(&node.process).thaw(),
+        Fault::CutOffNode(_) => node.mend(),
+        _ => {}
     })
-    .await?
+    .await?;
+    if matches!(fault, Fault::KillNode(_) | Fault::DrainNode(_)) { come_back(&again).await } else { Ok(()) }
+}
+
+/// Starts a node again, as whatever looks after services does: until it stays. What it stands on may be away.
+async fn come_back(node: &Arc<Node>) -> Result<()> {
+    let until = Instant::now() + COME_BACK;
+    loop {
+        let again = Arc::clone(node);
+        let started = blocking(move || held(&again.process).start_again()).await?;
+        if started.is_ok() || Instant::now() > until {
+            return started;
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
 }
 
 async fn of_shared(shared: Arc<Shared>, fault: Fault, lasts: Duration) -> Result<()> {

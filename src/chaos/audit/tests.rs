@@ -75,7 +75,14 @@ fn each_rule_finds_what_breaks_it() {
         ("an acknowledged message exists", start().said(1, "one").listed(&[])),
         ("a message exists once", start().said(1, "one").told(2, "one").listed(&[(1, "one"), (2, "one")])),
         ("a message says what its author said last", start().said(1, "one").listed(&[(1, "two")])),
-        ("a follower misses nothing", start().said(1, "one").add("cy", What::Comes("poll", 1)).listed(&[(1, "one")])),
+        (
+            "a follower misses nothing acknowledged",
+            start().said(1, "one").add("cy", What::Comes("poll", 1)).listed(&[(1, "one")]),
+        ),
+        (
+            "a follower misses nothing",
+            start().add("ana", What::Tries(send("one"))).add("cy", What::Comes("poll", 1)).listed(&[(1, "one")]),
+        ),
         (
             "a follower is shown nothing that is not there",
             start().add("ana", What::Tries(send("lost"))).told(1, "lost").listed(&[]),

@@ -253,9 +253,10 @@ impl Worker {
         let ((refusals, events), removed) = transaction(conn, batch.len(), |tx| {
             let refusals = batch.iter_mut().map(|command| run_one(command.as_mut(), tx)).collect::<Result<_, _>>()?;
             let events = located(conn, places, std::mem::take(&mut tx.events))?;
-            if is_planted(Plant::PublishBeforeCommit) {
+            if is_planted(Plant::PublishBeforeCommit) && !events.is_empty() {
                 listener.committed(&events);
                 fail_by_chance()?;
+                return Ok((refusals, Vec::new()));
             }
             Ok::<_, rusqlite::Error>((refusals, events))
         })
