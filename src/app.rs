@@ -1,8 +1,10 @@
 //! The wired system: the only file that knows every part.
 
 mod abroad;
+mod beat;
 mod figures;
 mod outbox;
+mod store;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -21,8 +23,8 @@ use crate::api::{chats, document, guest, health, hooks as hooks_door, neptun, pi
 use crate::assistant::{Echo, Provider};
 use crate::chat::{AttachmentRules, Chat, Resume, Rules, SharedChat};
 use crate::clock::Clock;
-use crate::config::{Config, Durability, ListSessions, ObjectStoreName, ProviderName};
-use crate::domain::{ConversationId, Logged, Witness};
+use crate::config::{Config, ListSessions, ObjectStoreName, ProviderName};
+use crate::domain::{Timestamp, Witness};
 use crate::error::{Error, Result};
 use crate::http::multipart::FormLimits;
 use crate::http::{SharedWeb, Web, frame, websocket};
@@ -32,8 +34,13 @@ use crate::mail::{self, Mailer};
 use crate::objects::{self, Bucket, Objects};
 use crate::realtime::sockets::{SocketRules, Sockets};
 use crate::realtime::{Broker, Hub, Realtime};
-use crate::store::sqlite::{DataDir, SqliteOptions};
-use crate::store::{Listener, SqliteStore};
+use crate::redis::RedisOptions;
+use crate::store::sqlite::DataDir;
+use crate::store::{SharedStore, SqliteStore};
+
+use self::abroad::Line;
+use self::beat::Beat;
+pub use self::store::{Opened, is_shared};
 use crate::telemetry;
 
 /// A system that is ready to serve.
@@ -41,7 +48,9 @@ pub struct App {
     /// The use-cases.
     pub chat: SharedChat,
     /// The store behind them.
-    pub store: Arc<SqliteStore>,
+    pub store: SharedStore,
+    /// The same with what the contract does not say of it.
+    pub engine: Opened,
     /// The plumbing.
     pub web: SharedWeb,
     /// WebSocket connections.
@@ -64,6 +73,17 @@ pub struct Background {
 }
 
 impl Background {
+    /// Goes on with that until the system goes.
+    fn run(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = work => {}
+            }
+        });
+    }
+
     /// Ends all of it, and resolves when it has ended.
     pub async fn end(&self) {
         self.stop.cancel();
@@ -78,38 +98,34 @@ impl Drop for Background {
     }
 }
 
-/// What hears of commits.
-struct Announcer(Realtime);
-
-impl Listener for Announcer {
-    fn committed(&self, events: &[Logged]) {
-        self.0.announce(events);
-    }
-
-    fn removed(&self, conversation: ConversationId) {
-        self.0.remove(conversation);
-    }
-}
-
 impl App {
     /// Opens the store and wires everything to it. Blocks while the store is opened.
     ///
     /// # Errors
     /// `Internal` with a sentence for the operator.
     pub async fn open(config: &Config, clock: Clock) -> Result<Self> {
-        let (realtime, store) = open_store(config, &clock)?;
+        let realtime = realtime(config, &clock)?;
+        let line = Line::open(config)?;
+        let opened = store::open(config, &clock, &realtime, line.as_ref().map(Line::bus)).await?;
+        let store = opened.store();
         let web = Web::new(config.http.clone(), clock.clone());
         let sockets = Arc::clone(&realtime.sockets);
-        let limits = Arc::new(limits(&config.limits));
+        let shared = line.as_ref().map(Line::shared);
+        let limits = Arc::new(limits(&config.limits, shared));
         let provider = provider(config);
         let objects = objects(config)?;
         let mailer = mailer(config)?;
-        let rules = rules(config);
+        let rules = Rules { sign_in_shared: shared.cloned(), ..rules(config) };
         let chat = Chat::new(store.clone(), realtime.clone(), clock.clone(), provider, mailer, objects, rules).await?;
-        clear_remnants(config);
-        let interrupted = chat.close_interrupted_runs().await?;
-        if interrupted > 0 {
-            tracing::info!(interrupted, "answers that the last stop cut off were closed; their text is kept");
+        let background = Background::default();
+        match &opened {
+            Opened::Embedded(_) => clear_up(config, &chat).await?,
+            Opened::Shared(_, relay) => {
+                relay.start(store.clone(), &background.tasks, &background.stop);
+                let name = config.listen.to_string();
+                let beat = Beat::begin(&config.cluster, &name, (&chat, &store), shared.cloned()).await?;
+                background.run(beat.go_on());
+            }
         }
         let outbox = outbox::outbox(config, &store, &chat, clock.clone())?;
         let draining = Arc::new(AtomicBool::new(false));
@@ -119,15 +135,17 @@ impl App {
             draining: Arc::clone(&draining),
             proved: tokio::sync::Mutex::default(),
             figures: figures::figures(
-                Arc::clone(&store),
+                opened.clone(),
                 realtime.clone(),
                 Arc::clone(&limits),
                 Arc::clone(&chat),
                 &outbox,
             ),
         });
-        let background = Background::default();
-        abroad::join(config, (&clock, &realtime), &chat, (&outbox, &background))?;
+        if let Some(line) = &line {
+            let relay = opened.relay();
+            line.join(config, (&clock, &realtime), &chat, (&outbox, &background), relay);
+        }
         let broadcast = pigeons::Broadcast::start(
             &chat,
             pusher::frame::event,
@@ -137,7 +155,7 @@ impl App {
         );
         let shared = Shared { chat: &chat, web: &web, limits: &limits, outbox: &outbox };
         let router = router(config, shared, health, Arc::new(broadcast));
-        Ok(Self { chat, store, web, sockets, router, outbox, background, draining })
+        Ok(Self { chat, store, engine: opened, web, sockets, router, outbox, background, draining })
     }
 
     /// Makes `/readyz` say that no new requests are wanted.
@@ -147,21 +165,15 @@ impl App {
     }
 }
 
-/// What hears of commits, with the store that announces to it. Blocks.
+/// What hears of commits.
 ///
 /// # Errors
 /// `Internal` with a sentence for the operator.
-pub fn open_store(config: &Config, clock: &Clock) -> Result<(Realtime, Arc<SqliteStore>)> {
+fn realtime(config: &Config, clock: &Clock) -> Result<Realtime> {
     let heads = &config.heads;
     let hub = Arc::new(Hub::new(heads.conversations_max, heads.events_max, heads.bytes_max));
     let broker = Arc::new(Broker::new(heads.follower_events_max));
-    let realtime = Realtime { hub, broker, sockets: sockets(config, clock.clone())? };
-    let dir = DataDir::prepare(&config.data)?;
-    let store = SqliteStore::open(&dir, &store_options(config), Arc::new(Announcer(realtime.clone())), clock.now())?;
-    if let Some(snapshot) = store.snapshot() {
-        tracing::info!(snapshot = %snapshot.display(), "the store was upgraded; this is how it was before");
-    }
-    Ok((realtime, Arc::new(store)))
+    Ok(Realtime { hub, broker, sockets: sockets(config, clock.clone())? })
 }
 
 /// The use-cases without a server around them: what the command line works through, also while a
@@ -171,38 +183,28 @@ pub fn open_store(config: &Config, clock: &Clock) -> Result<(Realtime, Arc<Sqlit
 /// # Errors
 /// As [`App::open`], and when the store has to be upgraded while a server uses it.
 pub async fn open_chat(config: &Config, clock: Clock) -> Result<SharedChat> {
-    let dir = DataDir::prepare(&config.data)?;
-    let is_behind = SqliteStore::is_behind(&dir, store_options(config).migrations)?;
-    let held = if is_behind { Some(dir.lock().map_err(must_upgrade)?) } else { None };
     // Who serves nobody needs not a thread more than has to be.
     let mut idle = config.clone();
     idle.sockets.fanout_threads = 1;
-    let (realtime, store) = open_store(&idle, &clock)?;
+    let realtime = realtime(&idle, &clock)?;
+    if store::is_shared(config) {
+        let opened = store::open(&idle, &clock, &realtime, None).await?;
+        return bare_chat(config, clock, realtime, opened.store()).await;
+    }
+    let dir = DataDir::prepare(&config.data)?;
+    let is_behind = SqliteStore::is_behind(&dir, store::sqlite_options(config).migrations)?;
+    let held = if is_behind { Some(dir.lock().map_err(must_upgrade)?) } else { None };
+    let opened = store::open(&idle, &clock, &realtime, None).await?;
     drop(held);
+    bare_chat(config, clock, realtime, opened.store()).await
+}
+
+async fn bare_chat(config: &Config, clock: Clock, realtime: Realtime, store: SharedStore) -> Result<SharedChat> {
     Chat::new(store, realtime, clock, None, Mailer::Off, objects(config)?, rules(config)).await
 }
 
 fn must_upgrade(error: Error) -> Error {
     Error::internal(format!("the store is not of this roost's version, and to upgrade it nobody may use it: {error}"))
-}
-
-fn store_options(config: &Config) -> SqliteOptions {
-    const MIB: u64 = 1 << 20;
-    let store = &config.store;
-    if store.durability == Durability::Relaxed {
-        tracing::warn!("store.durability is relaxed: a power loss may take messages that were acknowledged");
-    }
-    SqliteOptions {
-        fsync: store.durability == Durability::Full,
-        readers: store.readers,
-        queue: store.queue,
-        queue_wait: Duration::from_millis(store.queue_wait_ms),
-        batch_max: store.batch_max,
-        cache_bytes: store.cache_mib * MIB,
-        size_max: store.size_mib_max * MIB,
-        wal_bytes: store.wal_mib * MIB,
-        ..SqliteOptions::default()
-    }
 }
 
 fn sockets(config: &Config, clock: Clock) -> Result<Arc<Sockets>> {
@@ -231,7 +233,7 @@ fn objects_folder(config: &Config) -> Option<std::path::PathBuf> {
 
 fn objects(config: &Config) -> Result<Objects> {
     if let Some(folder) = objects_folder(config) {
-        return Objects::folder(&folder, config.store.durability == Durability::Full);
+        return Objects::folder(&folder, config.store.durability == crate::config::Durability::Full);
     }
     let options = config.attachments.clone();
     Objects::s3(&Bucket {
@@ -241,6 +243,17 @@ fn objects(config: &Config) -> Result<Objects> {
         access_key: options.s3_access_key,
         secret_key: options.s3_secret_key,
     })
+}
+
+/// Ends and removes what the last stop cut off. No other server runs over this folder: whoever began an answer or an
+/// upload is not there any more.
+async fn clear_up(config: &Config, chat: &SharedChat) -> Result<()> {
+    clear_remnants(config);
+    let interrupted = chat.close_interrupted_runs(Timestamp(i64::MAX)).await?;
+    if interrupted > 0 {
+        tracing::info!(interrupted, "answers that the last stop cut off were closed; their text is kept");
+    }
+    Ok(())
 }
 
 /// Removes what a crash left of uploads. That it cannot is no reason not to serve.
@@ -259,6 +272,7 @@ fn clear_remnants(config: &Config) {
 /// `Internal` with a sentence for the operator.
 pub fn check(config: &Config) -> Result<()> {
     telemetry::filter(&config.log).map_err(Error::internal)?;
+    redis_options(config)?;
     if !config.mail.from.is_empty() {
         mail::sender(&config.mail.from)?;
     }
@@ -286,6 +300,7 @@ fn rules(config: &Config) -> Rules {
         sign_in_free_tries: accounts.sign_in_free_tries,
         sign_in_wait_max: Duration::from_secs(accounts.sign_in_wait_max_s),
         sign_in_keys_max: config.limits.keys_max,
+        sign_in_shared: None,
         sign_in_lifetime: Duration::from_secs(accounts.session_hours.saturating_mul(3600)),
         ticket_lifetime: Duration::from_secs(accounts.ticket_minutes.saturating_mul(60)),
         attachments: attachment_rules(&config.attachments),
@@ -305,22 +320,37 @@ fn attachment_rules(options: &crate::config::Attachments) -> AttachmentRules {
     }
 }
 
-fn limits(config: &crate::config::Limits) -> Limits {
-    let limit = |per_minute| {
+/// How Redis is reached, if there is one.
+///
+/// # Errors
+/// `Internal` with a sentence for the operator.
+pub fn redis_options(config: &Config) -> Result<Option<RedisOptions>> {
+    let redis = &config.redis;
+    let wait = Duration::from_millis(redis.wait_ms);
+    let options = || RedisOptions::new(&redis.url, &redis.prefix, wait).map_err(Error::internal);
+    (!redis.url.is_empty()).then(options).transpose()
+}
+
+fn limits(config: &crate::config::Limits, shared: Option<&crate::limits::Shared>) -> Limits {
+    let limit = |name, per_minute| {
         let per_minute = NonZeroU32::new(per_minute).filter(|_| config.enabled)?;
-        Some(Limit::new(per_minute, config.keys_max))
+        let limit = Limit::new(per_minute, config.keys_max);
+        Some(match shared {
+            Some(shared) => limit.shared(name, shared.clone()),
+            None => limit,
+        })
     };
     Limits {
-        send: limit(config.guest_send_per_minute),
-        poll: limit(config.guest_poll_per_minute),
-        address: limit(config.address_per_minute),
-        staff: limit(config.staff_per_minute),
-        typing: limit(config.typing_per_minute),
-        auth: limit(config.auth_per_minute),
-        chats: limit(config.chats_per_minute),
-        pigeons: limit(config.pigeons_per_minute),
-        neptun: limit(config.neptun_per_minute),
-        events: limit(config.events_per_minute),
+        send: limit("send", config.guest_send_per_minute),
+        poll: limit("poll", config.guest_poll_per_minute),
+        address: limit("address", config.address_per_minute),
+        staff: limit("staff", config.staff_per_minute),
+        typing: limit("typing", config.typing_per_minute),
+        auth: limit("auth", config.auth_per_minute),
+        chats: limit("chats", config.chats_per_minute),
+        pigeons: limit("pigeons", config.pigeons_per_minute),
+        neptun: limit("neptun", config.neptun_per_minute),
+        events: limit("events", config.events_per_minute),
     }
 }
 

@@ -4,14 +4,16 @@
 //! it. In reading order:
 //!
 //! - [`domain`]: types and rules, without I/O;
-//! - [`store`]: the persistence contract, and the embedded engine that keeps it;
+//! - [`store`]: the persistence contract, and the two engines that keep it;
 //! - [`redis`](mod@redis): what nodes share besides the store, and can do without;
 //! - [`realtime`]: the conversations in memory, and who waits for them;
 //! - [`chat`]: the use-cases, the only place with rules;
+//! - [`cluster`]: what makes several servers over one store look like one;
 //! - [`jobs`]: telling endpoints elsewhere what happened, again and again until they have heard it;
 //! - [`api`]: the doors, one dialect each, over [`http`], the plumbing that knows none of them;
 //! - [`app`] and [`serve`]: the wired system, and how it runs;
-//! - [`cli`]: the command line; [`mod@bench`]: what the server does on a machine, in figures.
+//! - [`cli`]: the command line; [`local`]: services on loopback for measuring and testing;
+//!   [`mod@bench`]: what the server does on a machine, in figures.
 //!
 //! `ARCHITECTURE.md` has the map and the way of a request.
 
@@ -37,6 +39,7 @@ pub mod telemetry;
 pub mod texts;
 
 pub mod chat;
+pub mod cluster;
 pub mod jobs;
 
 pub mod api;
@@ -45,4 +48,5 @@ pub mod http;
 pub mod app;
 pub mod bench;
 pub mod cli;
+pub mod local;
 pub mod serve;

@@ -1,6 +1,8 @@
-//! What is limited and how: one bucket a key, in memory.
+//! What is limited and how: one bucket a key, in memory, or in Redis when there are several nodes.
 
 mod attempts;
+mod shared;
+mod tries;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -15,9 +17,12 @@ use governor::middleware::StateInformationMiddleware;
 use governor::nanos::Nanos;
 use governor::state::StateStore;
 use governor::state::keyed::ShrinkableKeyedStateStore;
-use governor::{Quota, RateLimiter};
+use governor::{NotUntil, Quota, RateLimiter};
+
+use shared::Buckets;
 
 pub use attempts::{AccountKey, Attempts};
+pub use shared::{BUCKET, Shared};
 
 /// What a request counts against. Keys are hashed names, never the session key itself, so that
 /// nothing here outlives or reveals a capability.
@@ -67,6 +72,7 @@ pub struct Decision {
 pub struct Limit {
     per_minute: NonZeroU32,
     buckets: RateLimiter<LimitKey, Table, DefaultClock, StateInformationMiddleware>,
+    shared: Option<Buckets>,
     refusals: AtomicU64,
     checks: AtomicU64,
 }
@@ -79,23 +85,58 @@ impl Limit {
     pub fn new(per_minute: NonZeroU32, keys_max: usize) -> Self {
         let quota = Quota::per_minute(per_minute);
         let buckets = RateLimiter::new(quota, Table::new(keys_max), DefaultClock::default());
-        Self { per_minute, buckets, refusals: AtomicU64::new(0), checks: AtomicU64::new(0) }
+        Self { per_minute, buckets, shared: None, refusals: AtomicU64::new(0), checks: AtomicU64::new(0) }
     }
 
-    /// Counts a request against `key`.
-    pub fn check(&self, key: LimitKey) -> Decision {
+    /// The same limit counted by all nodes together; `name` tells it from the others.
+    #[must_use]
+    pub fn shared(self, name: &'static str, shared: Shared) -> Self {
+        Self { shared: Some(Buckets::new(name, shared)), ..self }
+    }
+
+    /// Counts a request against `key`. Waits for Redis, if there is one, as long as a command of it may take; without
+    /// an answer this node grants its share.
+    pub async fn check(&self, key: LimitKey) -> Decision {
+        let key = key.counted();
+        let decision = match &self.shared {
+            None => self.here(key),
+            Some(all) => match all.check(self.per_minute, key).await {
+                Ok(decision) => decision,
+                Err(_) => self.share(key, all.shared.nodes()),
+            },
+        };
+        self.refusals.fetch_add(u64::from(decision.retry_after.is_some()), Ordering::Relaxed);
+        decision
+    }
+
+    fn here(&self, key: LimitKey) -> Decision {
+        self.sweep();
+        let limit = self.per_minute.get();
+        match self.buckets.check_key(&key) {
+            Ok(state) => Decision { limit, remaining: state.remaining_burst_capacity(), retry_after: None },
+            Err(refused) => Decision { limit, remaining: 0, retry_after: Some(wait(&refused)) },
+        }
+    }
+
+    /// One of so many shares of the limit, at least one request a minute: each weighs as much as there are shares.
+    fn share(&self, key: LimitKey, shares: NonZeroU32) -> Decision {
+        self.sweep();
+        let weight = shares.min(self.per_minute);
+        let limit = self.per_minute.get() / weight;
+        match self.buckets.check_key_n(&key, weight) {
+            Ok(Ok(state)) => {
+                Decision { limit, remaining: state.remaining_burst_capacity() / weight, retry_after: None }
+            }
+            Ok(Err(refused)) => Decision { limit, remaining: 0, retry_after: Some(wait(&refused)) },
+            // No weight is more than the bucket holds.
+            Err(_) => Decision { limit, remaining: 0, retry_after: Some(Duration::from_secs(60)) },
+        }
+    }
+
+    fn sweep(&self) {
         let checks = self.checks.fetch_add(1, Ordering::Relaxed);
         if checks.is_multiple_of(Self::SWEEP_EVERY) {
             self.buckets.retain_recent();
-        }
-        let limit = self.per_minute.get();
-        match self.buckets.check_key(&key.counted()) {
-            Ok(state) => Decision { limit, remaining: state.remaining_burst_capacity(), retry_after: None },
-            Err(refused) => {
-                self.refusals.fetch_add(1, Ordering::Relaxed);
-                let wait = refused.wait_time_from(DefaultClock::default().now());
-                Decision { limit, remaining: 0, retry_after: Some(wait) }
-            }
         }
     }
 
@@ -103,6 +144,10 @@ impl Limit {
     pub fn refusals(&self) -> u64 {
         self.refusals.load(Ordering::Relaxed)
     }
+}
+
+fn wait(refused: &NotUntil<<DefaultClock as governor::clock::Clock>::Instant>) -> Duration {
+    refused.wait_time_from(DefaultClock::default().now())
 }
 
 /// The buckets by key, in a bounded number. Who comes when it is full shares one bucket with all who

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::App;
+use crate::app::{self, App};
 use crate::chat::SharedChat;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -20,7 +20,7 @@ use crate::http::streams::Streams;
 use crate::jobs::Outbox;
 use crate::memory;
 use crate::realtime::sockets::Sockets;
-use crate::store::sqlite::DataDir;
+use crate::store::sqlite::{DataDir, DataDirLock};
 
 /// How often the house is kept.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -31,8 +31,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// `Internal` with a sentence for the operator when it cannot start.
 pub async fn run(config: Config) -> Result<()> {
     make_room(&config);
-    let dir = DataDir::prepare(&config.data)?;
-    let _held = dir.lock()?;
+    let _held = hold_folder(&config)?;
     let listener = listen(&config).await?;
     let app = App::open(&config, Clock::system()).await?;
     memory::give_back();
@@ -55,6 +54,11 @@ pub async fn run(config: Config) -> Result<()> {
     let _ = posting.await;
     close(app).await;
     Ok(())
+}
+
+/// Takes the data folder for this server, unless the store is elsewhere: nodes may share what else lies in it.
+fn hold_folder(config: &Config) -> Result<Option<DataDirLock>> {
+    if app::is_shared(config) { Ok(None) } else { DataDir::prepare(&config.data)?.lock().map(Some) }
 }
 
 /// What is done now and then beside requests, until `stop`: uploads that no message holds and old deliveries are
@@ -127,15 +131,10 @@ impl Signals {
 /// Closes the store, which copies its log into the database: what an operator then finds is one
 /// file. When somebody still holds the store, its next start does that.
 async fn close(app: App) {
-    let store = Arc::clone(&app.store);
+    let engine = app.engine.clone();
     app.background.end().await;
     drop(app);
-    match Arc::into_inner(store) {
-        Some(store) => {
-            let _ = tokio::task::spawn_blocking(|| store.close()).await;
-        }
-        None => tracing::debug!("the store is still in use and is left as after a crash"),
-    }
+    engine.close().await;
 }
 
 async fn listen(config: &Config) -> Result<TcpListener> {

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::store::Opened;
 use crate::chat::SharedChat;
 use crate::descriptors;
 use crate::jobs::Outbox;
 use crate::limits::{Limit, Limits};
 use crate::realtime::Realtime;
 use crate::realtime::sockets::SocketStats;
-use crate::store::SqliteStore;
-use crate::store::sqlite::WriterStats;
+use crate::store::WriterStats;
 use crate::telemetry::{Distribution, Figures};
 /// What a scrape adds to the metrics from parts that no door sees.
 pub(super) fn figures(
-    store: Arc<SqliteStore>,
+    store: Opened,
     realtime: Realtime,
     limits: Arc<Limits>,
     chat: SharedChat,

@@ -11,7 +11,7 @@ use crate::domain::Retries;
 use crate::error::Result;
 use crate::hooks::Sender;
 use crate::jobs::{Outbox, OutboxRules, Renderer};
-use crate::store::SqliteStore;
+use crate::store::SharedStore;
 
 pub(super) fn rules(options: &crate::config::Webhooks) -> WebhookRules {
     WebhookRules {
@@ -22,12 +22,7 @@ pub(super) fn rules(options: &crate::config::Webhooks) -> WebhookRules {
 }
 
 /// What tells endpoints elsewhere.
-pub(super) fn outbox(
-    config: &Config,
-    store: &Arc<SqliteStore>,
-    chat: &SharedChat,
-    clock: Clock,
-) -> Result<Arc<Outbox>> {
+pub(super) fn outbox(config: &Config, store: &SharedStore, chat: &SharedChat, clock: Clock) -> Result<Arc<Outbox>> {
     let options = &config.webhooks;
     let timeout = Duration::from_secs(options.timeout_s);
     let hours = |hours: u64| Duration::from_secs(hours.saturating_mul(3600));

@@ -1,20 +1,17 @@
 //! The server that is measured: a process of its own, or one that runs already.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use super::machine;
 use crate::error::{Error, Result};
-
-/// How long a server may take to say where it listens, and to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::local::{Output, PATIENCE, Running};
 
 /// A server under measurement.
 #[derive(Debug)]
@@ -25,7 +22,7 @@ pub struct Server {
     pub host: String,
     /// Its process, where that is known.
     pub process: Option<Process>,
-    child: Option<Child>,
+    running: Option<Running>,
 }
 
 impl Server {
@@ -43,24 +40,22 @@ impl Server {
     /// As [`Server::spawn`].
     pub fn spawn_with(data: &Path, config: Option<&Path>, environment: &[(&str, &str)]) -> Result<Self> {
         let program = std::env::current_exe().map_err(Error::internal)?;
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .args(config.iter().flat_map(|file| [OsStr::new("--config"), file.as_os_str()]))
             // All load comes from one address; and a line for each request would be measured too.
             .env("ROOST_LIMITS_ENABLED", "false")
             .env("ROOST_LOG_FILTER", "warn")
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(Error::internal)?;
-        let heard = hear_url(&mut child);
+            .envs(environment.iter().copied());
+        let mut running = Running::spawn(&command, Output::Read)?;
+        let heard = hear_url(&mut running);
         let mut server = Self {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             host: String::new(),
-            process: Some(Process(child.id())),
-            child: Some(child),
+            process: Some(Process(running.pid().as_raw_nonzero().get().unsigned_abs())),
+            running: Some(running),
         };
         // An error from here on stops the child, because the server is dropped.
         (server.host, server.address) = parse_url(&heard?)?;
@@ -73,7 +68,7 @@ impl Server {
     /// When the URL is not a plain `http://host:port` or `ws://host:port`.
     pub fn running(url: &str, pid: Option<u32>) -> Result<Self> {
         let (host, address) = parse_url(url)?;
-        Ok(Self { address, host, process: pid.map(Process), child: None })
+        Ok(Self { address, host, process: pid.map(Process), running: None })
     }
 
     /// Asks the server to end and waits until it has, if it is this program's own.
@@ -81,42 +76,30 @@ impl Server {
     /// # Errors
     /// When it ends with a failure or not at all.
     pub fn stop(mut self) -> Result<()> {
-        let Some(mut child) = self.child.take() else { return Ok(()) };
-        end(&mut child)
+        self.running.take().map_or(Ok(()), |running| end(&running))
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take()
-            && let Err(error) = end(&mut child)
+        if let Some(running) = self.running.take()
+            && let Err(error) = end(&running)
         {
             eprintln!("{error}");
         }
     }
 }
 
-fn end(child: &mut Child) -> Result<()> {
-    // Fails when it has ended already, which `wait` then tells.
-    let _ = kill_process(Pid::from_child(child), Signal::TERM);
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        if let Some(status) = child.try_wait().map_err(Error::internal)? {
-            return if status.success() { Ok(()) } else { Err(failed(&format!("ended with {status}"))) };
+fn end(running: &Running) -> Result<()> {
+    running.signal(Signal::TERM);
+    match running.wait(PATIENCE) {
+        Some(status) if status.success() => Ok(()),
+        Some(status) => Err(failed(&format!("ended with {status}"))),
+        None => {
+            running.kill();
+            Err(failed("did not end on SIGTERM and was killed"))
         }
-        pause();
     }
-    child.kill().and_then(|()| child.wait()).map_err(Error::internal)?;
-    Err(failed("did not end on SIGTERM and was killed"))
-}
-
-/// Lets the server have the processor between two looks at it.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a command line tool that watches another process has no bell to wait for"
-)]
-fn pause() {
-    std::thread::sleep(Duration::from_millis(5));
 }
 
 fn failed(what: &str) -> Error {
@@ -125,11 +108,11 @@ fn failed(what: &str) -> Error {
 
 /// Waits for the first URL on the child's output. The rest is read and dropped by a thread, since
 /// a full pipe would stop the server.
-fn hear_url(child: &mut Child) -> Result<String> {
-    let output = child.stdout.take().ok_or_else(|| failed("has no output"))?;
+fn hear_url(running: &mut Running) -> Result<String> {
+    let lines = running.lines().ok_or_else(|| failed("has no output"))?;
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(std::io::Result::ok) {
+        for line in lines.map_while(std::io::Result::ok) {
             if let Some(url) = url_in(&line) {
                 let _ = tell.send(url.to_owned());
             }

@@ -76,7 +76,7 @@ impl Chat {
         from: IpAddr,
     ) -> Result<bool> {
         let account = self.account_key(platform, email);
-        self.must_not_wait(account, from)?;
+        self.must_not_wait(account, from).await?;
         // Hashed whatever comes of it, and looked up in the same place also for nobody, so that an
         // address without an account takes as long.
         let password_hash = self.hash_password(password).await?;
@@ -85,11 +85,11 @@ impl Chat {
         let (hash, now) = (self.code_hash(user, code), self.clock.now());
         match self.store.reset_password(user, hash, self.rules.code_tries_max, password_hash, now).await? {
             CodeCheck::Verified => {
-                self.attempts.succeeded(account);
+                self.attempts.succeeded(account).await;
                 Ok(true)
             }
             CodeCheck::Refused => {
-                self.attempts.failed(account, from, now);
+                self.attempts.failed(account, from, now).await;
                 Ok(false)
             }
         }

@@ -204,7 +204,8 @@ impl Follower {
     /// How far it is known that there is nothing: more than was handed over where what happens concerns
     /// others. Who comes back with this does not walk over all that again.
     pub fn through(&mut self) -> EventId {
-        if matches!(self.source, Source::Many(_)) && self.has_caught_up && self.heard.as_slice().is_empty() {
+        let is_told = self.chat.broker.is_in_order() && self.has_caught_up && self.heard.as_slice().is_empty();
+        if is_told && matches!(self.source, Source::Many(_)) {
             // In this order: what was announced by then was heard by then.
             let announced = self.chat.broker.announced();
             if !self.listening.is_waiting() {
@@ -304,7 +305,7 @@ impl Follower {
         if self.cursor <= self.chat.broker.announced() {
             return Ok(Read::End);
         }
-        let end = self.chat.store.last_event().await?;
+        let end = self.chat.store.newest_event().await?;
         Ok(if self.cursor > end { Read::Elsewhere(end) } else { Read::End })
     }
 

@@ -35,7 +35,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::assistant::Provider;
 use crate::clock::Clock;
-use crate::limits::Attempts;
+use crate::limits::{Attempts, Shared};
 use crate::mail::Mailer;
 use crate::objects::Objects;
 use crate::realtime::sockets::Sockets;
@@ -104,6 +104,8 @@ pub struct Rules {
     pub sign_in_wait_max: Duration,
     /// Accounts, and addresses, whose failures are remembered at once.
     pub sign_in_keys_max: usize,
+    /// Where all nodes remember them together; `None`: this is the only node.
+    pub sign_in_shared: Option<Shared>,
     /// How long a browser stays signed in.
     pub sign_in_lifetime: Duration,
     /// How long a ticket for a stream is good for.
@@ -124,6 +126,8 @@ pub struct Chat {
     origins: Origins<Deed>,
     apps: connections::Apps,
     clock: Clock,
+    /// This process among the servers over the store.
+    node: uuid::Uuid,
     provider: Option<Arc<dyn Provider>>,
     mailer: Mailer,
     rules: Rules,
@@ -161,10 +165,12 @@ impl Chat {
         let runs = runs::Registry::new(rules.runs_max);
         let hashing = Arc::new(tokio::sync::Semaphore::new(rules.hashes_max.max(1)));
         let shelf = attachments::Shelf::new(objects, &rules.attachments);
-        let attempts =
-            Arc::new(Attempts::new(rules.sign_in_free_tries, rules.sign_in_wait_max, rules.sign_in_keys_max));
-        // Nothing of the attempts outlives the process, so neither does their key.
-        let attempt_key = clock.secret();
+        let attempts = Attempts::new(rules.sign_in_free_tries, rules.sign_in_wait_max, rules.sign_in_keys_max);
+        let (attempts, attempt_key) = match rules.sign_in_shared.clone() {
+            Some(shared) => (attempts.shared(shared), store.secret("sign-in-tries", clock.secret()).await?),
+            // Nothing of the attempts outlives the process, so neither does their key.
+            None => (attempts, clock.secret()),
+        };
         let seal = seal::Seal::new(&store.secret("sessions", clock.secret()).await?);
         let ticket_seal = seal::Seal::new(&store.secret("event-tickets", clock.secret()).await?);
         realtime.broker.begin_at(store.last_event().await?);
@@ -177,6 +183,7 @@ impl Chat {
             online: Arc::default(),
             origins: Origins::default(),
             apps: connections::Apps::default(),
+            node: clock.uuid(),
             clock,
             provider,
             mailer,
@@ -184,7 +191,7 @@ impl Chat {
             runs,
             hashing,
             code_key,
-            attempts,
+            attempts: Arc::new(attempts),
             attempt_key,
             seal,
             ticket_seal,
@@ -193,6 +200,11 @@ impl Chat {
             shelf,
             hooked: webhooks::Hooked::default(),
         }))
+    }
+
+    /// This process among the servers over the store: a fresh identifier each time it starts.
+    pub fn node(&self) -> uuid::Uuid {
+        self.node
     }
 
     /// The present instant.

@@ -8,6 +8,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use tracing::Instrument;
 
 use super::Chat;
 use crate::domain::{Email, Platform};
@@ -43,32 +44,35 @@ impl Chat {
         password: String,
         hash: Option<String>,
     ) -> Result<bool> {
-        self.must_not_wait(account, from)?;
+        self.must_not_wait(account, from).await?;
         let (attempts, clock) = (Arc::clone(&self.attempts), self.clock.clone());
-        self.blocking(move || {
+        let permit = Arc::clone(&self.hashing).acquire_owned().await.map_err(Error::internal)?;
+        // A task of its own, so that hanging up does not make a try uncounted.
+        let tried = async move {
             // Once more: a thousand tries that came at once have waited for each other here, and were
-            // all let in before the first of them failed. Counted here as well, so that hanging up
-            // does not make a try uncounted.
-            if let Some(wait) = attempts.wait(account, from, clock.now()) {
+            // all let in before the first of them failed. So the permit is kept until that is counted.
+            if let Some(wait) = attempts.wait(account, from, clock.now()).await {
                 return Err(Error::TooMany(wait));
             }
-            let right = is_right(&password, hash.as_deref())?;
+            let hashed = tokio::task::spawn_blocking(move || (is_right(&password, hash.as_deref()), permit));
+            let (right, _permit) = hashed.await.map_err(Error::internal)?;
+            let right = right?;
             if right {
-                attempts.succeeded(account);
+                attempts.succeeded(account).await;
             } else {
-                attempts.failed(account, from, clock.now());
+                attempts.failed(account, from, clock.now()).await;
             }
             Ok(right)
-        })
-        .await
+        };
+        tokio::spawn(tried.in_current_span()).await.map_err(Error::internal)?
     }
 
     /// Refuses who has to wait before another try.
     ///
     /// # Errors
     /// `TooMany` with the wait.
-    pub(super) fn must_not_wait(&self, account: AccountKey, from: IpAddr) -> Result<()> {
-        self.attempts.wait(account, from, self.clock.now()).map_or(Ok(()), |wait| Err(Error::TooMany(wait)))
+    pub(super) async fn must_not_wait(&self, account: AccountKey, from: IpAddr) -> Result<()> {
+        self.attempts.wait(account, from, self.clock.now()).await.map_or(Ok(()), |wait| Err(Error::TooMany(wait)))
     }
 
     /// What tries at an account count against: the platform and the address as the caller names them,

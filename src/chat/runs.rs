@@ -24,7 +24,7 @@ use crate::assistant::{Answer, Line, Provider};
 use crate::domain;
 use crate::domain::{
     Conversation, ConversationId, ConversationKind, EventId, INTEGER_MAX, Json, Message, MessageId, MessageText, Role,
-    RunId, RunOutcome, code_blocks,
+    RunId, RunOutcome, Timestamp, code_blocks,
 };
 use crate::error::{Error, Refusal, Result};
 use crate::realtime::Channel;
@@ -528,19 +528,20 @@ impl Chat {
     async fn none_answers(&self, id: ConversationId) {
         let deadline = Instant::now() + STOP_WAIT;
         while Instant::now() < deadline {
-            match self.store.open_runs().await {
+            match self.store.open_runs(Timestamp(i64::MAX)).await {
                 Ok(open) if open.iter().all(|run| run.conversation_id != id) => return,
                 _ => tokio::time::sleep(LOOK).await,
             }
         }
     }
 
-    /// Ends the runs that a crash cut off, keeping their text. Called once, before the doors open.
+    /// Ends the runs that a crash cut off, keeping their text: those of nodes that were not seen since that instant, and
+    /// of such as are not known.
     ///
     /// # Errors
     /// What the store answers.
-    pub async fn close_interrupted_runs(&self) -> Result<usize> {
-        let open = self.store.open_runs().await?;
+    pub async fn close_interrupted_runs(&self, seen_before: Timestamp) -> Result<usize> {
+        let open = self.store.open_runs(seen_before).await?;
         for run in &open {
             // A run that could not store its end may have been made again, to a whole answer.
             let is_answered = self.store.answer_to(run.conversation_id, run.question_id).await?.is_some();
@@ -639,7 +640,7 @@ impl Chat {
             // Two retries met: the other's answer was finished before this one began.
             return Ok(Ended { outcome: RunOutcome::Done, answer: Some(answer) });
         }
-        let id = self.store.begin_run(question.conversation_id, question.id, self.clock.now()).await?;
+        let id = self.store.begin_run(question.conversation_id, question.id, self.node, self.clock.now()).await?;
         let context = match &run.context {
             Some(context) => context.clone(),
             None => self.context(question).await?,

@@ -281,7 +281,7 @@ impl Chat {
     }
 
     async fn beyond_the_log(&self, cursor: EventId) -> Result<bool> {
-        Ok(cursor > EventId::START && cursor > self.store.last_event().await?)
+        Ok(cursor > EventId::START && cursor > self.store.newest_event().await?)
     }
 
     fn wrong_url(&self, url: &str) -> Vec<FieldError> {

@@ -142,7 +142,41 @@ impl Config {
     /// # Errors
     /// One sentence for the operator.
     pub fn check(&self) -> Result<(), String> {
-        let positive = [
+        if let Some((name, _)) = self.positive().into_iter().find(|(_, value)| *value == 0) {
+            return Err(format!("{name} must be at least 1"));
+        }
+        if self.http.head_bytes_max < 8192 {
+            return Err("http.head_bytes_max must be at least 8192".to_owned());
+        }
+        if self.sockets.fanout_threads > 64 {
+            return Err("sockets.fanout_threads must be at most 64; 0 is one a core".to_owned());
+        }
+        if self.sockets.outbox_bytes_max < 64 << 10 {
+            return Err("sockets.outbox_bytes_max must be at least 65536".to_owned());
+        }
+        if let Some(wrong) = self.http.cors_origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(format!(
+                "http.cors_origins: {wrong:?} is neither \"*\" nor an origin like https://example.com"
+            ));
+        }
+        if let Some(wrong) = self.sockets.origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(format!("sockets.origins: {wrong:?} is neither \"*\" nor an origin like https://example.com"));
+        }
+        if let Some(wrong) = self.neptun.models.iter().find(|name| !is_model(name)) {
+            return Err(format!("neptun.models: {wrong:?} is no name like publisher/model"));
+        }
+        if !self.mail.smtp_url.is_empty() && self.mail.from.is_empty() {
+            return Err("mail.from must say who letters come from when mail.smtp_url is set".to_owned());
+        }
+        self.store.check()?;
+        self.redis.check()?;
+        self.cluster.check()?;
+        self.attachments.check()
+    }
+
+    /// What must not be 0.
+    fn positive(&self) -> [(&'static str, u64); 46] {
+        [
             ("http.connections_max", self.http.connections_max as u64),
             ("http.streams_max", self.http.streams_max as u64),
             ("http.heartbeat_s", self.http.heartbeat_s),
@@ -189,37 +223,7 @@ impl Config {
             ("webhooks.timeout_s", self.webhooks.timeout_s),
             ("webhooks.retry_first_s", self.webhooks.retry_first_s),
             ("attachments.thumbnail_px", u64::from(self.attachments.thumbnail_px)),
-        ];
-        if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
-            return Err(format!("{name} must be at least 1"));
-        }
-        if self.http.head_bytes_max < 8192 {
-            return Err("http.head_bytes_max must be at least 8192".to_owned());
-        }
-        if self.sockets.fanout_threads > 64 {
-            return Err("sockets.fanout_threads must be at most 64; 0 is one a core".to_owned());
-        }
-        if self.sockets.outbox_bytes_max < 64 << 10 {
-            return Err("sockets.outbox_bytes_max must be at least 65536".to_owned());
-        }
-        if let Some(wrong) = self.http.cors_origins.iter().find(|origin| !is_origin(origin)) {
-            return Err(format!(
-                "http.cors_origins: {wrong:?} is neither \"*\" nor an origin like https://example.com"
-            ));
-        }
-        if let Some(wrong) = self.sockets.origins.iter().find(|origin| !is_origin(origin)) {
-            return Err(format!("sockets.origins: {wrong:?} is neither \"*\" nor an origin like https://example.com"));
-        }
-        if let Some(wrong) = self.neptun.models.iter().find(|name| !is_model(name)) {
-            return Err(format!("neptun.models: {wrong:?} is no name like publisher/model"));
-        }
-        if !self.mail.smtp_url.is_empty() && self.mail.from.is_empty() {
-            return Err("mail.from must say who letters come from when mail.smtp_url is set".to_owned());
-        }
-        self.store.check()?;
-        self.redis.check()?;
-        self.cluster.check()?;
-        self.attachments.check()
+        ]
     }
 
     /// Whether only this machine can connect, as far as the configuration tells: what is convenient

@@ -12,6 +12,7 @@ mod happened;
 mod ids;
 mod letter;
 mod message;
+mod node;
 mod place;
 mod platform;
 mod run;
@@ -33,6 +34,7 @@ pub use ids::{
 };
 pub use letter::{Device, DeviceKind, Letter, LetterKind, Reach, Reaction, Receipt};
 pub use message::{Message, Role};
+pub use node::Node;
 pub use place::{Logged, Place, Scope, Signal, Typist};
 pub use platform::{Membership, MembershipStatus, Platform, PushDevice, PushOs};
 pub use run::{Run, RunOutcome};

@@ -17,7 +17,8 @@ use crate::store::webhooks::Claim;
 /// something again.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How long the way down waits for posts under way. What is cut off is posted again after the next start.
+/// How long the way down waits for posts under way. What is cut off is posted again, by another node or after the next
+/// start.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Counts a post under way while it lives.
@@ -63,7 +64,7 @@ impl Outbox {
 
     /// Works until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        if let Err(error) = self.store.release_claims(self.clock.now()).await {
+        if let Err(error) = self.store.release_claims(self.claimer, self.clock.now()).await {
             tracing::warn!(error = %error, "what the last stop cut off is posted again only after a while");
         }
         let (mut under_way, mut news) = (JoinSet::new(), None);
@@ -84,7 +85,11 @@ impl Outbox {
             }
         }
         let finished = async { while under_way.join_next().await.is_some() {} };
-        let _ = timeout(FAREWELL, finished).await;
+        if timeout(FAREWELL, finished).await.is_err() {
+            // Another node need not wait for the claims to lapse.
+            under_way.shutdown().await;
+            let _ = timeout(FAREWELL, self.store.release_claims(self.claimer, self.clock.now())).await;
+        }
     }
 
     /// Takes and starts what there is, a piece at a time; how long until something is due.

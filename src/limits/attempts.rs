@@ -12,18 +12,21 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::network;
+use super::shared::Shared;
+use super::tries::{self, Tries};
 use crate::domain::Timestamp;
 
-/// What somebody tries to get into, as a keyed hash of its name: nothing here reveals an address or
-/// outlives the process.
+/// What somebody tries to get into, as a keyed hash of its name: nothing here reveals an address.
 pub type AccountKey = [u8; 16];
 
-/// The failures of the last hour, in memory and in a bounded number.
+/// The failures of the last hour, in memory and in a bounded number; with Redis those of all nodes. What came to this
+/// node is remembered here in any case, for when Redis does not answer.
 #[derive(Debug)]
 pub struct Attempts {
     rule: Rule,
     accounts: Mutex<Failures<AccountKey>>,
     addresses: Mutex<Failures<IpAddr>>,
+    tries: Option<Tries>,
     refusals: AtomicU64,
 }
 
@@ -49,16 +52,34 @@ impl Attempts {
     /// remembered.
     pub fn new(free: u32, wait_max: Duration, keys_max: usize) -> Self {
         let rule = Rule { free: free.max(1), wait_max, keys_max: keys_max.max(1) };
-        Self { rule, accounts: Mutex::default(), addresses: Mutex::default(), refusals: AtomicU64::new(0) }
+        let (accounts, addresses, refusals) = (Mutex::default(), Mutex::default(), AtomicU64::new(0));
+        Self { rule, accounts, addresses, tries: None, refusals }
     }
 
-    /// How long a try has to wait before it may be made; `None`: not at all.
-    pub fn wait(&self, account: AccountKey, from: IpAddr, now: Timestamp) -> Option<Duration> {
-        let account = with(&self.accounts, |failures| failures.wait(&account, &self.rule, now));
-        let address = with(&self.addresses, |failures| failures.wait(&network(from), &self.rule, now));
-        let wait = account.max(address);
+    /// The same rule over the failures of all nodes.
+    #[must_use]
+    pub fn shared(self, shared: Shared) -> Self {
+        Self { tries: Some(Tries::new(shared)), ..self }
+    }
+
+    /// How long a try has to wait before it may be made; `None`: not at all. While Redis is away each node gives its
+    /// share of the free tries, at least one.
+    pub async fn wait(&self, account: AccountKey, from: IpAddr, now: Timestamp) -> Option<Duration> {
+        let wait = match &self.tries {
+            None => self.wait_here(&self.rule, account, from, now),
+            Some(tries) => match tries.of(account, from).await {
+                Ok(failures) => failures.into_iter().filter_map(|failures| self.rule.left(failures)).max(),
+                Err(_) => self.wait_here(&self.rule.shared_by(tries.shared.nodes().get()), account, from, now),
+            },
+        };
         self.refusals.fetch_add(u64::from(wait.is_some()), Ordering::Relaxed);
         wait
+    }
+
+    fn wait_here(&self, rule: &Rule, account: AccountKey, from: IpAddr, now: Timestamp) -> Option<Duration> {
+        let account = with(&self.accounts, |failures| failures.wait(&account, rule, now));
+        let address = with(&self.addresses, |failures| failures.wait(&network(from), rule, now));
+        account.max(address)
     }
 
     /// How many tries were told to wait so far.
@@ -67,15 +88,38 @@ impl Attempts {
     }
 
     /// Counts a failure.
-    pub fn failed(&self, account: AccountKey, from: IpAddr, now: Timestamp) {
+    pub async fn failed(&self, account: AccountKey, from: IpAddr, now: Timestamp) {
         with(&self.accounts, |failures| failures.add(account, &self.rule, now));
         with(&self.addresses, |failures| failures.add(network(from), &self.rule, now));
+        if let Some(tries) = &self.tries {
+            // Without an answer it is remembered here.
+            let _ = tries.add(account, from).await;
+        }
     }
 
     /// Forgets the account's failures. The address's stay: whoever has one account could otherwise
     /// sign in to it between guesses at others.
-    pub fn succeeded(&self, account: AccountKey) {
+    pub async fn succeeded(&self, account: AccountKey) {
         with(&self.accounts, |failures| failures.by_key.remove(&account));
+        if let Some(tries) = &self.tries {
+            let _ = tries.forget(account).await;
+        }
+    }
+}
+
+impl Rule {
+    /// One of so many nodes' share of it.
+    fn shared_by(self, nodes: u32) -> Self {
+        Self { free: (self.free / nodes).max(1), ..self }
+    }
+
+    fn left(&self, failures: tries::Failures) -> Option<Duration> {
+        if failures.times < self.free || failures.since >= Attempts::MEMORY {
+            return None;
+        }
+        let doubled = 2_u64.saturating_pow(failures.times - self.free);
+        let whole = Duration::from_secs(doubled).min(self.wait_max);
+        whole.checked_sub(failures.since).filter(|left| !left.is_zero())
     }
 }
 
@@ -143,19 +187,16 @@ impl Failed {
     }
 
     fn wait(self, rule: &Rule, now: Timestamp) -> Option<Duration> {
-        if self.times < rule.free || self.is_forgotten(now) {
-            return None;
-        }
-        let doubled = 2_u64.saturating_pow(self.times - rule.free);
-        let whole = Duration::from_secs(doubled).min(rule.wait_max);
         // A clock that was set back may not lengthen the wait.
         let since = u64::try_from(now.0.saturating_sub(self.last.0)).unwrap_or(0);
-        whole.checked_sub(Duration::from_micros(since)).filter(|left| !left.is_zero())
+        rule.left(tries::Failures { times: self.times, since: Duration::from_micros(since) })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     const A: AccountKey = [1; 16];
@@ -176,14 +217,19 @@ mod tests {
     }
 
     fn seconds(attempts: &Attempts, account: AccountKey, from: &str, now: i64) -> u64 {
-        attempts.wait(account, ip(from), at(now)).map_or(0, |wait| wait.as_secs())
+        let wait = attempts.wait(account, ip(from), at(now)).now_or_never().expect("nothing to wait for");
+        wait.map_or(0, |wait| wait.as_secs())
+    }
+
+    fn fails(attempts: &Attempts, account: AccountKey, from: &str, now: i64) {
+        attempts.failed(account, ip(from), at(now)).now_or_never().expect("nothing to wait for");
     }
 
     #[test]
     fn waits_grow_after_the_free_tries() {
         let attempts = attempts(10);
         for want in [0, 0, 1, 2, 4, 8, 10, 10] {
-            attempts.failed(A, ip(HOME), at(0));
+            fails(&attempts, A, HOME, 0);
             assert_eq!(seconds(&attempts, A, HOME, 0), want);
         }
         assert_eq!(seconds(&attempts, A, HOME, 4), 6, "a wait passes");
@@ -197,26 +243,26 @@ mod tests {
     #[test]
     fn neighbours_in_one_network_count_as_one() {
         let attempts = attempts(10);
-        (0..3).for_each(|_| attempts.failed(A, ip("2001:db8::2"), at(0)));
+        (0..3).for_each(|_| fails(&attempts, A, "2001:db8::2", 0));
         assert_eq!(seconds(&attempts, B, AWAY, 0), 1);
     }
 
     #[test]
     fn an_hour_or_a_success_forgets() {
         let attempts = attempts(10);
-        (0..4).for_each(|_| attempts.failed(A, ip(HOME), at(0)));
-        attempts.succeeded(A);
+        (0..4).for_each(|_| fails(&attempts, A, HOME, 0));
+        attempts.succeeded(A).now_or_never().expect("nothing to wait for");
         assert_eq!((seconds(&attempts, A, AWAY, 0), seconds(&attempts, A, HOME, 0)), (0, 2), "the address does not");
-        attempts.failed(B, ip(HOME), at(3600));
+        fails(&attempts, B, HOME, 3600);
         assert_eq!(seconds(&attempts, B, HOME, 3600), 0, "it begins anew after an hour");
     }
 
     #[test]
     fn endless_names_push_out_nobody_who_guesses() {
         let attempts = attempts(4);
-        (0..3).for_each(|_| attempts.failed(A, ip(HOME), at(0)));
+        (0..3).for_each(|_| fails(&attempts, A, HOME, 0));
         for name in 10..100 {
-            attempts.failed([name; 16], ip(&format!("198.51.100.{name}")), at(0));
+            fails(&attempts, [name; 16], &format!("198.51.100.{name}"), 0);
         }
         assert!(attempts.accounts.lock().unwrap().by_key.len() <= 4);
         assert_eq!(seconds(&attempts, A, AWAY, 0), 1);
@@ -225,8 +271,8 @@ mod tests {
     #[test]
     fn when_all_places_are_taken_by_guessers_newcomers_share_one() {
         let attempts = attempts(1);
-        (0..3).for_each(|_| attempts.failed(A, ip(HOME), at(0)));
-        (0..3).for_each(|_| attempts.failed(B, ip(AWAY), at(0)));
+        (0..3).for_each(|_| fails(&attempts, A, HOME, 0));
+        (0..3).for_each(|_| fails(&attempts, B, AWAY, 0));
         assert_eq!((seconds(&attempts, B, AWAY, 0), seconds(&attempts, [3; 16], "198.51.100.7", 0)), (1, 1));
         assert_eq!(attempts.accounts.lock().unwrap().by_key.len(), 1);
     }

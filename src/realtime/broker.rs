@@ -1,12 +1,14 @@
 //! Who listens to what: every follower under its scope, told of each event once.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
+use super::Interest;
 use super::seam::{Held, Lapsed};
 use crate::domain::{ConversationId, EventId, Logged, Scope, Signal};
 
@@ -24,7 +26,6 @@ pub enum Heard {
 }
 
 /// The listeners by scope. Costs nothing for scopes to which nobody listens.
-#[derive(Debug)]
 pub struct Broker {
     shards: Vec<Mutex<Shard>>,
     hasher: RandomState,
@@ -33,6 +34,13 @@ pub struct Broker {
     listeners: AtomicUsize,
     /// Everything up to here was told.
     announced: AtomicI64,
+    interest: OnceLock<Weak<dyn Interest>>,
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker").field("listeners", &self.listeners()).finish_non_exhaustive()
+    }
 }
 
 type Shard = HashMap<Scope, HashMap<u64, Arc<Ear>>>;
@@ -41,6 +49,8 @@ type Shard = HashMap<Scope, HashMap<u64, Arc<Ear>>>;
 #[derive(Debug)]
 struct Ear {
     held: Mutex<Held<EventId, Heard>>,
+    /// Something happened that is not here: the log has to be read.
+    has_rung: AtomicBool,
     news: Notify,
 }
 
@@ -63,15 +73,20 @@ impl Broker {
             next: AtomicU64::new(0),
             listeners: AtomicUsize::new(0),
             announced: AtomicI64::new(0),
+            interest: OnceLock::new(),
         }
     }
 
     /// Listens from now on: whatever is committed after this returned is heard.
     pub fn listen(self: &Arc<Self>, scope: Scope) -> Listening {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let ear = Arc::new(Ear { held: Mutex::new(Held::new(self.queue_max)), news: Notify::new() });
+        let held = Mutex::new(Held::new(self.queue_max));
+        let ear = Arc::new(Ear { held, has_rung: AtomicBool::new(false), news: Notify::new() });
         lock(self.shard(&scope)).entry(scope).or_default().insert(number, Arc::clone(&ear));
         self.listeners.fetch_add(1, Ordering::Relaxed);
+        if let Some(interest) = self.interested() {
+            interest.entered(scope);
+        }
         Listening { broker: Arc::clone(self), scope, number, ear }
     }
 
@@ -89,6 +104,37 @@ impl Broker {
         if let Some(last) = events.last() {
             self.begin_at(last.event.id);
         }
+    }
+
+    /// From now on that is told what is listened to; and what happens is told by it, through
+    /// [`Broker::tell_conversation`] and [`Broker::ring`], and not in one order over all conversations.
+    pub fn interest(&self, interest: Weak<dyn Interest>) {
+        // Set once, while the system is wired.
+        let _ = self.interest.set(interest);
+    }
+
+    /// Whether everything that happens is announced here, in the order of its numbers.
+    pub fn is_in_order(&self) -> bool {
+        self.interest.get().is_none()
+    }
+
+    /// Tells those who listen to the event's conversation, and nobody else.
+    pub fn tell_conversation(&self, logged: &Logged) {
+        let heard = || Heard::Logged(Arc::new(logged.clone()));
+        self.tell(Scope::Conversation(logged.event.conversation_id), Some(logged.event.id), heard);
+    }
+
+    /// Makes everybody in a scope read the log.
+    pub fn ring(&self, scope: Scope) {
+        let shard = lock(self.shard(&scope));
+        for ear in shard.get(&scope).into_iter().flat_map(HashMap::values) {
+            ear.has_rung.store(true, Ordering::Release);
+            ear.news.notify_one();
+        }
+    }
+
+    fn interested(&self) -> Option<Arc<dyn Interest>> {
+        self.interest.get().and_then(Weak::upgrade)
     }
 
     /// Nothing up to this event will be announced: it was committed before there was anybody to tell.
@@ -133,15 +179,18 @@ impl Listening {
     /// What was heard since the last time, but for what `after` covers already.
     ///
     /// # Errors
-    /// [`Lapsed`] when it was more than is held.
+    /// [`Lapsed`] when it was more than is held, and when it is only known that there is something.
     pub fn take(&self, after: EventId) -> Result<Vec<Heard>, Lapsed> {
+        if self.ear.has_rung.swap(false, Ordering::AcqRel) {
+            return Err(Lapsed);
+        }
         let taken = lock(&self.ear.held).take(after)?;
         Ok(taken.into_iter().map(|(_, heard)| heard).collect())
     }
 
     /// Whether there is something to take.
     pub fn is_waiting(&self) -> bool {
-        lock(&self.ear.held).is_waiting()
+        self.ear.has_rung.load(Ordering::Acquire) || lock(&self.ear.held).is_waiting()
     }
 
     /// Resolves when there is something to take. Cancel-safe.
@@ -161,7 +210,11 @@ impl Drop for Listening {
                 shard.remove(&self.scope);
             }
         }
+        drop(shard);
         self.broker.listeners.fetch_sub(1, Ordering::Relaxed);
+        if let Some(interest) = self.broker.interested() {
+            interest.left(self.scope);
+        }
     }
 }
 

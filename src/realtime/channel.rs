@@ -26,6 +26,21 @@ pub enum Since {
     Gone,
 }
 
+/// What a channel makes of an event that may have come out of order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offered {
+    /// It is the next, and the channel has it now.
+    Next,
+    /// The channel has it already.
+    Known,
+    /// Those before it are missing; it was not taken.
+    Early,
+    /// The channel is not loaded: it keeps the event until it is.
+    Unloaded,
+    /// The conversation is not held in memory.
+    Unheld,
+}
+
 /// How much of a conversation is held: a bound on events, and one on what people put into them and
 /// into its state.
 #[derive(Clone, Copy, Debug)]
@@ -167,6 +182,34 @@ impl Channel {
 
     pub(super) fn announce(&self, event: Event) {
         self.lock().apply(event, self.keep);
+        self.ring();
+    }
+
+    /// Takes an event if it is the next.
+    pub(super) fn offer(&self, event: &Event) -> Offered {
+        let mut held = self.lock();
+        let offered = match &held.loaded {
+            _ if held.gone => Offered::Known,
+            None => Offered::Unloaded,
+            Some(loaded) if event.seq <= loaded.head.seq => Offered::Known,
+            Some(loaded) if event.seq > loaded.head.seq + 1 => Offered::Early,
+            Some(_) => Offered::Next,
+        };
+        if matches!(offered, Offered::Next | Offered::Unloaded) {
+            held.apply(event.clone(), self.keep);
+            drop(held);
+            self.ring();
+        }
+        offered
+    }
+
+    /// Forgets what is held: the next to ask reads the store.
+    pub(super) fn forget(&self) {
+        let mut held = self.lock();
+        if !held.gone {
+            *held = Held::default();
+        }
+        drop(held);
         self.ring();
     }
 

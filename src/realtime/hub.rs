@@ -1,12 +1,15 @@
 //! The head table: the conversations that somebody asked for lately, bounded.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
-use super::channel::{Channel, Keep};
-use crate::domain::{Conversation, ConversationId, ConversationKind, Logged};
+use super::Interest;
+use super::channel::{Channel, Keep, Offered};
+use crate::domain::{Conversation, ConversationId, ConversationKind, Event, Logged, Scope};
 
 const SHARDS: usize = 64;
 
@@ -22,7 +25,6 @@ pub struct HubStats {
 /// The conversations in memory, by number and by key. Holds at most a configured number that
 /// nobody is using; one that is in use is never dropped, because its followers would then miss
 /// what is announced.
-#[derive(Debug)]
 pub struct Hub {
     by_id: Vec<Mutex<HashMap<ConversationId, Arc<Channel>>>>,
     by_key: Vec<Mutex<HashMap<Box<str>, ConversationId>>>,
@@ -30,6 +32,15 @@ pub struct Hub {
     tick: AtomicU64,
     shard_max: usize,
     keep: Keep,
+    interest: OnceLock<Weak<dyn Interest>>,
+    /// What the tick was, now and then: who was not used since such a moment is idle.
+    ticks: Mutex<VecDeque<(Instant, u64)>>,
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("stats", &self.stats()).finish_non_exhaustive()
+    }
 }
 
 impl Hub {
@@ -43,7 +54,15 @@ impl Hub {
             tick: AtomicU64::new(1),
             shard_max: conversations_max.div_ceil(SHARDS).max(1),
             keep: Keep { events: events_max, bytes: bytes_max },
+            interest: OnceLock::new(),
+            ticks: Mutex::default(),
         }
+    }
+
+    /// From now on that is told which conversations are held.
+    pub fn interest(&self, interest: Weak<dyn Interest>) {
+        // Set once, while the system is wired.
+        let _ = self.interest.set(interest);
     }
 
     /// How many of a conversation's last events a channel wants to be loaded with.
@@ -81,7 +100,60 @@ impl Hub {
         let channel = Arc::new(Channel::new(id, self.keep));
         channel.touch(tick);
         shard.insert(id, Arc::clone(&channel));
+        drop(shard);
+        if let Some(interest) = self.interest.get().and_then(Weak::upgrade) {
+            interest.entered(Scope::Conversation(id));
+        }
         channel
+    }
+
+    /// Offers an event to its conversation's channel: it takes those that follow on what it has.
+    pub fn offer(&self, event: &Event) -> Offered {
+        self.held(event.conversation_id).map_or(Offered::Unheld, |channel| channel.offer(event))
+    }
+
+    /// Forgets what is held of a conversation; whoever uses its channel has to load it again.
+    pub fn forget(&self, id: ConversationId) {
+        if let Some(channel) = self.held(id) {
+            channel.forget();
+        }
+    }
+
+    /// In how many parts [`Hub::heads`] lists.
+    pub fn shards(&self) -> usize {
+        SHARDS
+    }
+
+    /// A part of the loaded conversations, each with the number of its last event as it is known here.
+    pub fn heads(&self, shard: usize) -> Vec<(ConversationId, u64)> {
+        let held = lock(&self.by_id[shard]);
+        held.iter().filter_map(|(id, channel)| Some((*id, channel.head()?.seq))).collect()
+    }
+
+    /// Drops the conversations that nobody uses and nobody has asked for since that long.
+    pub fn release_idle(&self, since: Duration) {
+        let now = Instant::now();
+        let mut ticks = lock(&self.ticks);
+        ticks.push_back((now, self.tick.load(Ordering::Relaxed)));
+        let mut before = None;
+        while let Some((at, tick)) = ticks.front().copied()
+            && now.duration_since(at) >= since
+        {
+            before = Some(tick);
+            ticks.pop_front();
+        }
+        drop(ticks);
+        let Some(before) = before else { return };
+        for shard in &self.by_id {
+            let is_idle = |channel: &Arc<Channel>| {
+                Arc::strong_count(channel) == 1 && channel.used.load(Ordering::Relaxed) < before
+            };
+            let mut shard = lock(shard);
+            let idle: Vec<_> = shard.iter().filter(|(_, channel)| is_idle(channel)).map(|(id, _)| *id).collect();
+            for id in idle {
+                self.release(&mut shard, id);
+            }
+        }
     }
 
     /// Lets [`Hub::find`] find a loaded conversation by its key.
@@ -105,6 +177,7 @@ impl Hub {
         let channel = lock(&self.by_id[id_shard(id)]).remove(&id);
         if let Some(channel) = channel {
             self.forget_name(&channel);
+            self.left(id);
             channel.remove();
         }
     }
@@ -128,10 +201,21 @@ impl Hub {
             .map(|(id, channel)| (channel.used.load(Ordering::Relaxed), *id))
             .collect();
         idle.sort_unstable();
-        for (_, id) in idle.iter().take((shard.len() / 8).max(1)) {
-            if let Some(channel) = shard.remove(id) {
-                self.forget_name(&channel);
-            }
+        for (_, id) in idle.into_iter().take((shard.len() / 8).max(1)) {
+            self.release(shard, id);
+        }
+    }
+
+    fn release(&self, shard: &mut HashMap<ConversationId, Arc<Channel>>, id: ConversationId) {
+        if let Some(channel) = shard.remove(&id) {
+            self.forget_name(&channel);
+            self.left(id);
+        }
+    }
+
+    fn left(&self, id: ConversationId) {
+        if let Some(interest) = self.interest.get().and_then(Weak::upgrade) {
+            interest.left(Scope::Conversation(id));
         }
     }
 

@@ -19,14 +19,14 @@ pub mod sockets;
 pub mod switch;
 
 pub use broker::{Broker, Heard, Listening};
-pub use channel::{Channel, Since};
+pub use channel::{Channel, Offered, Since};
 pub use hub::{Hub, HubStats};
 pub use online::Online;
 pub use origins::Origins;
 
 use std::sync::Arc;
 
-use crate::domain::{ConversationId, Logged};
+use crate::domain::{ConversationId, Logged, Scope};
 
 /// Everything that hears of commits.
 #[derive(Clone)]
@@ -52,4 +52,14 @@ impl Realtime {
         self.hub.remove(id);
         self.broker.remove(id);
     }
+}
+
+/// Is told what somebody here follows, when other nodes write too: what happens there has to be heard of. A conversation
+/// that is held in memory is followed as well. Called under a lock, so it must be quick and must not call back.
+pub trait Interest: Send + Sync {
+    /// Somebody follows from now on.
+    fn entered(&self, scope: Scope);
+
+    /// Somebody who did has left.
+    fn left(&self, scope: Scope);
 }

@@ -35,6 +35,7 @@ pub const SQLITE: &[Migration] = &[
     Migration { version: 5, name: "keys", sql: include_str!("../../migrations/sqlite/0005_keys.sql") },
     Migration { version: 6, name: "webhooks", sql: include_str!("../../migrations/sqlite/0006_webhooks.sql") },
     Migration { version: 7, name: "presence", sql: include_str!("../../migrations/sqlite/0007_presence.sql") },
+    Migration { version: 8, name: "nodes", sql: include_str!("../../migrations/sqlite/0008_nodes.sql") },
 ];
 
 /// Why a store is not opened.

@@ -6,14 +6,15 @@
 //! only the store can know are [`Error`](crate::error::Error) variants, surprises are `Internal`.
 //!
 //! **The log.** Each conversation numbers its events 1, 2, 3, … in commit order ([`Event::seq`]).
-//! Event ids grow in commit order over the whole store and are never given out twice, not even
-//! after their conversation was removed. A message's id is the id of the event that added it.
+//! Event ids grow with them and are never given out twice, not even after their conversation was removed. Over several
+//! conversations they are in commit order up to [`Store::last_event`]: where several nodes write, an event above it may
+//! become visible before one with a smaller id. A message's id is the id of the event that added it.
 //! Instants in one conversation never go back, even when the clock does.
 //!
 //! **Announcements.** Whoever opens a store gives it a [`Listener`]. It is told of every event
-//! after its commit, in commit order, before the writer's own caller gets the answer. Nobody
-//! therefore ever sees n + 1 announced before n by the same store, and whoever was answered can be
-//! sure that a reader who asks next is shown the write.
+//! after its commit, in each conversation's order but for what two tasks of one node announce at once, before the
+//! writer's own caller gets the answer. Whoever was answered can be sure that a reader who asks the same node next is
+//! shown the write. What other nodes commit is not announced: `crate::cluster` sees to that.
 //!
 //! **Scope.** There is no unscoped get: what belongs to a conversation is asked for with the
 //! conversation, and a conversation is asked for with its kind and its key or identifier.
@@ -23,10 +24,15 @@
 
 mod accounts;
 pub mod attachments;
+mod content_row;
 mod log;
 pub mod migrate;
+pub mod nodes;
 pub mod postgres;
+mod search;
 pub mod sqlite;
+mod state_row;
+mod stats;
 pub mod webhooks;
 
 use std::sync::Arc;
@@ -35,9 +41,9 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::domain::{
-    ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Logged, Message,
-    MessageId, MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Scope, Share, ShareEntry,
-    ShareId, Timestamp, User, UserId,
+    ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Head, Logged,
+    Message, MessageId, MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Scope, Share,
+    ShareEntry, ShareId, Timestamp, User, UserId,
 };
 use crate::error::Result;
 
@@ -51,7 +57,9 @@ pub use log::{
     InboxEntry, InboxFilter, InboxPlace, Locator, Mark, Member, MessageFilter, NewConversation, NewLetter, NewMessage,
     NewReaction, NewShare, Page, StateChange, StateEdit, Tail,
 };
+pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
+pub use stats::WriterStats;
 
 /// How many bytes of text and metadata one page of events holds, but for its last event: a bound
 /// on the memory of a reader that is slow, whatever people write.
@@ -84,7 +92,7 @@ pub trait Listener: Send + Sync {
 /// What every engine does for the use-cases. Methods are grouped by aggregate; see the module's
 /// own text for what holds for all of them, and [`Accounts`] for tenants and users.
 #[async_trait]
-pub trait Store: Accounts + attachments::Attachments + webhooks::Webhooks + Send + Sync {
+pub trait Store: Accounts + attachments::Attachments + nodes::Nodes + webhooks::Webhooks + Send + Sync {
     // --- conversations ---
 
     /// Creates a conversation with its first participants, or returns the one that has the same
@@ -279,8 +287,16 @@ pub trait Store: Accounts + attachments::Attachments + webhooks::Webhooks + Send
     /// and a user's, by what else happened meanwhile, at most [`FEED_SPAN`] events a page.
     async fn feed(&self, scope: Scope, after: EventId, limit: usize) -> Result<FeedPage>;
 
-    /// The last event of the whole store; [`EventId::START`] in an empty one.
+    /// The last event of the whole store up to which everything is decided; [`EventId::START`] in an empty one.
+    /// Whoever reads after this sees every event up to it, and no other will ever come before it.
     async fn last_event(&self) -> Result<EventId>;
+
+    /// The last number that was given out. Where several write at once, events up to it may still be on their way:
+    /// see [`Store::last_event`].
+    async fn newest_event(&self) -> Result<EventId>;
+
+    /// The ends of the logs of those conversations that are there, in no order.
+    async fn heads(&self, ids: Vec<ConversationId>) -> Result<Vec<(ConversationId, Head)>>;
 
     // --- files and shares of assistant chats ---
 
@@ -314,8 +330,8 @@ pub trait Store: Accounts + attachments::Attachments + webhooks::Webhooks + Send
 
     // --- runs ---
 
-    /// Records that an answer to `question` has begun.
-    async fn begin_run(&self, id: ConversationId, question: MessageId, at: Timestamp) -> Result<RunId>;
+    /// Records that a node has begun to make an answer to `question`.
+    async fn begin_run(&self, id: ConversationId, question: MessageId, node: Uuid, at: Timestamp) -> Result<RunId>;
 
     /// Adds to the text that a run has so far, so that a crash keeps it.
     async fn checkpoint_run(&self, run: RunId, more: String) -> Result<()>;
@@ -329,8 +345,9 @@ pub trait Store: Accounts + attachments::Attachments + webhooks::Webhooks + Send
         answer: Option<NewMessage>,
     ) -> Result<Option<Arc<Message>>>;
 
-    /// The runs that have not ended. After a start these are the ones that a crash cut off.
-    async fn open_runs(&self) -> Result<Vec<Run>>;
+    /// The runs that have not ended, of nodes that are not known or were last seen before that instant
+    /// ([`nodes::Nodes::beat`]): the ones that a crash cut off, if that is long enough ago.
+    async fn open_runs(&self, seen_before: Timestamp) -> Result<Vec<Run>>;
 
     /// The newest run that answers `question`.
     async fn run_for(&self, id: ConversationId, question: MessageId) -> Result<Option<Run>>;

@@ -186,8 +186,10 @@ pub trait Webhooks: Send + Sync {
     /// Notes a try and what follows; `false` when the delivery is not the claimer's any more: then nothing is noted.
     async fn note_attempt(&self, tried: Tried) -> Result<bool>;
 
-    /// Ends every claim, as a start does after a crash; how many there were.
-    async fn release_claims(&self, now: Timestamp) -> Result<usize>;
+    /// Ends the claimer's claims; how many there were. A store that one process has to itself ends everybody's: they
+    /// are what a crash left. Where nodes share the store, another's claims may be those of a node that lives, and
+    /// lapse.
+    async fn release_claims(&self, claimer: Uuid, now: Timestamp) -> Result<usize>;
 
     /// When the next delivery is due of an endpoint that is on; a claimed one counts when its claim lapses.
     async fn next_due(&self) -> Result<Option<Timestamp>>;

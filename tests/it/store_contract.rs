@@ -3,6 +3,7 @@
 //! being listed in [`engines`].
 
 mod accounts;
+mod at_once;
 mod attachments;
 mod batches;
 mod chats;
@@ -11,6 +12,7 @@ mod conversations;
 mod feeds;
 mod letters;
 mod messages;
+mod nodes;
 mod places;
 mod platforms;
 mod retries;
@@ -23,15 +25,21 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use roost::domain::{Conversation, ConversationId, Event, EventId, Message, User};
+use roost::store::postgres::{PostgresOptions, PostgresStore};
 use roost::store::sqlite::{DataDir, SqliteOptions};
 use roost::store::{Listener, NewConversation, NewMessage, SharedStore, SqliteStore};
 
+use crate::support::postgres::{self, Database};
 use crate::support::store::{Recorder, at, everything, from_guest, live_chat, staff};
 use crate::support::temp::TempDir;
 
-/// The engines that have to pass: one line each.
+/// The engines that have to pass: one line each. PostgreSQL where it is installed.
 fn engines() -> Vec<Box<dyn Engine>> {
-    vec![Box::new(Embedded { folder: TempDir::new(), open: None })]
+    let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(Embedded { folder: TempDir::new(), open: None })];
+    if postgres::is_installed() {
+        engines.push(Box::new(Shared { database: None, open: None }));
+    }
+    engines
 }
 
 /// An empty store of some kind that can be closed and opened again.
@@ -63,6 +71,35 @@ impl Engine for Embedded {
         // What an fsync is for is shown elsewhere; here it would only cost time in every test.
         let options = SqliteOptions { fsync: false, ..SqliteOptions::default() };
         let store = Arc::new(SqliteStore::open(&dir, &options, listener, at(0)).unwrap());
+        self.open = Some(Arc::clone(&store));
+        store
+    }
+
+    async fn close(&mut self) {
+        let store = self.open.take().and_then(Arc::into_inner).expect("a test still holds the store");
+        store.close();
+    }
+}
+
+/// PostgreSQL, in a database of its own.
+struct Shared {
+    database: Option<Database>,
+    open: Option<Arc<PostgresStore>>,
+}
+
+#[async_trait]
+impl Engine for Shared {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    async fn open(&mut self, listener: Arc<dyn Listener>) -> SharedStore {
+        if self.database.is_none() {
+            self.database = Some(Database::new().await);
+        }
+        let url = self.database.as_ref().map(|database| database.url.clone()).unwrap_or_default();
+        let options = PostgresOptions { url, fsync: false, ..PostgresOptions::default() };
+        let store = Arc::new(PostgresStore::open(&options, listener, at(0)).await.unwrap());
         self.open = Some(Arc::clone(&store));
         store
     }
@@ -152,6 +189,8 @@ impl Bench {
 /// A store method without a contract test does not exist.
 #[test]
 fn every_method_of_the_contract_is_tested_here() {
+    // Said once, not by every test.
+    postgres::is_there("the contract of the store on PostgreSQL");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let tests: String = fs::read_dir(root.join("tests/it/store_contract"))
         .unwrap()
@@ -162,6 +201,7 @@ fn every_method_of_the_contract_is_tested_here() {
         ("mod.rs", "pub trait Store:"),
         ("accounts.rs", "pub trait Accounts:"),
         ("attachments.rs", "pub trait Attachments:"),
+        ("nodes.rs", "pub trait Nodes:"),
         ("webhooks.rs", "pub trait Webhooks:"),
     ] {
         let file = fs::read_to_string(root.join("src/store").join(file)).unwrap();

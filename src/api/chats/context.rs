@@ -140,7 +140,7 @@ pub async fn count(State(door): State<Chats>, request: Request, next: Next) -> R
 /// The answer, unless the address has had too many.
 pub async fn counted(door: &Chats, scope: Option<&Scope>, answer: impl AsyncFnOnce() -> Response) -> Response {
     let Some(limit) = &door.limits.chats else { return answer().await };
-    let decision = limit.check(LimitKey::Address(address_of(scope)));
+    let decision = limit.check(LimitKey::Address(address_of(scope))).await;
     let mut response = match decision.retry_after {
         Some(after) => Failure::from(Error::TooMany(after)).into_response(),
         None => answer().await,

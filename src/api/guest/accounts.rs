@@ -24,7 +24,7 @@ const PASSWORD_CHARS_MAX: usize = 255;
     responses((status = 201, description = "The account, without a token", body = Success<Registered>)))]
 pub async fn register(ctx: Ctx, input: Input) -> Answered {
     ctx.run(async {
-        ctx.count_auth()?;
+        ctx.count_auth().await?;
         let registration = registration(input.fields().await?)?;
         let user = ctx.chat().register(registration).await?;
         Ok(ctx.success(StatusCode::CREATED, "registered", Registered { user: (&user).into() }))
@@ -98,7 +98,7 @@ fn raw_string(fields: &mut Fields, field: &str) -> Option<String> {
     responses((status = 200, description = "The account, which can sign in now", body = Success<Registered>)))]
 pub async fn verify(ctx: Ctx, input: Input) -> Answered {
     ctx.run(async {
-        ctx.count_auth()?;
+        ctx.count_auth().await?;
         let mut fields = input.fields().await?;
         let email = required_email(&mut fields);
         let code = fields.required("otp", 16);
@@ -122,7 +122,7 @@ pub async fn verify(ctx: Ctx, input: Input) -> Answered {
     ))]
 pub async fn login(ctx: Ctx, input: Input) -> Answered {
     ctx.run(async {
-        ctx.count_auth()?;
+        ctx.count_auth().await?;
         let mut fields = input.fields().await?;
         let email = required_email(&mut fields);
         let password = password(&mut fields);

@@ -79,10 +79,10 @@ async fn channel(ctx: &Ctx, key: Option<String>, user: Option<crate::domain::Use
         None => None,
     };
     if let Some(channel) = known {
-        ctx.count_send(LimitKey::Conversation(channel.id().0, ctx.address()))?;
+        ctx.count_send(LimitKey::Conversation(channel.id().0, ctx.address())).await?;
         return Ok(channel);
     }
-    ctx.count_address()?;
+    ctx.count_address().await?;
     let (conversation, _) = ctx.chat().open_live_chat(key, Contact::default(), user).await?;
     Ok(ctx.chat().live_chat(&conversation.key).await?)
 }

@@ -199,39 +199,39 @@ impl Ctx {
                     Count::Poll => &limits.poll,
                     Count::Typing => &limits.typing,
                 };
-                self.count(limit.as_ref(), LimitKey::Conversation(channel.id().0, self.scope.address))?;
+                self.count(limit.as_ref(), LimitKey::Conversation(channel.id().0, self.scope.address)).await?;
                 Ok(channel)
             }
             Err(error) => {
-                self.count_address()?;
+                self.count_address().await?;
                 Err(error.into())
             }
         }
     }
 
     /// Counts the request against its address.
-    pub fn count_address(&self) -> Result<(), Failure> {
-        self.count(self.door.limits.address.as_ref(), LimitKey::Address(self.scope.address))
+    pub async fn count_address(&self) -> Result<(), Failure> {
+        self.count(self.door.limits.address.as_ref(), LimitKey::Address(self.scope.address)).await
     }
 
     /// Counts the request against its address, as one at the doors of the accounts.
-    pub fn count_auth(&self) -> Result<(), Failure> {
-        self.count(self.door.limits.auth.as_ref(), LimitKey::Address(self.scope.address))
+    pub async fn count_auth(&self) -> Result<(), Failure> {
+        self.count(self.door.limits.auth.as_ref(), LimitKey::Address(self.scope.address)).await
     }
 
     /// Counts the request as a word of typing.
-    pub fn count_typing(&self, key: LimitKey) -> Result<(), Failure> {
-        self.count(self.door.limits.typing.as_ref(), key)
+    pub async fn count_typing(&self, key: LimitKey) -> Result<(), Failure> {
+        self.count(self.door.limits.typing.as_ref(), key).await
     }
 
     /// Counts the request as a guest's send.
-    pub fn count_send(&self, key: LimitKey) -> Result<(), Failure> {
-        self.count(self.door.limits.send.as_ref(), key)
+    pub async fn count_send(&self, key: LimitKey) -> Result<(), Failure> {
+        self.count(self.door.limits.send.as_ref(), key).await
     }
 
-    fn count(&self, limit: Option<&Limit>, key: LimitKey) -> Result<(), Failure> {
+    async fn count(&self, limit: Option<&Limit>, key: LimitKey) -> Result<(), Failure> {
         let Some(limit) = limit else { return Ok(()) };
-        let decision = limit.check(key);
+        let decision = limit.check(key).await;
         let _ = self.decision.set(decision);
         if decision.retry_after.is_some() { Err(Failure::Limited(decision)) } else { Ok(()) }
     }
@@ -243,21 +243,21 @@ impl Ctx {
             Ok(bearer) => self.door.chat.authenticate(bearer).await,
             Err(error) => Err(error),
         };
-        self.counted(access)
+        self.counted(access).await
     }
 
     /// A caller who is known now, counted against their account; who is not is against the address.
-    fn counted(&self, access: Result<Access>) -> Result<Access, Failure> {
+    async fn counted(&self, access: Result<Access>) -> Result<Access, Failure> {
         match access {
             Ok(access) => {
                 if let Some(language) = access.user.language.filter(|language| LANGUAGES.contains(language)) {
                     let _ = self.preferred.set(language);
                 }
-                self.count(self.door.limits.staff.as_ref(), LimitKey::User(access.user.id.0))?;
+                self.count(self.door.limits.staff.as_ref(), LimitKey::User(access.user.id.0)).await?;
                 Ok(access)
             }
             Err(error) => {
-                self.count_address()?;
+                self.count_address().await?;
                 Err(error.into())
             }
         }
@@ -280,8 +280,8 @@ impl Ctx {
         let ticket = self.parameter("ticket").filter(|_| headers::bearer(&self.headers).is_none());
         let Some(ticket) = ticket else { return Ok((self.bearer().to_owned(), self.staff().await?)) };
         let (bearer, access) = match self.door.chat.admit(&ticket, TicketFor::Desk).await {
-            Ok((bearer, access)) => (bearer, self.counted(Ok(access))?),
-            Err(error) => (String::new(), self.counted(Err(error))?),
+            Ok((bearer, access)) => (bearer, self.counted(Ok(access)).await?),
+            Err(error) => (String::new(), self.counted(Err(error)).await?),
         };
         if access.is_staff() { Ok((bearer, access)) } else { Err(Error::Forbidden(Refusal::NotStaff).into()) }
     }

@@ -30,7 +30,7 @@ const KEY_CHARS_MIN: usize = 16;
         body = Success<SessionWithMessages>, headers(("Event-Cursor" = i64, description = "Follow from here")))))]
 pub async fn open(ctx: Ctx, input: Input) -> Answered {
     ctx.run(async {
-        ctx.count_address()?;
+        ctx.count_address().await?;
         let (key, contact) = request(&ctx, input.fields().await?)?;
         let (conversation, _) = ctx.chat().open_live_chat(key, contact, None).await?;
         let channel = ctx.chat().live_chat(&conversation.key).await?;

@@ -35,7 +35,7 @@ pub async fn guest(ctx: Ctx, Segment(key): Segment, input: Input) -> Answered {
 pub async fn staff(ctx: Ctx, Segment(id): Segment, input: Input) -> Answered {
     ctx.run(async {
         let access = ctx.staff().await?;
-        ctx.count_typing(LimitKey::User(access.user.id.0))?;
+        ctx.count_typing(LimitKey::User(access.user.id.0)).await?;
         let channel = ctx.chat().live_chat_numbered(number(&id)?).await?;
         let is_typing = is_typing(input).await?;
         ctx.chat().staff_types(&access, &channel, is_typing).await?;

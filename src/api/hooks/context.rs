@@ -80,20 +80,20 @@ impl Ctx {
         let access = match access {
             Ok(access) => access,
             Err(error) => {
-                self.count(self.door.limits.address.as_ref(), LimitKey::Address(self.address))?;
+                self.count(self.door.limits.address.as_ref(), LimitKey::Address(self.address)).await?;
                 return Err(error.into());
             }
         };
-        self.count(self.door.limits.events.as_ref(), LimitKey::User(access.user.id.0))?;
+        self.count(self.door.limits.events.as_ref(), LimitKey::User(access.user.id.0)).await?;
         if !access.can(ABILITY) {
             return Err(Error::Forbidden(Refusal::NotAble).into());
         }
         access.user.platform_id.ok_or_else(|| Error::Forbidden(Refusal::NoPlatform).into())
     }
 
-    fn count(&self, limit: Option<&Limit>, key: LimitKey) -> Result<(), Failure> {
+    async fn count(&self, limit: Option<&Limit>, key: LimitKey) -> Result<(), Failure> {
         let Some(limit) = limit else { return Ok(()) };
-        let decision = limit.check(key);
+        let decision = limit.check(key).await;
         let _ = self.decision.set(decision);
         decision.retry_after.map_or(Ok(()), |after| Err(Error::TooMany(after).into()))
     }

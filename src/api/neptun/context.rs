@@ -199,7 +199,7 @@ pub async fn counted(door: &Neptun, mut request: Request, answer: impl AsyncFnOn
 
 async fn limited(limit: Option<&Limit>, key: LimitKey, answer: impl AsyncFnOnce() -> Response) -> Response {
     let Some(limit) = limit else { return answer().await };
-    let decision = limit.check(key);
+    let decision = limit.check(key).await;
     let mut response = match decision.retry_after {
         Some(after) => Failure::from(Error::TooMany(after)).into_response(),
         None => answer().await,

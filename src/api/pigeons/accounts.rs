@@ -35,7 +35,7 @@ const DEVICE: &str = "default";
     ))]
 pub async fn sign_in(ctx: Ctx, input: Input) -> Answered {
     ctx.run(async {
-        ctx.count_auth()?;
+        ctx.count_auth().await?;
         let platform = ctx.platform().await?;
         let (name, password) = ctx.basic().ok_or(Failure::BadLogin)?;
         let mut fields = input.fields().await?;
@@ -87,7 +87,7 @@ pub async fn roles(ctx: &Ctx, user: &User, platform: &Platform) -> Result<Vec<Ro
 /// path is one and the dialects are two.
 pub async fn register(ctx: Ctx, input: Input) -> Answered {
     ctx.run(async {
-        ctx.count_auth()?;
+        ctx.count_auth().await?;
         let platform = ctx.platform().await?;
         let mut fields = input.fields().await?;
         let (registration, device) = registration(&mut fields, platform.id).map_err(Failure::Registration)?;

@@ -212,7 +212,7 @@ impl Ctx {
         let Some(ticket) = ticket else { return Ok((self.bearer().to_owned(), self.caller().await?)) };
         let admitted = self.door.chat.admit(ticket.as_str().unwrap_or_default(), TicketFor::Letters).await;
         let (bearer, access) = admitted.map_or_else(|error| (String::new(), Err(error)), |(b, access)| (b, Ok(access)));
-        let caller = self.on_own_platform(self.counted(access)?).await?;
+        let caller = self.on_own_platform(self.counted(access).await?).await?;
         if sent_key(&self.headers, &self.uri).is_some() && self.platform().await?.id != caller.platform.id {
             return Err(Error::Forbidden(Refusal::NoPlatform).into());
         }
@@ -234,35 +234,35 @@ impl Ctx {
             Some(bearer) => self.door.chat.authenticate(bearer).await,
             None => Err(Error::Unauthenticated),
         };
-        self.counted(access)
+        self.counted(access).await
     }
 
-    fn counted(&self, access: Result<Access>) -> Result<Access, Failure> {
+    async fn counted(&self, access: Result<Access>) -> Result<Access, Failure> {
         match access {
             Ok(access) => {
-                self.count(self.door.limits.pigeons.as_ref(), LimitKey::User(access.user.id.0))?;
+                self.count(self.door.limits.pigeons.as_ref(), LimitKey::User(access.user.id.0)).await?;
                 Ok(access)
             }
             Err(error) => {
-                self.count_address()?;
+                self.count_address().await?;
                 Err(error.into())
             }
         }
     }
 
     /// Counts the request against its address.
-    pub fn count_address(&self) -> Result<(), Failure> {
-        self.count(self.door.limits.address.as_ref(), LimitKey::Address(self.address))
+    pub async fn count_address(&self) -> Result<(), Failure> {
+        self.count(self.door.limits.address.as_ref(), LimitKey::Address(self.address)).await
     }
 
     /// Counts the request against its address, as one at the doors of the accounts.
-    pub fn count_auth(&self) -> Result<(), Failure> {
-        self.count(self.door.limits.auth.as_ref(), LimitKey::Address(self.address))
+    pub async fn count_auth(&self) -> Result<(), Failure> {
+        self.count(self.door.limits.auth.as_ref(), LimitKey::Address(self.address)).await
     }
 
-    fn count(&self, limit: Option<&Limit>, key: LimitKey) -> Result<(), Failure> {
+    async fn count(&self, limit: Option<&Limit>, key: LimitKey) -> Result<(), Failure> {
         let Some(limit) = limit else { return Ok(()) };
-        let decision = limit.check(key);
+        let decision = limit.check(key).await;
         let _ = self.decision.set(decision);
         decision.retry_after.map_or(Ok(()), |after| Err(Error::TooMany(after).into()))
     }

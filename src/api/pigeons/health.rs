@@ -17,7 +17,7 @@ use super::wire::{Health, Routes, instant};
     ))]
 pub async fn read(ctx: Ctx) -> Answered {
     ctx.run(async {
-        ctx.count_address()?;
+        ctx.count_address().await?;
         let platform = ctx.platform().await?;
         let origin = ctx.origin().unwrap_or_default();
         Ok(ctx.shown(Health {

@@ -46,6 +46,8 @@ struct State {
     topics: HashMap<String, Vec<oneshot::Sender<bool>>>,
     /// What the server was not told of yet.
     changed: HashSet<String>,
+    /// What the server is being told that it is not wanted, though it may be wanted again already.
+    leaving: HashSet<String>,
     /// Of the connections of this moment, once everything is subscribed to.
     alarm: Option<Arc<Alarm>>,
     /// As it was last seen.
@@ -98,17 +100,17 @@ impl Hearing {
                 }
             }
             // A server that gives its slots away cuts off who hears by it.
-            (PushKind::SUnsubscribe, [Value::BulkString(channel), ..]) if self.wants(channel) => alarm.end(),
+            (PushKind::SUnsubscribe, [Value::BulkString(channel), ..]) if self.is_cut_off(channel) => alarm.end(),
             _ => {}
         }
     }
 
-    fn wants(&self, channel: &[u8]) -> bool {
+    /// Whether the server stopped telling what it was not asked to.
+    fn is_cut_off(&self, channel: &[u8]) -> bool {
         let Ok(channel) = str::from_utf8(channel) else { return false };
-        match self.names.topic(channel) {
-            Some(topic) => self.state().topics.contains_key(topic),
-            None => true,
-        }
+        let Some(topic) = self.names.topic(channel) else { return true };
+        let state = self.state();
+        state.topics.contains_key(topic) && !state.leaving.contains(topic)
     }
 
     fn saw_epoch(&self, epoch: &str) {
@@ -209,7 +211,10 @@ impl State {
             let is_wanted = self.topics.contains_key(&topic);
             (topic, is_wanted)
         };
-        some.into_iter().map(with_wish).collect()
+        let batch: Vec<_> = some.into_iter().map(with_wish).collect();
+        let unwanted = batch.iter().filter(|(_, is_wanted)| !is_wanted);
+        self.leaving = unwanted.map(|(topic, _)| topic.clone()).collect();
+        batch
     }
 
     /// Opens, unless something has changed meanwhile.

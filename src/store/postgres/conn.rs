@@ -39,6 +39,16 @@ impl Conn {
         Ok(client.query(&statement, values).await?)
     }
 
+    /// The rows of two statements that go out together, one behind the other: the second sees whatever was committed
+    /// while the first waited for a lock.
+    pub async fn pair(&self, first: &str, second: &str, values: Values<'_>) -> Result<(Vec<Row>, Vec<Row>), Fail> {
+        let client = self.client()?;
+        // Both are prepared before either goes out, and `try_join` looks at them in this order, always: `tokio::join`
+        // takes turns, and with the second before the first it would see the past.
+        let (first, second) = (client.prepare_cached(first).await?, client.prepare_cached(second).await?);
+        Ok(futures_util::future::try_join(client.query(&first, values), client.query(&second, values)).await?)
+    }
+
     /// The row, if there is one.
     pub async fn opt(&self, sql: &str, values: Values<'_>) -> Result<Option<Row>, Fail> {
         Ok(self.rows(sql, values).await?.into_iter().next())
@@ -60,19 +70,6 @@ impl Conn {
     /// Statements without values, separated by semicolons.
     pub async fn batch(&self, sql: &str) -> Result<(), Fail> {
         Ok(self.client()?.batch_execute(sql).await?)
-    }
-
-    /// From here on until [`Conn::end_snapshot`] every statement sees the same commits.
-    pub async fn begin_snapshot(&mut self) -> Result<(), Fail> {
-        self.is_open = true;
-        self.batch("begin isolation level repeatable read read only").await
-    }
-
-    /// Ends what [`Conn::begin_snapshot`] began.
-    pub async fn end_snapshot(&mut self) -> Result<(), Fail> {
-        self.batch("commit").await?;
-        self.is_open = false;
-        Ok(())
     }
 }
 
@@ -142,6 +139,7 @@ impl Tx {
         let logged = self.located().await?;
         self.conn.batch("commit").await?;
         self.conn.is_open = false;
+        self.core.stats.committed(1);
         self.core.announce(&logged, &self.removed);
         Ok(done)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deadpool_postgres::Pool;
@@ -10,8 +10,8 @@ use deadpool_postgres::Pool;
 use super::conn::Conn;
 use super::fail::Fail;
 use super::place;
-use crate::domain::{ConversationId, EventId, Logged, Place};
-use crate::store::Listener;
+use crate::domain::{ConversationId, Logged, Place};
+use crate::store::{Listener, WriterStats};
 
 /// Places held at once, some hundred bytes each.
 const PLACES_MAX: usize = 65_536;
@@ -23,23 +23,14 @@ pub(super) struct Core {
     pub replica: Option<super::replica::Replica>,
     pub listener: Arc<dyn Listener>,
     places: Mutex<HashMap<ConversationId, Arc<Place>>>,
-    horizon: AtomicI64,
-    /// Commits so far, and the commands that they held.
-    pub commits: AtomicU64,
-    pub commands: AtomicU64,
+    pub stats: Arc<WriterStats>,
+    /// Reads so far.
+    pub reads: AtomicU64,
 }
 
 impl Core {
     pub fn new(pool: Pool, replica: Option<super::replica::Replica>, listener: Arc<dyn Listener>) -> Self {
-        Self {
-            pool,
-            replica,
-            listener,
-            places: Mutex::default(),
-            horizon: AtomicI64::new(0),
-            commits: AtomicU64::new(0),
-            commands: AtomicU64::new(0),
-        }
+        Self { pool, replica, listener, places: Mutex::default(), stats: Arc::default(), reads: AtomicU64::new(0) }
     }
 
     /// A connection; waits for one at most as long as the pool was told to.
@@ -59,10 +50,8 @@ impl Core {
         }
     }
 
-    /// Tells of commits. A listener that panics must not take the store with it.
+    /// Tells of a commit. A listener that panics must not take the store with it.
     pub fn announce(&self, events: &[Logged], removed: &[ConversationId]) {
-        self.commits.fetch_add(1, Ordering::Relaxed);
-        self.commands.fetch_add(events.len().max(1) as u64, Ordering::Relaxed);
         let told = catch_unwind(AssertUnwindSafe(|| {
             if !events.is_empty() {
                 self.listener.committed(events);
@@ -101,11 +90,6 @@ impl Core {
             places.clear();
         }
         places.insert(place.conversation_id, Arc::clone(place));
-    }
-
-    /// Notes how far everything is known to be decided.
-    pub fn saw_horizon(&self, horizon: EventId) {
-        self.horizon.fetch_max(horizon.0, Ordering::Relaxed);
     }
 
     fn places(&self) -> MutexGuard<'_, HashMap<ConversationId, Arc<Place>>> {

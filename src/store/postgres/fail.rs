@@ -3,7 +3,7 @@
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
-use crate::error::Error;
+use crate::error::{Error, Rule};
 
 /// Why a statement or a whole transaction did not go through.
 #[derive(Debug)]
@@ -71,6 +71,9 @@ pub(super) fn from_sql(error: tokio_postgres::Error) -> Error {
             tracing::error!(error = %error, "the database takes no writes");
             Error::StorageReadOnly
         }
+        // Text that PostgreSQL cannot hold: a NUL, which the doors let pass where it does no harm elsewhere. Which field
+        // it was in is not known here.
+        "22021" => Error::field("body", Rule::NoNul),
         "40001" | "40P01" | "55P03" | "57014" | "53300" | "53400" => Error::Busy,
         state if state.starts_with("08") || state.starts_with("57P") => {
             tracing::warn!(error = %error, "the database goes away");

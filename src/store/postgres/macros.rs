@@ -26,7 +26,18 @@ macro_rules! transact {
 /// Runs `work` with a connection.
 macro_rules! fetch {
     ($self:ident, $conn:ident => $work:expr) => {{
+        $self.core.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let got = $self.core.conn().await?;
+        let $conn = &got;
+        $work.await.map_err($crate::error::Error::from)
+    }};
+}
+
+/// Runs `work` with a connection whose answers may be late by the bound that the configuration names.
+macro_rules! fetch_late {
+    ($self:ident, $conn:ident => $work:expr) => {{
+        $self.core.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let got = $self.core.late_conn().await?;
         let $conn = &got;
         $work.await.map_err($crate::error::Error::from)
     }};

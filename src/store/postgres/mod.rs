@@ -12,15 +12,36 @@
 #[macro_use]
 mod macros;
 
+mod account_calls;
+mod accounts;
+mod append;
+mod attachments;
+mod calls;
 mod conn;
 mod conversations;
 mod core;
 mod fail;
+mod feed;
+mod files;
+mod inbox;
+mod keys;
+mod letters;
+mod log;
+mod messages;
 mod migrate;
+mod nodes;
 mod place;
+mod platforms;
 mod pool;
+mod probe;
 mod replica;
 mod rows;
+mod runs;
+mod search;
+mod tokens;
+mod webhook_lanes;
+mod webhook_rows;
+mod webhooks;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -29,7 +50,7 @@ use std::time::Duration;
 use self::core::Core;
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::Listener;
+use crate::store::{Listener, WriterStats};
 
 /// How the store on PostgreSQL is set up; see the section `store` of the configuration for the meaning and the
 /// defaults.
@@ -74,6 +95,7 @@ impl Default for PostgresOptions {
 /// The store on PostgreSQL.
 pub struct PostgresStore {
     core: Arc<Core>,
+    lanes: append::Lanes,
 }
 
 /// Runs a write to its end, also when nobody waits for it any more.
@@ -96,11 +118,29 @@ impl PostgresStore {
         let pool = pool::make(&options.url, options)?;
         migrate::migrate(&pool, migrate::POSTGRES, now).await?;
         let replica = replica::Replica::start(options)?;
-        Ok(Self { core: Arc::new(Core::new(pool, replica, listener)) })
+        let core = Arc::new(Core::new(pool, replica, listener));
+        let lanes = append::Lanes::start(&core, options.lanes, options.queue, options.queue_wait, options.batch_max);
+        Ok(Self { core, lanes })
     }
 
-    /// Ends what runs beside the store and gives its connections back.
-    pub async fn close(&self) {
+    /// What its writes come to.
+    pub fn writer_stats(&self) -> &Arc<WriterStats> {
+        self.core.stats.queued.store(self.lanes.queued() as u64, std::sync::atomic::Ordering::Relaxed);
+        &self.core.stats
+    }
+
+    /// How many reads were asked for so far.
+    pub fn reads(&self) -> u64 {
+        self.core.reads.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// How many callers wait for a connection.
+    pub fn reads_queued(&self) -> usize {
+        self.core.pool.status().waiting
+    }
+
+    /// Gives the connections back. Whoever asks the store afterwards is refused.
+    pub fn close(&self) {
         self.core.pool.close();
     }
 }

@@ -6,14 +6,15 @@ use uuid::Uuid;
 
 use super::fail::{Fail, is_unique};
 use super::messages::{insert_message, next_number};
-use super::rows::{self, StateRow};
-use super::search::folded;
+use super::rows;
 use super::writer::Tx;
 use crate::domain::{
     Assignment, Change, Contact, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody,
     EventId, Head, Json, MessageText, Participant, ParticipantKind, PlatformId, Role, Tag, Timestamp, User, UserId,
 };
 use crate::error::{Error, Rule, Subject};
+use crate::store::search::folded;
+use crate::store::state_row::StateRow;
 use crate::store::{
     ConversationFilter, Desk, Greeting, Locator, NewConversation, NewMessage, Page, StateChange, merged_contact,
 };

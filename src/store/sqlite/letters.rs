@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use unicode_normalization::char::is_combining_mark;
 
 use super::conversations::{self, one};
 use super::fail::Fail;
@@ -12,13 +11,13 @@ use super::inbox;
 use super::log::{self, EventRow};
 use super::messages::{self, COLUMNS, TABLES};
 use super::rows;
-use super::search::folded;
 use super::writer::Tx;
 use crate::domain::{
     ConversationId, ConversationKind, Device, DeviceKind, EventBody, EventId, Json, Letter, LetterKind, Message,
     MessageId, PlatformId, Reach, Reaction, Receipt, Timestamp, UserId,
 };
 use crate::error::{Error, Rule, Subject};
+use crate::store::search::{folded, mark_of, words};
 use crate::store::{Direct, Found, MARKS_MAX, Mark, NewLetter, NewReaction, REACTIONS_MAX};
 
 /// The letter in a message's row, from that column on; `None` when the message is none.
@@ -103,14 +102,10 @@ fn count_device(tx: &Tx<'_>, id: ConversationId, kind: DeviceKind, by: i64) -> R
     Ok(())
 }
 
-/// A text's words as a user finds them: each behind the user's mark, which is their number in the letters
-/// a to j and a z. No mark is the beginning of another one, so no word of one user looks like another's.
+/// A text's words as a user finds them: each behind the user's mark.
 fn words_for(user: UserId, text: &str) -> String {
-    let digits = user.0.unsigned_abs().to_string();
-    let mark: String = digits.bytes().map(|digit| char::from(digit - b'0' + b'a')).chain(['z']).collect();
-    let text = folded(text);
-    let words = text.split(|c: char| !c.is_alphanumeric() && !is_combining_mark(c)).filter(|word| !word.is_empty());
-    words.map(|word| format!("{mark}{word}")).collect::<Vec<_>>().join(" ")
+    let mark = mark_of(user);
+    words(&folded(text)).map(|word| format!("{mark}{word}")).collect::<Vec<_>>().join(" ")
 }
 
 fn index(tx: &Tx<'_>, message: MessageId, author: Option<UserId>, receiver: UserId, text: &str) -> Result<(), Fail> {

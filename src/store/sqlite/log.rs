@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
@@ -9,12 +10,13 @@ use super::conversations::{self, listed_at};
 use super::fail::Fail;
 use super::feed;
 use super::messages::{COLUMNS, MORE, TABLES, from_row, kind_of, source};
-use super::rows::{self, StateRow};
+use super::rows;
 use super::writer::Tx;
 use crate::domain::{
-    Change, Conversation, ConversationId, ConversationKind, Event, EventBody, EventId, MessageId, Reach, Reaction,
-    Receipt, Timestamp, UserId,
+    Change, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody, EventId, Head,
+    MessageId, Reach, Reaction, Receipt, Timestamp, UserId,
 };
+use crate::store::state_row::StateRow;
 use crate::store::{EVENT_BYTES_MAX, Tail};
 
 /// What the row of an event holds beside its place in the log, where the event is about what somebody
@@ -105,6 +107,25 @@ pub(super) fn tail(conn: &Connection, id: ConversationId, count: usize) -> Resul
     Ok(Some(Tail { conversation, place: Arc::new(place), events, complete_after }))
 }
 
+/// The ends of the logs of those conversations that are there.
+pub(super) fn heads(conn: &Connection, ids: &[ConversationId]) -> Result<Vec<(ConversationId, Head)>, Fail> {
+    let mut statement =
+        conn.prepare_cached("select seq, event_id, message_id, message_at from heads where conversation_id = ?1")?;
+    let mut heads = Vec::with_capacity(ids.len());
+    for id in ids {
+        let head = statement.query_row([id.0], |row| {
+            Ok(Head {
+                seq: row.get(0)?,
+                event_id: EventId(row.get(1)?),
+                message_id: EventId(row.get(2)?),
+                message_at: row.get::<_, Option<i64>>(3)?.map(Timestamp),
+            })
+        });
+        heads.extend(head.optional()?.map(|head| (*id, head)));
+    }
+    Ok(heads)
+}
+
 /// Reads the events of those rows, up to the one with which they hold `bytes_max`.
 fn ordered_events(conn: &Connection, id: ConversationId, rows: &[Row], bytes_max: usize) -> Result<Vec<Event>, Fail> {
     let Some(kind) = kind_of(conn, id)? else { return Ok(Vec::new()) };
@@ -179,11 +200,14 @@ fn body(conn: &Connection, row: &rusqlite::Row<'_>) -> rusqlite::Result<EventBod
         "delivered_through" => received(Receipt::Delivered, Reach::Through),
         "read" => received(Receipt::Read, Reach::One),
         "read_through" => received(Receipt::Read, Reach::Through),
-        _ => Ok(EventBody::StateChanged {
-            change: rows::word(row, 4, Change::parse)?,
-            state: Arc::new(StateRow::read(row, 7)?),
-        }),
+        _ => Ok(EventBody::StateChanged { change: rows::word(row, 4, Change::parse)?, state: Arc::new(state(row)?) }),
     }
+}
+
+/// The state that a change's row holds.
+fn state(row: &rusqlite::Row<'_>) -> rusqlite::Result<ConversationState> {
+    let read = StateRow::parse(row.get_ref(7)?.as_str()?);
+    read.map_err(|error| rusqlite::Error::FromSqlConversionFailure(7, Type::Text, error.to_string().into()))
 }
 
 /// An edit as it is told later: with the message as it stands by then.

@@ -13,13 +13,13 @@ use super::files;
 use super::letters;
 use super::log::{self, EventRow};
 use super::rows;
-use super::search::folded;
 use super::writer::Tx;
 use crate::domain::{
     Change, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody, EventId, Json,
     Message, MessageId, MessageText, ParticipantKind, Role, Timestamp, UserId,
 };
 use crate::error::{Conflict, Error, Subject};
+use crate::store::search::folded;
 use crate::store::{Appended, Idempotency, MessageFilter, NewMessage};
 
 /// A message's columns, and the tables that they are in. Others may follow them, from [`MORE`] on.

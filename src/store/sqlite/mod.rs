@@ -15,6 +15,7 @@ mod keys;
 mod letters;
 mod log;
 mod messages;
+mod nodes;
 mod open;
 mod place;
 mod platforms;
@@ -45,9 +46,9 @@ use super::{
     Store, Tail,
 };
 use crate::domain::{
-    ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Message, MessageId,
-    MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Scope, Share, ShareEntry, ShareId,
-    Timestamp, User, UserId,
+    ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Head, Message,
+    MessageId, MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Scope, Share, ShareEntry,
+    ShareId, Timestamp, User, UserId,
 };
 use crate::error::{Error, Result};
 
@@ -55,7 +56,6 @@ pub use backup::{Restored, backup, backup_file, restore};
 pub use bare::BareStore;
 pub use place::{DataDir, DataDirLock, NETWORK_FILE_SYSTEMS};
 pub use verify::{Audit, audit};
-pub use writer::WriterStats;
 
 /// How the embedded store is set up; see the section `store` of the configuration for the meaning
 /// and the defaults.
@@ -158,7 +158,7 @@ impl SqliteStore {
     }
 
     /// What the writer counts.
-    pub fn writer_stats(&self) -> &Arc<WriterStats> {
+    pub fn writer_stats(&self) -> &Arc<crate::store::WriterStats> {
         self.writer.stats()
     }
 
@@ -373,6 +373,14 @@ impl Store for SqliteStore {
         self.readers.read(feed::last_event).await
     }
 
+    async fn newest_event(&self) -> Result<EventId> {
+        self.last_event().await
+    }
+
+    async fn heads(&self, ids: Vec<ConversationId>) -> Result<Vec<(ConversationId, Head)>> {
+        self.readers.read(move |conn| log::heads(conn, &ids)).await
+    }
+
     async fn add_files(
         &self,
         id: ConversationId,
@@ -408,8 +416,8 @@ impl Store for SqliteStore {
         self.writer.call_guarded(move |tx| files::add_entries(tx, share, &users, at)).await
     }
 
-    async fn begin_run(&self, id: ConversationId, question: MessageId, at: Timestamp) -> Result<RunId> {
-        self.writer.call_guarded(move |tx| runs::begin(tx, id, question, at)).await
+    async fn begin_run(&self, id: ConversationId, question: MessageId, node: Uuid, at: Timestamp) -> Result<RunId> {
+        self.writer.call_guarded(move |tx| runs::begin(tx, id, question, node, at)).await
     }
 
     async fn checkpoint_run(&self, run: RunId, more: String) -> Result<()> {
@@ -425,8 +433,8 @@ impl Store for SqliteStore {
         self.writer.call_guarded(move |tx| runs::end(tx, run, outcome, answer.as_ref())).await
     }
 
-    async fn open_runs(&self) -> Result<Vec<Run>> {
-        self.readers.read(runs::open).await
+    async fn open_runs(&self, seen_before: Timestamp) -> Result<Vec<Run>> {
+        self.readers.read(move |conn| runs::open(conn, seen_before)).await
     }
 
     async fn run_for(&self, id: ConversationId, question: MessageId) -> Result<Option<Run>> {

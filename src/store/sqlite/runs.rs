@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use uuid::Uuid;
 
 use super::fail::Fail;
 use super::messages;
@@ -29,7 +30,13 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Run> {
     })
 }
 
-pub(super) fn begin(tx: &Tx<'_>, id: ConversationId, question: MessageId, at: Timestamp) -> Result<RunId, Fail> {
+pub(super) fn begin(
+    tx: &Tx<'_>,
+    id: ConversationId,
+    question: MessageId,
+    node: Uuid,
+    at: Timestamp,
+) -> Result<RunId, Fail> {
     let there: bool = tx
         .conn
         .prepare_cached("select exists (select 1 from conversations where id = ?1)")?
@@ -38,8 +45,10 @@ pub(super) fn begin(tx: &Tx<'_>, id: ConversationId, question: MessageId, at: Ti
         return Err(Fail::Refused(Error::NotFound(Subject::Conversation)));
     }
     tx.conn
-        .prepare_cached("insert into runs (conversation_id, question_id, text, started_at) values (?1, ?2, '', ?3)")?
-        .execute(params![id.0, question.0, at.0])?;
+        .prepare_cached(
+            "insert into runs (conversation_id, question_id, text, started_at, node_id) values (?1, ?2, '', ?3, ?4)",
+        )?
+        .execute(params![id.0, question.0, at.0, node.as_bytes()])?;
     Ok(RunId(tx.conn.last_insert_rowid()))
 }
 
@@ -79,10 +88,12 @@ pub(super) fn end(
     Ok(answer)
 }
 
-pub(super) fn open(conn: &Connection) -> Result<Vec<Run>, Fail> {
-    let mut statement =
-        conn.prepare_cached(&format!("select {COLUMNS} from runs where outcome is null order by id"))?;
-    let found = statement.query_map([], from_row)?.collect::<Result<_, _>>()?;
+pub(super) fn open(conn: &Connection, seen_before: Timestamp) -> Result<Vec<Run>, Fail> {
+    let mut statement = conn.prepare_cached(&format!(
+        "select {COLUMNS} from runs where outcome is null \
+         and not exists (select 1 from nodes n where n.id = runs.node_id and n.seen_at >= ?1) order by id"
+    ))?;
+    let found = statement.query_map([seen_before.0], from_row)?.collect::<Result<_, _>>()?;
     Ok(found)
 }
 

@@ -3,14 +3,11 @@
 //! SQLite's own `like` knows the case of A to Z only, which finds nothing of `Đà Nẵng` in
 //! `ĐÀ NẴNG`, and it refuses long patterns. So the comparison is ours: a function that every
 //! connection brings along.
-//!
-//! Both sides are brought to one form. What people say is stored in it, but a visitor's name or an
-//! assistant's answer as it came, and a keyboard may well make a letter and its accents apart.
 
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
-use crate::domain::clean;
+use crate::store::search::folded;
 
 /// Adds `holds(text, part)` to a connection: whether `text` contains `part`, which [`folded`] has
 /// folded.
@@ -20,9 +17,4 @@ pub(super) fn install(conn: &Connection) -> rusqlite::Result<()> {
         let (text, part) = (call.get_raw(0).as_str()?, call.get_raw(1).as_str()?);
         Ok(folded(text).contains(part))
     })
-}
-
-/// A text without its letter case, clean as a message's.
-pub(super) fn folded(text: &str) -> String {
-    clean(text).to_lowercase()
 }

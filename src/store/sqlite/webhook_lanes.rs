@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fail::Fail;
-use super::webhook_rows::{ContentRow, DELIVERY, HOOK, delivery, hook};
+use super::webhook_rows::{DELIVERY, HOOK, delivery, hook};
 use super::webhooks::all;
 use super::writer::Tx;
 use crate::domain::{Content, Delivery, HookForm, PlatformId, Timestamp, Webhook, WebhookId};
 use crate::error::Error;
+use crate::store::content_row::ContentRow;
 use crate::store::webhooks::{AfterAttempt, Claim, HookOwner, Taken, Tried};
 
 /// Every endpoint that something is due of, found by leaps through the index and not by its length.
@@ -206,6 +207,7 @@ fn note_of_hook(tx: &Tx<'_>, webhook: WebhookId, tried: &Tried, ended: u32) -> R
     Ok(())
 }
 
+/// Everybody's: nobody else lives who could have one.
 pub(super) fn release(tx: &Tx<'_>, now: Timestamp) -> Result<usize, Fail> {
     let released = tx
         .conn

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
 
 use super::SqliteStore;
 use super::fail::Fail;
@@ -263,7 +264,7 @@ impl Webhooks for SqliteStore {
         self.writer.call_guarded(move |tx| note(tx, &tried)).await
     }
 
-    async fn release_claims(&self, now: Timestamp) -> Answer<usize> {
+    async fn release_claims(&self, _: Uuid, now: Timestamp) -> Answer<usize> {
         self.writer.call_guarded(move |tx| release(tx, now)).await
     }
 

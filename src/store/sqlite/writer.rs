@@ -6,7 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -17,7 +17,7 @@ use super::fail::{Fail, from_sql, is_hopeless};
 use super::feed::Places;
 use crate::domain::{ConversationId, Event, EventId, Logged};
 use crate::error::{Error, Result};
-use crate::store::Listener;
+use crate::store::{Listener, WriterStats};
 
 /// What a running transaction offers to a command.
 pub(super) struct Tx<'c> {
@@ -83,21 +83,6 @@ where
         // Nobody waits any more when the request was dropped; the write stands all the same.
         let _ = reply.send(result);
     }
-}
-
-/// What the writer counts, for the metrics.
-#[derive(Debug, Default)]
-pub struct WriterStats {
-    /// Commits so far.
-    pub commits: AtomicU64,
-    /// Commands that those commits held.
-    pub commands: AtomicU64,
-    /// Commands that wait in the queue.
-    pub queued: AtomicU64,
-    /// Whether the storage refused the last commit.
-    pub failing: AtomicBool,
-    /// Batch sizes, by the power of two that they do not exceed: 1, 2, 4, … 1024.
-    pub batches: [AtomicU64; 11],
 }
 
 /// How the writer is set up.
@@ -273,11 +258,7 @@ impl Worker {
     }
 
     fn count(&self, size: usize) {
-        self.stats.failing.store(false, Ordering::Relaxed);
-        self.stats.commits.fetch_add(1, Ordering::Relaxed);
-        self.stats.commands.fetch_add(size as u64, Ordering::Relaxed);
-        let power = size.next_power_of_two().trailing_zeros() as usize;
-        self.stats.batches[power.min(self.stats.batches.len() - 1)].fetch_add(1, Ordering::Relaxed);
+        self.stats.committed(size);
     }
 }
 

@@ -144,11 +144,11 @@ async fn a_broken_seal_is_refused_without_a_look_at_the_store() {
     let foreign = elsewhere.person(None, "lan").await;
     desk.person(None, "lan").await;
     let foreign = elsewhere.chat().open_session(&foreign).await.unwrap();
-    let reads = desk.app.app.store.reads();
+    let reads = desk.app.app.engine.reads();
     for sealed in [foreign.as_str(), "", "1|secret", &"A".repeat(100), "é"] {
         let refused = desk.chat().authenticate_session(sealed).await;
         assert!(matches!(refused, Err(Error::Unauthenticated)), "{sealed}: {refused:?}");
         assert!(!desk.chat().close_session(sealed).await.unwrap());
     }
-    assert_eq!(desk.app.app.store.reads(), reads);
+    assert_eq!(desk.app.app.engine.reads(), reads);
 }

@@ -8,7 +8,6 @@ use roost::chat::UploadError;
 use roost::domain::{Attachment, User};
 use roost::error::{Error, FieldError, Rule, Subject};
 use roost::store::NewConversation;
-use roost::store::attachments::Attachments as _;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -41,7 +40,6 @@ async fn read(app: &TestApp, user: &User, uuid: Uuid) -> Option<Vec<u8>> {
 
 /// Sends a file in a conversation that somebody takes part in.
 async fn send(app: &TestApp, file: &Attachment, to: &User) {
-    use roost::store::Store as _;
     let store = &app.app.store;
     let key = Uuid::new_v4().to_string();
     let chat = NewConversation { user_id: Some(to.id), ..live_chat(&key) };

@@ -2,7 +2,6 @@
 
 use reqwest::{Method, StatusCode};
 use roost::domain::{ConversationId, EventId};
-use roost::store::Store;
 use serde_json::{Value, json};
 
 use crate::support::app::{Guest, Staff, TestApp, whole_answer};

@@ -1,7 +1,6 @@
 //! Devices: registered for push, and counted.
 
 use reqwest::{Method, StatusCode};
-use roost::store::Accounts;
 use serde_json::json;
 
 use crate::support::app::TestApp;

@@ -5,7 +5,6 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use reqwest::{Method, StatusCode};
 use roost::domain::{Event, EventBody, EventId, Message, Reach, Receipt, Timestamp, UserId};
-use roost::store::Store;
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;

@@ -128,6 +128,7 @@ async fn what_is_left_is_not_heard_and_can_be_joined_again() {
     }
     node.says("left", "3");
     node.hears("left", b"3").await;
+    assert_eq!((node.away(), node.disturbed()), (0, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

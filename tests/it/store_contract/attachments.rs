@@ -29,7 +29,7 @@ impl Bench {
     }
 
     /// A conversation that somebody takes part in as a user, with a message in it.
-    async fn chat_with(&self, user: &User, key: &str) -> (Conversation, Arc<Message>) {
+    pub(super) async fn chat_with(&self, user: &User, key: &str) -> (Conversation, Arc<Message>) {
         let chat = self.add(NewConversation { user_id: Some(user.id), ..live_chat(key) }).await;
         let message = self.say(&chat, "see this").await;
         (chat, message)

@@ -29,7 +29,7 @@ impl Bench {
         self.store.add_user(new).await.unwrap()
     }
 
-    async fn device(&self, user: &User, token: &str) -> PushDevice {
+    pub(super) async fn device(&self, user: &User, token: &str) -> PushDevice {
         let device = NewPushDevice {
             uuid: Uuid::new_v4(),
             user_id: user.id,

@@ -15,10 +15,10 @@ use uuid::Uuid;
 use super::{Bench, benches};
 use crate::support::store::at;
 
-const ME: Uuid = Uuid::from_u128(1);
-const SOMEBODY_ELSE: Uuid = Uuid::from_u128(2);
+pub(super) const ME: Uuid = Uuid::from_u128(1);
+pub(super) const SOMEBODY_ELSE: Uuid = Uuid::from_u128(2);
 
-fn webhook(platform: Option<&Platform>, url: &str) -> NewWebhook {
+pub(super) fn webhook(platform: Option<&Platform>, url: &str) -> NewWebhook {
     NewWebhook {
         platform_id: platform.map(|platform| platform.id),
         url: url.to_owned(),
@@ -31,17 +31,17 @@ fn webhook(platform: Option<&Platform>, url: &str) -> NewWebhook {
     }
 }
 
-fn event(id: i64, conversation: i64) -> (String, Content) {
+pub(super) fn event(id: i64, conversation: i64) -> (String, Content) {
     let content = Content::Event { id: EventId(id), conversation_id: ConversationId(conversation) };
     ("message.created".to_owned(), content)
 }
 
-fn claim(now: Timestamp) -> Claim {
+pub(super) fn claim(now: Timestamp) -> Claim {
     let until = now.plus(Duration::from_secs(30));
     Claim { claimer: ME, limit: 100, per_webhook: 100, busy: Vec::new(), now, until }
 }
 
-fn tried(delivery: DeliveryId, second: i64, then: AfterAttempt) -> Tried {
+pub(super) fn tried(delivery: DeliveryId, second: i64, then: AfterAttempt) -> Tried {
     let error = (then != AfterAttempt::Delivered).then(|| "answered 500".to_owned());
     let status = Some(if error.is_some() { 500 } else { 200 });
     let attempt = Attempt { at: at(second), took_ms: 12, status, error };
@@ -51,7 +51,7 @@ fn tried(delivery: DeliveryId, second: i64, then: AfterAttempt) -> Tried {
 const ALL: DeliveryFilter = DeliveryFilter { state: None, before: None, limit: 100 };
 
 impl Bench {
-    async fn hook(&self, url: &str) -> Webhook {
+    pub(super) async fn hook(&self, url: &str) -> Webhook {
         self.store.add_webhook(webhook(None, url)).await.unwrap()
     }
 
@@ -60,7 +60,7 @@ impl Bench {
     }
 
     /// Takes events (id and conversation) for one endpoint.
-    async fn takes(&self, hook: &Webhook, from: i64, to: i64, events: &[(i64, i64)]) -> usize {
+    pub(super) async fn takes(&self, hook: &Webhook, from: i64, to: i64, events: &[(i64, i64)]) -> usize {
         let told = events.iter().map(|(id, conversation)| event(*id, *conversation)).collect();
         let taken = Taken { webhook_id: hook.id, from: EventId(from), to: EventId(to), told };
         self.store.take_for_webhooks(vec![taken], at(2)).await.unwrap()
@@ -76,7 +76,7 @@ impl Bench {
         assert!(self.store.note_attempt(tried(delivery.id, second, then)).await.unwrap());
     }
 
-    async fn states(&self, hook: &Webhook) -> Vec<(String, DeliveryState)> {
+    pub(super) async fn states(&self, hook: &Webhook) -> Vec<(String, DeliveryState)> {
         let mut page = self.store.deliveries(hook.id, ALL).await.unwrap();
         page.reverse();
         // What is counted and what is there is one.
@@ -245,10 +245,24 @@ async fn a_claim_lapses_and_its_owner_then_has_nothing_to_say() {
         assert_eq!(theirs.len(), 1);
         assert!(!bench.store.note_attempt(tried(mine[0].id, 34, AfterAttempt::Delivered)).await.unwrap());
         assert_eq!(bench.store.attempts(hook.id, mine[0].id).await.unwrap(), Some(Vec::new()));
-        // A start ends what a crash left.
-        assert_eq!(bench.store.release_claims(at(35)).await.unwrap(), 1);
-        assert_eq!(bench.store.release_claims(at(35)).await.unwrap(), 0);
+        // Who knows that they will not send it gives it back.
+        assert_eq!(bench.store.release_claims(SOMEBODY_ELSE, at(35)).await.unwrap(), 1);
+        assert_eq!(bench.store.release_claims(SOMEBODY_ELSE, at(35)).await.unwrap(), 0);
         assert_eq!(ids(&bench.claims(35).await), ["evt_1"]);
+    }
+}
+
+/// What a crash left cannot be told from what another node is sending, but where there is no other node.
+#[tokio::test]
+async fn a_start_leaves_another_nodes_claims_alone() {
+    for bench in benches().await {
+        let hook = bench.hook("https://a.test/").await;
+        bench.takes(&hook, 0, 1, &[(1, 1)]).await;
+        let others = Claim { claimer: SOMEBODY_ELSE, ..claim(at(3)) };
+        assert_eq!(bench.store.claim_deliveries(others).await.unwrap().len(), 1);
+        let is_alone = bench.label.0 == "sqlite";
+        assert_eq!(bench.store.release_claims(ME, at(4)).await.unwrap(), usize::from(is_alone));
+        assert_eq!(bench.claims(4).await.len(), usize::from(is_alone));
     }
 }
 

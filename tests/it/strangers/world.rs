@@ -9,7 +9,7 @@ use roost::domain::{
     PushOs, Role, Tag, User,
 };
 use roost::http::signature;
-use roost::store::{Accounts, Locator, MessageFilter, Store};
+use roost::store::{Locator, MessageFilter};
 use serde_json::{Value, json};
 
 use super::table::{Guard, Route};

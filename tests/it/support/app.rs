@@ -38,6 +38,7 @@ pub struct TestApp {
     abandon: CancellationToken,
     serving: Option<JoinHandle<()>>,
     _dir: TempDir,
+    _engine: super::engine::Engine,
 }
 
 impl TestApp {
@@ -53,6 +54,8 @@ impl TestApp {
         config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         config.limits.enabled = false;
         config.http.drain_s = 3;
+        let engine = super::engine::Engine::new().await;
+        engine.configure(&mut config);
         change(&mut config);
         let clock = Clock::system();
         let (app, listener) = open(&config, &clock).await;
@@ -62,7 +65,18 @@ impl TestApp {
         let serving = Some(serve(&app, listener, &stop, &abandon));
         // No pooling across tests, and no proxy from the environment.
         let client = Client::builder().no_proxy().build().expect("a client");
-        Self { url: format!("http://{address}"), client, clock, config, app, stop, abandon, serving, _dir: dir }
+        Self {
+            url: format!("http://{address}"),
+            client,
+            clock,
+            config,
+            app,
+            stop,
+            abandon,
+            serving,
+            _dir: dir,
+            _engine: engine,
+        }
     }
 
     /// Stops as `SIGTERM` does, and waits until the last connection is gone.
@@ -169,6 +183,15 @@ pub async fn until(is: impl Fn() -> bool) {
     while !is() {
         assert!(began.elapsed() < PATIENCE, "it does not become so");
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits until something that has to be asked for is so.
+pub async fn until_async(mut is: impl AsyncFnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !is().await {
+        assert!(began.elapsed() < PATIENCE, "it does not become so");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

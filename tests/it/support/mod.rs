@@ -4,14 +4,17 @@
 pub mod app;
 pub mod browser;
 pub mod cut;
+pub mod engine;
 pub mod neptun;
 pub mod nginx;
 pub mod outside;
 pub mod pigeon;
+pub mod postgres;
 pub mod process;
 pub mod pusher;
 pub mod raw;
 pub mod receiver;
+pub mod redis;
 pub mod s3;
 pub mod script;
 pub mod smtp;

@@ -1,14 +1,16 @@
 //! The real binary as a process: what only a process can show, like being killed.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use roost::local::{Output, Running};
+use rustix::process::Signal;
 
 /// A running `roost serve`.
 pub struct Process {
     pub url: String,
-    child: Child,
+    running: Running,
     /// What it said when it started.
     pub said: Vec<String>,
 }
@@ -28,16 +30,15 @@ impl Process {
         let mut command = roost();
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
         command.env("ROOST_LIMITS_ENABLED", "false").env("ROOST_LOG_FILTER", "warn");
-        command.envs(environment.iter().copied());
+        command.envs(super::engine::environment_of(data)).envs(environment.iter().copied());
         Self::spawn(command)
     }
 
     /// Runs a command that ends in a server, and waits for the lines in which it says where.
-    pub fn spawn(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
-        let lines = BufReader::new(child.stdout.take().expect("standard output")).lines();
+    pub fn spawn(command: Command) -> Self {
+        let mut running = Running::spawn(&command, Output::Read).expect("the binary starts");
         let mut said = Vec::new();
-        for line in lines {
+        for line in running.lines().expect("standard output") {
             let line = line.expect("text");
             let is_last = line.starts_with("open");
             said.push(line);
@@ -47,48 +48,35 @@ impl Process {
         }
         let address = said.iter().find_map(|line| line.split_once("http://")).map(|(_, address)| address);
         let url = format!("http://{}", address.unwrap_or_else(|| panic!("no address in {said:?}")));
-        Self { url, child, said }
+        Self { url, running, said }
     }
 
     /// `SIGKILL`: no farewell.
-    pub fn kill(mut self) {
-        self.child.kill().expect("a running child");
-        self.child.wait().expect("its end");
+    pub fn kill(self) {
+        assert!(self.running.ended().is_none(), "it ended by itself");
+        self.running.kill();
     }
 
     /// Its number among the processes.
     pub fn pid(&self) -> rustix::process::Pid {
-        rustix::process::Pid::from_child(&self.child)
+        self.running.pid()
     }
 
     /// `SIGTERM`, without waiting.
     pub fn terminate(&self) {
-        rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).expect("a running child");
+        self.running.signal(Signal::TERM);
     }
 
     /// The memory that it holds.
     pub fn resident_bytes(&self) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a running child");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid().as_raw_nonzero()));
+        let status = status.expect("a running child");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
         line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") << 10
     }
 
     /// The end, which has to come in time.
     pub fn wait(&mut self, longest: Duration) -> ExitStatus {
-        let began = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().expect("a child") {
-                return status;
-            }
-            assert!(began.elapsed() < longest, "the server did not end within {longest:?}");
-            std::thread::yield_now();
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.running.wait(longest).unwrap_or_else(|| panic!("the server did not end within {longest:?}"))
     }
 }

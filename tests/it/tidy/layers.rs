@@ -26,6 +26,8 @@ const LAYERS: &[Layer] = &[
     Layer { module: "texts", uses: &["domain"], never: HTTP },
     Layer { module: "redis", uses: &[], never: HTTP },
     Layer { module: "limits", uses: &["domain", "error", "redis"], never: HTTP },
+    Layer { module: "local", uses: &["clock", "error"], never: &["axum", "hyper", "tower", "utoipa", "serde_json"] },
+    Layer { module: "cluster", uses: &["domain", "error", "realtime", "store"], never: HTTP },
     Layer { module: "memory", uses: &[], never: HTTP },
     Layer { module: "descriptors", uses: &[], never: HTTP },
     Layer { module: "telemetry", uses: &["config", "error"], never: HTTP },

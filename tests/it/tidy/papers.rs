@@ -46,9 +46,9 @@ fn dead_links<'a>(paper: &'a Source, line: &'a str) -> impl Iterator<Item = &'a 
 
 #[test]
 fn migrations_are_explained_numbered_and_known() {
-    let known = read("src/store/migrate.rs");
     let mut findings = Vec::new();
-    for engine in ["sqlite", "postgres"] {
+    for (engine, list) in [("sqlite", "src/store/migrate.rs"), ("postgres", "src/store/postgres/migrate.rs")] {
+        let known = read(list);
         for (at, file) in files(&format!("migrations/{engine}"), ".sql").iter().enumerate() {
             let name = file.path.rsplit('/').next().unwrap_or(&file.path);
             if !name.starts_with(&format!("{:04}_", at + 1)) {
@@ -58,7 +58,7 @@ fn migrations_are_explained_numbered_and_known() {
                 findings.push(format!("{}: it does not say what it is for", file.path));
             }
             if !known.contains(&file.path) {
-                findings.push(format!("{}: src/store/migrate.rs does not know it", file.path));
+                findings.push(format!("{}: {list} does not know it", file.path));
             }
         }
     }
