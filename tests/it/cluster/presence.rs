@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::node::Nodes;
-use crate::support::app::PATIENCE;
+use crate::support::app::until_async;
 use crate::support::pusher::{Backend, Client};
 
 const ROOM: &str = "presence-room";
@@ -32,11 +32,9 @@ async fn members_are_those_of_all_nodes() {
     assert_eq!(phone.joins(ROOM, "rui").await["ids"], json!(["ana", "rui"]));
     // That nobody leaves is known where it is known who else is there: all have heard what the third node wrote.
     let backend = Backend::new(&three, &acme);
-    let began = std::time::Instant::now();
-    while backend.get(&format!("channels/{ROOM}"), &[("info", "subscription_count")]).await.1["subscription_count"] != 4
-    {
-        assert!(began.elapsed() < PATIENCE, "the fourth subscription is not written down");
-    }
+    let info = [("info", "subscription_count")];
+    let path = format!("channels/{ROOM}");
+    until_async(async || backend.get(&path, &info).await.1["subscription_count"] == 4).await;
     backend.tells(ROOM, "written", json!(1)).await;
     for client in [&mut ana, &mut rui, &mut desk, &mut phone] {
         assert_eq!(client.next().await["event"], "written");
