@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::node::Nodes;
+use crate::support::app::until_async;
 use crate::support::pusher::{Backend, Client};
 
 const ROOM: &str = "presence-room";
@@ -29,6 +30,15 @@ async fn members_are_those_of_all_nodes() {
     let (mut desk, mut phone) = (Client::connect(&one, &acme).await, Client::connect(&three, &acme).await);
     assert_eq!(desk.joins(ROOM, "rui").await["count"], 2);
     assert_eq!(phone.joins(ROOM, "rui").await["ids"], json!(["ana", "rui"]));
+    // That nobody leaves is known where it is known who else is there: all have heard what the third node wrote.
+    let backend = Backend::new(&three, &acme);
+    let info = [("info", "subscription_count")];
+    let path = format!("channels/{ROOM}");
+    until_async(async || backend.get(&path, &info).await.1["subscription_count"] == 4).await;
+    backend.tells(ROOM, "written", json!(1)).await;
+    for client in [&mut ana, &mut rui, &mut desk, &mut phone] {
+        assert_eq!(client.next().await["event"], "written");
+    }
     rui.leaves(ROOM).await;
     drop(desk);
     let mut eve = Client::connect(&two, &acme).await;
