@@ -37,10 +37,13 @@ async fn while_redis_is_away_each_node_goes_on_and_then_they_agree_again() {
     ana.joins(ROOM, "ana").await;
     rui.joins(ROOM, "rui").await;
     ana.next_of("pusher_internal:member_added").await;
+    let mut kim = Client::connect(&two, &acme).await;
+    kim.joins(ROOM, "kim").await;
+    ana.next_of("pusher_internal:member_added").await;
     redis.kill();
     // Each node knows what it knew, and what happens on itself.
     let mut bo = Client::connect(&one, &acme).await;
-    assert_eq!(bo.joins(ROOM, "bo").await["ids"], json!(["ana", "bo", "rui"]));
+    assert_eq!(bo.joins(ROOM, "bo").await["ids"], json!(["ana", "bo", "kim", "rui"]));
     assert_eq!(ana.next().await["data"]["user_id"], "bo");
     bo.whispers(ROOM, "client-hello", json!(1)).await;
     assert_eq!(ana.next_of("client-hello").await["data"], 1);
@@ -51,10 +54,11 @@ async fn while_redis_is_away_each_node_goes_on_and_then_they_agree_again() {
     redis.again().await;
     assert_eq!(ana.next_of("pusher_internal:member_removed").await["data"]["user_id"], "rui");
     for node in [&one, &two] {
-        become_true(node, &acme, &["ana", "bo"]).await;
+        become_true(node, &acme, &["ana", "bo", "kim"]).await;
     }
+    assert_eq!(kim.next_of("pusher_internal:member_added").await["data"]["user_id"], "bo");
     let mut eve = Client::connect(&two, &acme).await;
-    assert_eq!(eve.joins(ROOM, "eve").await["ids"], json!(["ana", "bo", "eve"]));
+    assert_eq!(eve.joins(ROOM, "eve").await["ids"], json!(["ana", "bo", "eve", "kim"]));
     assert_eq!(ana.next().await["data"]["user_id"], "eve");
 }
 
@@ -63,6 +67,7 @@ async fn what_is_emptied_is_written_again_and_nobody_seems_to_have_left() {
     let Some(Nodes { nodes: [one, two], acme, redis }) = Nodes::start().await else { return };
     let (mut ana, mut rui) = (Client::connect(&one, &acme).await, Client::connect(&two, &acme).await);
     ana.joins(ROOM, "ana").await;
+    become_true(&two, &acme, &["ana"]).await;
     rui.joins(ROOM, "rui").await;
     ana.next_of("pusher_internal:member_added").await;
     redis.ask::<()>(&cmd("FLUSHALL")).await;
