@@ -27,6 +27,7 @@ mod schema;
 mod seam;
 mod stock;
 mod store_contract;
+mod store_postgres;
 mod store_sqlite;
 mod strangers;
 mod support;
