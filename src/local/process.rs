@@ -18,6 +18,8 @@ use crate::error::{Error, Result};
 pub enum Output<'a> {
     /// Standard output is read by the starter, standard error is the starter's own.
     Read,
+    /// Standard output is read by the starter, standard error is added to a file.
+    ReadBeside(&'a Path),
     /// Both are added to a file.
     File(&'a Path),
 }
@@ -161,6 +163,10 @@ fn command_name(command: &Command) -> String {
     command.get_program().to_string_lossy().into_owned()
 }
 
+fn added_to(path: &Path) -> Result<File> {
+    File::options().append(true).create(true).open(path).map_err(Error::internal)
+}
+
 /// The command with what ends it when its starter does.
 fn rebuilt(plan: &Plan<'_>) -> Result<Command> {
     let program = Path::new(plan.command.get_program());
@@ -178,8 +184,9 @@ fn rebuilt(plan: &Plan<'_>) -> Result<Command> {
     command.process_group(0).stdin(Stdio::null());
     match plan.output {
         Output::Read => command.stdout(Stdio::piped()),
+        Output::ReadBeside(path) => command.stdout(Stdio::piped()).stderr(added_to(path)?),
         Output::File(path) => {
-            let file = File::options().append(true).create(true).open(path).map_err(Error::internal)?;
+            let file = added_to(path)?;
             command.stderr(file.try_clone().map_err(Error::internal)?).stdout(file)
         }
     };

@@ -17,11 +17,22 @@ use crate::support::process::{Process, roost};
 
 /// Runs a command to its end.
 fn run(command: &mut Command) -> Output {
-    command.output().expect("the binary starts")
+    on_the_engine(command).output().expect("the binary starts")
+}
+
+/// Over the store of this run of the suite, if the command names a folder: servers over it use the same.
+fn on_the_engine(command: &mut Command) -> &mut Command {
+    let arguments: Vec<_> = command.get_args().map(std::ffi::OsStr::to_owned).collect();
+    let named = arguments.iter().position(|argument| argument == "--data").and_then(|at| arguments.get(at + 1));
+    match named {
+        Some(data) => command.envs(crate::support::engine::environment_of(std::path::Path::new(data))),
+        None => command,
+    }
 }
 
 /// Runs a command that reads from standard input.
 fn run_with_input(command: &mut Command, input: &str) -> Output {
+    let command = on_the_engine(command);
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a start");
     let mut stdin = child.stdin.take().expect("standard input");

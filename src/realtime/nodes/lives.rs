@@ -9,6 +9,9 @@ use futures_util::future::join_all;
 use super::{NodeId, Nodes, Room, lock};
 use crate::realtime::roster::{Away, Beat, Tell};
 
+/// How often everything that this node has is written again: the roster keeps a room for a day.
+const RENEW_EVERY: std::time::Duration = std::time::Duration::from_secs(6 * 3600);
+
 impl Nodes {
     /// Gives signs of life, and looks who else does, until the end.
     pub(super) async fn live(self: Arc<Self>) {
@@ -17,7 +20,13 @@ impl Nodes {
     }
 
     async fn beat_on(self: &Arc<Self>) {
+        let mut renewed = tokio::time::Instant::now();
         loop {
+            // What the roster holds lapses by itself, also of a room in which nothing changes.
+            if renewed.elapsed() >= RENEW_EVERY {
+                renewed = tokio::time::Instant::now();
+                self.renew_all();
+            }
             if let Ok(beat) = self.roster.beat(self.id, self.rules.lease).await {
                 self.is_up.store(true, Ordering::Relaxed);
                 if beat.was_gone {

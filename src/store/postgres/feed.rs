@@ -14,7 +14,7 @@ use super::fail::Fail;
 use super::log::{self, Row};
 use super::{place, rows};
 use crate::domain::{ConversationId, ConversationKind, Event, EventId, Logged, Place, Scope, UserId};
-use crate::store::{EVENT_BYTES_MAX, FEED_SPAN, FeedPage};
+use crate::store::{FEED_SPAN, FeedPage};
 
 /// How far everything has been decided.
 pub(super) async fn horizon(conn: &Conn) -> Result<EventId, Fail> {
@@ -67,16 +67,9 @@ async fn load(core: &Core, conn: &Conn, rows: &[Row]) -> Result<(Vec<Logged>, bo
     if rows.is_empty() {
         return Ok((Vec::new(), true));
     }
-    let (events, places) = tokio::try_join!(log::read(conn, rows), places(core, conn, rows))?;
-    let (mut logged, mut bytes, count) = (Vec::with_capacity(events.len()), 0, events.len());
-    for (nth, event) in events.into_iter().enumerate() {
-        bytes += event.bytes();
-        logged.extend(located(event, &places));
-        if bytes >= EVENT_BYTES_MAX {
-            return Ok((logged, nth + 1 == count));
-        }
-    }
-    Ok((logged, true))
+    let places = places(core, conn, rows).await?;
+    let (events, is_whole) = log::read_bounded(conn, rows).await?;
+    Ok((events.into_iter().filter_map(|event| located(event, &places)).collect(), is_whole))
 }
 
 fn located(event: Event, places: &HashMap<ConversationId, Arc<Place>>) -> Option<Logged> {

@@ -67,7 +67,26 @@ pub(super) struct Row {
 
 pub(super) async fn events(conn: &Conn, id: ConversationId, after: EventId, limit: usize) -> Result<Vec<Event>, Fail> {
     let rows = feed::of_conversation(conn, id, after, limit).await?;
-    Ok(cut(read(conn, &rows).await?, EVENT_BYTES_MAX))
+    Ok(read_bounded(conn, &rows).await?.0)
+}
+
+/// The events of those rows, in their order, up to the one with which they hold [`EVENT_BYTES_MAX`]; whether that is
+/// all of them. Read in pieces, because what the server sends is in memory before it is looked at.
+pub(super) async fn read_bounded(conn: &Conn, rows: &[Row]) -> Result<(Vec<Event>, bool), Fail> {
+    const PIECE: usize = 64;
+    let (mut events, mut bytes) = (Vec::with_capacity(rows.len()), 0);
+    for (nth, piece) in rows.chunks(PIECE).enumerate() {
+        let read = read(conn, piece).await?;
+        let count = read.len();
+        for (at, event) in read.into_iter().enumerate() {
+            bytes += event.bytes();
+            events.push(event);
+            if bytes >= EVENT_BYTES_MAX {
+                return Ok((events, at + 1 == count && (nth + 1) * PIECE >= rows.len()));
+            }
+        }
+    }
+    Ok((events, true))
 }
 
 pub(super) async fn tail(conn: &Conn, id: ConversationId, count: usize) -> Result<Option<Tail>, Fail> {
@@ -112,19 +131,6 @@ pub(super) async fn heads(conn: &Conn, ids: &[ConversationId]) -> Result<Vec<(Co
         Ok((ConversationId(row.try_get(0)?), head))
     };
     found.iter().map(head).collect()
-}
-
-/// The events up to the one with which they hold that many bytes.
-fn cut(mut events: Vec<Event>, bytes_max: usize) -> Vec<Event> {
-    let mut bytes = 0;
-    let end = events.iter().position(|event| {
-        bytes += event.bytes();
-        bytes >= bytes_max
-    });
-    if let Some(last) = end {
-        events.truncate(last + 1);
-    }
-    events
 }
 
 /// The events of those rows, in their order; without those whose conversation was removed meanwhile.

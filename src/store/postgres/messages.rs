@@ -359,6 +359,9 @@ pub(super) async fn edit(
 /// How many rows of a list are read at once. A list that is searched may read many that do not match.
 const SLICE_ROWS: usize = 500;
 
+/// How many are read first of a list that is bounded by bytes.
+const FIRST_ROWS: usize = 64;
+
 /// The visible messages that match, oldest first.
 pub(super) async fn list(conn: &Conn, id: ConversationId, filter: MessageFilter) -> Result<Vec<Arc<Message>>, Fail> {
     let Some(kind) = kind_of(conn, id).await? else { return Ok(Vec::new()) };
@@ -383,6 +386,16 @@ struct Scan {
 }
 
 impl Scan {
+    /// How many rows are read at once so that they hold about as much as is wanted: what the server sends is in memory
+    /// before it is looked at.
+    fn rows_in_bounds(&self) -> usize {
+        let Some(max) = self.filter.bytes_max else { return SLICE_ROWS };
+        match self.bytes.checked_div(self.found.len()) {
+            Some(each) => ((max - self.bytes) / each.max(1) + 1).min(SLICE_ROWS),
+            None => FIRST_ROWS,
+        }
+    }
+
     /// Reads on; whether that was all.
     async fn slice(&mut self, conn: &Conn) -> Result<bool, Fail> {
         let order = if self.newest_first { "desc" } else { "asc" };
@@ -398,7 +411,7 @@ impl Scan {
             return Ok(true);
         }
         let is_searched = self.filter.search.is_some();
-        let rows = if is_searched { SLICE_ROWS } else { room.min(SLICE_ROWS) };
+        let rows = if is_searched { SLICE_ROWS } else { room.min(self.rows_in_bounds()) };
         let role = self.filter.role.map(Role::as_str);
         let limit = rows::limit(rows);
         let values: [&(dyn ToSql + Sync); 5] = [&self.id.0, &after, &before, &role, &limit];

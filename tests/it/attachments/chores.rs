@@ -32,6 +32,9 @@ async fn upload(data: &Path, at: Timestamp) -> PathBuf {
 
 #[tokio::test]
 async fn a_server_collects_what_is_loose_and_ends_in_order() {
+    if crate::support::engine::is_other("what a folder of its own is cleared of") {
+        return;
+    }
     let dir = TempDir::new();
     let now = roost::clock::Clock::system().now();
     let old = upload(dir.path(), Timestamp(now.0 - 25 * 3_600_000_000)).await;

@@ -10,7 +10,12 @@ use crate::support::app::{TestApp, whole_answer};
 use crate::support::raw::Raw;
 
 async fn limited() -> TestApp {
-    TestApp::with(|config| config.limits.enabled = true).await
+    TestApp::with(|config| {
+        config.limits.enabled = true;
+        // By the test's clock; Redis has its own, and tests of its own.
+        config.redis.url.clear();
+    })
+    .await
 }
 
 fn number(headers: &HeaderMap, name: &str) -> u64 {
@@ -107,6 +112,7 @@ async fn limits_can_be_switched_off() {
 #[tokio::test]
 async fn a_table_full_of_keys_stays_bounded_and_spares_who_is_in_it() {
     let app = TestApp::with(|config| {
+        config.redis.url.clear();
         config.limits.enabled = true;
         config.limits.keys_max = 50;
         config.http.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];

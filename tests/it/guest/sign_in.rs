@@ -11,7 +11,12 @@ const WRONG: &str = "not the password";
 
 /// Rate limits are off, as for a load test: the waits hold all the same.
 async fn behind_a_proxy() -> TestApp {
-    TestApp::with(|config| config.http.trusted_proxies = vec!["127.0.0.1".parse().unwrap()]).await
+    TestApp::with(|config| {
+        config.http.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+        // By the test's clock; Redis has its own, and tests of its own.
+        config.redis.url.clear();
+    })
+    .await
 }
 
 impl TestApp {
@@ -78,6 +83,7 @@ async fn a_right_password_forgets_the_accounts_wrong_ones() {
 #[tokio::test]
 async fn how_many_tries_are_free_can_be_chosen() {
     let app = TestApp::with(|config| {
+        config.redis.url.clear();
         config.accounts.sign_in_free_tries = 1;
         config.accounts.sign_in_wait_max_s = 2;
     });

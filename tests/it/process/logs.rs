@@ -1,6 +1,6 @@
 //! The log of a busy run: whoever complains is found in it, and nobody's secrets are.
 
-use std::fs::File;
+use roost::local::Output;
 
 use serde_json::{Value, json};
 
@@ -64,12 +64,12 @@ async fn a_busy_run_leaves_trace_ids_and_no_secrets() {
     add.args(["user", "add", "--email", EMAIL, "--name", TEXT, "--staff", "--password-stdin", "--data"]).arg(&data);
     said(&super::run_with_input(&mut add, PASSWORD));
     let mut command = plain(&data);
-    command.args(["--log-format", "json"]).stderr(File::create(&log).unwrap());
+    command.args(["--log-format", "json"]);
     command
         .env("ROOST_LOG_FILTER", "debug")
         .env("ROOST_HTTP_DRAIN_S", "6")
         .env("ROOST_HTTP_TRUSTED_PROXIES", "[\"127.0.0.1\"]");
-    let mut server = Process::spawn(command);
+    let mut server = Process::spawn_to(command, Output::ReadBeside(&log));
     let client = client();
     let token = be_busy(&server.url, &client).await;
     let http2 = reqwest::Client::builder().no_proxy().http2_prior_knowledge().timeout(PATIENCE).build().unwrap();

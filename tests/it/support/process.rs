@@ -36,7 +36,12 @@ impl Process {
 
     /// Runs a command that ends in a server, and waits for the lines in which it says where.
     pub fn spawn(command: Command) -> Self {
-        let mut running = Running::spawn(&command, Output::Read).expect("the binary starts");
+        Self::spawn_to(command, Output::Read)
+    }
+
+    /// The same with a place for what it says on standard error.
+    pub fn spawn_to(command: Command, output: Output<'_>) -> Self {
+        let mut running = Running::spawn(&command, output).expect("the binary starts");
         let mut said = Vec::new();
         for line in running.lines().expect("standard output") {
             let line = line.expect("text");
