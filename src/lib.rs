@@ -33,6 +33,7 @@ pub mod mail;
 pub mod media;
 pub mod memory;
 pub mod objects;
+pub mod plant;
 pub mod realtime;
 pub mod redis;
 pub mod telemetry;
@@ -47,6 +48,7 @@ pub mod http;
 
 pub mod app;
 pub mod bench;
+pub mod chaos;
 pub mod cli;
 pub mod local;
 pub mod serve;

@@ -10,11 +10,11 @@
 //!
 //! A run that met one wrong answer has no figures.
 
-mod client;
+pub(crate) mod client;
 mod crowd;
 mod fanout;
 mod follow;
-mod frames;
+pub(crate) mod frames;
 mod idle;
 mod inbox;
 mod live;
@@ -23,7 +23,7 @@ mod machine;
 mod preload;
 mod profiles;
 mod publish;
-mod pusher;
+pub(crate) mod pusher;
 mod report;
 mod scripts;
 mod server;

@@ -1,6 +1,7 @@
 //! The command line: one file a sub-command.
 
 mod backup;
+mod chaos;
 mod config;
 mod platform;
 mod restore;
@@ -53,6 +54,8 @@ enum Command {
     Restore(restore::Options),
     /// Measure what a server does on this machine.
     Bench(bench::Options),
+    /// Kill, freeze and cut off servers of its own, and audit what clients saw.
+    Chaos(chaos::Options),
 }
 
 /// What every sub-command takes.
@@ -99,6 +102,7 @@ pub fn run() -> ExitCode {
         Command::Backup(options) => backup::run(&options),
         Command::Restore(options) => restore::run(&options),
         Command::Bench(options) => bench::run(options),
+        Command::Chaos(options) => chaos::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

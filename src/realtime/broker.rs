@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::Interest;
 use super::seam::{Held, Lapsed};
 use crate::domain::{ConversationId, EventId, Logged, Scope, Signal};
+use crate::plant::{Plant, is_planted};
 
 const SHARDS: usize = 64;
 
@@ -51,6 +52,8 @@ struct Ear {
     held: Mutex<Held<EventId, Heard>>,
     /// Something happened that is not here: the log has to be read.
     has_rung: AtomicBool,
+    /// Whether its listener has looked once.
+    has_looked: AtomicBool,
     news: Notify,
 }
 
@@ -81,7 +84,12 @@ impl Broker {
     pub fn listen(self: &Arc<Self>, scope: Scope) -> Listening {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let held = Mutex::new(Held::new(self.queue_max));
-        let ear = Arc::new(Ear { held, has_rung: AtomicBool::new(false), news: Notify::new() });
+        let ear = Arc::new(Ear {
+            held,
+            has_rung: AtomicBool::new(false),
+            has_looked: AtomicBool::new(false),
+            news: Notify::new(),
+        });
         lock(self.shard(&scope)).entry(scope).or_default().insert(number, Arc::clone(&ear));
         self.listeners.fetch_add(1, Ordering::Relaxed);
         if let Some(interest) = self.interested() {
@@ -165,6 +173,9 @@ impl Broker {
     fn tell(&self, scope: Scope, cursor: Option<EventId>, mut heard: impl FnMut() -> Heard) {
         let shard = lock(self.shard(&scope));
         for ear in shard.get(&scope).into_iter().flat_map(HashMap::values) {
+            if is_planted(Plant::DropAtSeam) && !ear.has_looked.load(Ordering::Relaxed) {
+                continue;
+            }
             lock(&ear.held).put(cursor, heard(), 1);
             ear.news.notify_one();
         }
@@ -181,6 +192,7 @@ impl Listening {
     /// # Errors
     /// [`Lapsed`] when it was more than is held, and when it is only known that there is something.
     pub fn take(&self, after: EventId) -> Result<Vec<Heard>, Lapsed> {
+        self.ear.has_looked.store(true, Ordering::Relaxed);
         if self.ear.has_rung.swap(false, Ordering::AcqRel) {
             return Err(Lapsed);
         }

@@ -78,7 +78,8 @@ end
 redis.call('HDEL', key, 'n:' .. node)
 return users";
 
-/// What is told is noted in the same step, so that of many who ask one is answered.
+/// What is told is noted in the same step, so that of many who ask one is answered. With the last subscription all
+/// members have left.
 const TURN: &str = "
 local parts, told, mode = KEYS[1], KEYS[2], ARGV[1]
 local known = redis.call('EXISTS', told)
@@ -94,6 +95,14 @@ local function turn(field, there, name)
   elseif was and not there and mode == 'all' then
     redis.call('HDEL', told, field)
     table.insert(answer, '-' .. name)
+    if field == 'o' then
+      for _, user in ipairs(redis.call('HKEYS', told)) do
+        if string.sub(user, 1, 2) == 'u:' then
+          redis.call('HDEL', told, user)
+          table.insert(answer, '-' .. user)
+        end
+      end
+    end
   end
 end
 local there = false

@@ -47,14 +47,17 @@ fn note_joined(door: &Parts, app: PlatformId, entry: &Entry, joined: &Joined) {
     if !door.happenings.wanted(app) {
         return;
     }
-    let channel = || entry.channel.clone();
-    if entry.kind.keeps && joined.kept.is_none() {
-        door.happenings.note(app, Happened::CacheMiss { channel: channel() });
-    }
     // Of many nodes, only all together know who is the first and the last.
-    if door.sockets().nodes().is_some() {
-        return;
+    if door.sockets().nodes().is_none() {
+        note_coming(door, app, entry, joined);
     }
+    if entry.kind.keeps && joined.kept.is_none() {
+        door.happenings.note(app, Happened::CacheMiss { channel: entry.channel.clone() });
+    }
+}
+
+fn note_coming(door: &Parts, app: PlatformId, entry: &Entry, joined: &Joined) {
+    let channel = || entry.channel.clone();
     if joined.is_first {
         door.happenings.note(app, Happened::ChannelOccupied { channel: channel() });
     }

@@ -57,7 +57,7 @@ impl Nodes {
                 if is_heard && self.is_shared(&room) && !self.read(sockets, &room, true).await {
                     self.read_again(room.clone());
                 }
-                sockets.is_known(&room);
+                sockets.make_known(&room);
             }
         }
     }

@@ -136,9 +136,9 @@ impl Nodes {
             self.roster.list(self.id, room, true).await?;
         }
         let OwnPart { count, came, left } = own;
-        let mut users: BTreeSet<String> = users.iter().map(|user| String::from(&**user)).collect();
-        users.extend(came.iter().map(|member| member.user_id.clone()));
-        let users: Vec<_> = users.into_iter().collect();
+        let here: BTreeSet<String> = came.iter().map(|member| member.user_id.clone()).collect();
+        let gone = users.iter().map(|user| String::from(&**user)).filter(|user| !here.contains(user)).collect();
+        let (here, gone): (Vec<_>, Vec<_>) = (here.into_iter().collect(), gone);
         let written = Written { version, count, is_whole: touched.is_whole, came, left };
         self.roster.write(self.id, room, written.clone()).await?;
         self.note_written(room, (count > 0).then_some(version));
@@ -149,9 +149,9 @@ impl Nodes {
             self.roster.list(self.id, room, false).await?;
         }
         if touched.is_whole && before.is_some() && self.is_told(room) {
-            self.roster.turn(room, self.living_ids(), users.clone(), Tell::Nothing).await?;
+            self.roster.turn(room, self.living_ids(), here.clone(), Tell::Nothing).await?;
         }
-        self.tell_backend(sockets, room, users, count).await
+        self.tell_backend(sockets, room, (here, gone), count).await
     }
 
     /// Whether anybody is told who is in a room, besides its subscribers.
@@ -184,17 +184,23 @@ impl Nodes {
     }
 
     /// Tells who wants to know what happens: comings at once, leavings when they last.
-    async fn tell_backend(&self, sockets: &Sockets, room: &Room, users: Vec<String>, count: u64) -> Result<(), Away> {
+    async fn tell_backend(
+        &self,
+        sockets: &Sockets,
+        room: &Room,
+        (here, gone): (Vec<String>, Vec<String>),
+        count: u64,
+    ) -> Result<(), Away> {
         match room {
             Room::Account(user) => self.online.note(*user),
             Room::Channel(app, name) if self.wants(*app) => {
-                self.turn(room, users.clone(), Tell::Comings).await?;
+                self.turn(room, here, Tell::Comings).await?;
                 let total = sockets.channel(*app, name).map_or(0, |figures| figures.subscriptions);
                 if self.wording.counted(name, total).is_some() {
                     let channel = String::from(&**name);
                     self.tell(*app, Happened::SubscriptionCount { channel, count: total });
                 }
-                self.turn_later(room, users, count == 0);
+                self.turn_later(room, gone, count == 0);
             }
             _ => {}
         }

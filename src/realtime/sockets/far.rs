@@ -40,7 +40,7 @@ pub(in crate::realtime) enum Near<T> {
     Ready,
     /// It is being asked; this is set when it was answered.
     Coming(CancellationToken),
-    /// Nothing yet: whoever gets this asks, and says so with [`Sockets::is_known`].
+    /// Nothing yet: whoever gets this asks, and says so with [`Sockets::make_known`].
     New(T),
 }
 
@@ -151,7 +151,7 @@ impl Sockets {
     }
 
     /// Everything is known of a room that can be.
-    pub(in crate::realtime) fn is_known(&self, room: &Room) {
+    pub(in crate::realtime) fn make_known(&self, room: &Room) {
         self.with_far(room, |far| {
             if let Some(far) = far {
                 far.ready.cancel();
@@ -263,7 +263,7 @@ impl Sockets {
     /// Publishes what another node published, and keeps it when it is to be kept.
     pub(in crate::realtime) fn publish_near(&self, app: App, channel: &str, mut published: Published) {
         // Only who has subscribers keeps it; others ask the roster.
-        if !self.channels.find(app, channel).is_some_and(|found| found.body().far.is_some()) {
+        if self.channels.find(app, channel).is_none_or(|found| found.body().far.is_none()) {
             return;
         }
         published.cursor = None;

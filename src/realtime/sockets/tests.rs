@@ -55,7 +55,7 @@ async fn connect(sockets: &Arc<Sockets>) -> Client {
         loop {
             match driven.turn().await {
                 Turn::Readable if driven.read(&mut [0; 64]).is_ok_and(|count| count == 0) => break,
-                Turn::Readable | Turn::Quiet => {}
+                Turn::Readable | Turn::Ready | Turn::Quiet => {}
                 Turn::Over => break,
             }
         }

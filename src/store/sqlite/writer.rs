@@ -4,6 +4,7 @@
 //! announces the events, and answers everybody. While it waits for the disk the queue fills, so
 //! the batches grow by themselves as the load does; nobody waits for a timer.
 
+use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,6 +18,7 @@ use super::fail::{Fail, from_sql, is_hopeless};
 use super::feed::Places;
 use crate::domain::{ConversationId, Event, EventId, Logged};
 use crate::error::{Error, Result};
+use crate::plant::{Plant, is_planted};
 use crate::store::{Listener, WriterStats};
 
 /// What a running transaction offers to a command.
@@ -247,10 +249,16 @@ impl Worker {
     }
 
     fn transact(&mut self, batch: &mut [Box<dyn Command>]) -> Result<(Vec<Option<Error>>, Told), rusqlite::Error> {
-        let (conn, places) = (&self.conn, &mut self.places);
+        let (conn, places, listener) = (&self.conn, &mut self.places, &self.listener);
         let ((refusals, events), removed) = transaction(conn, batch.len(), |tx| {
             let refusals = batch.iter_mut().map(|command| run_one(command.as_mut(), tx)).collect::<Result<_, _>>()?;
-            Ok::<_, rusqlite::Error>((refusals, located(conn, places, std::mem::take(&mut tx.events))?))
+            let events = located(conn, places, std::mem::take(&mut tx.events))?;
+            if is_planted(Plant::PublishBeforeCommit) && !events.is_empty() {
+                listener.committed(&events);
+                fail_by_chance()?;
+                return Ok((refusals, Vec::new()));
+            }
+            Ok::<_, rusqlite::Error>((refusals, events))
         })
         .inspect_err(|_| places.forget())?;
         removed.iter().for_each(|id| places.remove(*id));
@@ -260,6 +268,12 @@ impl Worker {
     fn count(&self, size: usize) {
         self.stats.committed(size);
     }
+}
+
+/// Fails about once in fifty times, for the planted bug.
+fn fail_by_chance() -> rusqlite::Result<()> {
+    let is_unlucky = RandomState::new().hash_one(0).is_multiple_of(50);
+    if is_unlucky { Err(rusqlite::Error::InvalidQuery) } else { Ok(()) }
 }
 
 /// What the listener is told of a batch.

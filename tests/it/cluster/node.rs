@@ -12,7 +12,7 @@ use crate::redis::server::Server;
 use crate::support::app::TestApp;
 
 /// How long a node lives without a sign of life, in seconds.
-pub const LEASE_S: u64 = 3;
+pub const LEASE_S: u64 = 6;
 
 /// A node.
 pub struct Node {
@@ -104,7 +104,7 @@ impl<const N: usize> Nodes<N> {
         let redis = Server::start().await?;
         let mut nodes: Vec<Node> = Vec::new();
         for _ in 0..N {
-            let (url, data) = (redis.url(), nodes.first().map(|first| first.config.data.clone()));
+            let (url, first) = (redis.url(), nodes.first().map(|first| first.config.clone()));
             let set = move |config: &mut Config| {
                 config.redis.url = url;
                 // Machines that test are busy.
@@ -112,7 +112,10 @@ impl<const N: usize> Nodes<N> {
                 config.cluster.lease_s = LEASE_S;
                 config.cluster.beat_s = 1;
                 config.webhooks.allow_private = true;
-                config.data = data.unwrap_or_else(|| config.data.clone());
+                config.redis.prefix = "roost".to_owned();
+                if let Some(first) = first {
+                    (config.data, config.store.url) = (first.data, first.store.url);
+                }
                 change(config);
             };
             nodes.push(Node::start(set).await);

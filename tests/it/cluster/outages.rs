@@ -1,18 +1,18 @@
 //! Redis goes away, is emptied, is frozen: nothing fails meanwhile, and afterwards what is told is true again.
 
-use std::time::Instant;
-
+use roost::domain::Platform;
 use roost::redis::cmd;
 use serde_json::json;
 
 use super::node::Nodes;
-use crate::support::app::{PATIENCE, TestApp};
+use crate::redis::server::Server;
+use crate::support::app::{TestApp, until_async};
 use crate::support::pusher::{Backend, Client};
 
 const ROOM: &str = "presence-room";
 
 /// Who a backend is told is there, sorted.
-async fn users(app: &TestApp, acme: &roost::domain::Platform) -> Vec<String> {
+async fn users(app: &TestApp, acme: &Platform) -> Vec<String> {
     let (_, told) = Backend::new(app, acme).get(&format!("channels/{ROOM}/users"), &[]).await;
     let ids = told["users"].as_array().expect("a list").iter();
     let mut ids: Vec<_> = ids.map(|user| user["id"].as_str().expect("an id").to_owned()).collect();
@@ -20,16 +20,14 @@ async fn users(app: &TestApp, acme: &roost::domain::Platform) -> Vec<String> {
     ids
 }
 
-async fn become_true(app: &TestApp, acme: &roost::domain::Platform, want: &[&str]) {
-    let began = Instant::now();
-    loop {
-        let found = users(app, acme).await;
-        if found == want {
-            return;
-        }
-        assert!(began.elapsed() < PATIENCE, "{found:?} stay there in the place of {want:?}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+/// The fields of the nodes that have something in the room.
+async fn names(redis: &Server, acme: &Platform) -> Vec<String> {
+    let fields: Vec<String> = redis.ask(cmd("HKEYS").arg(format!("roost:{{c/{}/{ROOM}}}:p", acme.id))).await;
+    fields.into_iter().filter(|field| field.starts_with("n:")).collect()
+}
+
+async fn become_true(app: &TestApp, acme: &Platform, want: &[&str]) {
+    until_async(async || users(app, acme).await == want).await;
 }
 
 #[tokio::test]
@@ -39,10 +37,13 @@ async fn while_redis_is_away_each_node_goes_on_and_then_they_agree_again() {
     ana.joins(ROOM, "ana").await;
     rui.joins(ROOM, "rui").await;
     ana.next_of("pusher_internal:member_added").await;
+    let mut kim = Client::connect(&two, &acme).await;
+    kim.joins(ROOM, "kim").await;
+    ana.next_of("pusher_internal:member_added").await;
     redis.kill();
     // Each node knows what it knew, and what happens on itself.
     let mut bo = Client::connect(&one, &acme).await;
-    assert_eq!(bo.joins(ROOM, "bo").await["ids"], json!(["ana", "bo", "rui"]));
+    assert_eq!(bo.joins(ROOM, "bo").await["ids"], json!(["ana", "bo", "kim", "rui"]));
     assert_eq!(ana.next().await["data"]["user_id"], "bo");
     bo.whispers(ROOM, "client-hello", json!(1)).await;
     assert_eq!(ana.next_of("client-hello").await["data"], 1);
@@ -53,10 +54,11 @@ async fn while_redis_is_away_each_node_goes_on_and_then_they_agree_again() {
     redis.again().await;
     assert_eq!(ana.next_of("pusher_internal:member_removed").await["data"]["user_id"], "rui");
     for node in [&one, &two] {
-        become_true(node, &acme, &["ana", "bo"]).await;
+        become_true(node, &acme, &["ana", "bo", "kim"]).await;
     }
+    assert_eq!(kim.next_of("pusher_internal:member_added").await["data"]["user_id"], "bo");
     let mut eve = Client::connect(&two, &acme).await;
-    assert_eq!(eve.joins(ROOM, "eve").await["ids"], json!(["ana", "bo", "eve"]));
+    assert_eq!(eve.joins(ROOM, "eve").await["ids"], json!(["ana", "bo", "eve", "kim"]));
     assert_eq!(ana.next().await["data"]["user_id"], "eve");
 }
 
@@ -65,15 +67,24 @@ async fn what_is_emptied_is_written_again_and_nobody_seems_to_have_left() {
     let Some(Nodes { nodes: [one, two], acme, redis }) = Nodes::start().await else { return };
     let (mut ana, mut rui) = (Client::connect(&one, &acme).await, Client::connect(&two, &acme).await);
     ana.joins(ROOM, "ana").await;
+    become_true(&two, &acme, &["ana"]).await;
     rui.joins(ROOM, "rui").await;
     ana.next_of("pusher_internal:member_added").await;
     redis.ask::<()>(&cmd("FLUSHALL")).await;
     for node in [&one, &two] {
         become_true(node, &acme, &["ana", "rui"]).await;
     }
-    // After a lease, what is not written down would be over.
-    tokio::time::sleep(std::time::Duration::from_secs(super::node::LEASE_S + 2)).await;
-    assert!(ana.so_far().await.is_empty() && rui.so_far().await.is_empty());
+    // After a lease every node writes once more, and what is not written down by then is over.
+    let parts =
+        cmd("HMGET").arg(format!("roost:{{c/{}/{ROOM}}}:p", acme.id)).arg(names(&redis, &acme).await).to_owned();
+    let before: Vec<String> = redis.ask(&parts).await;
+    assert_eq!(before.len(), 2);
+    until_async(async || {
+        let now: Vec<String> = redis.ask(&parts).await;
+        now.iter().zip(&before).all(|(now, before)| now != before)
+    })
+    .await;
+    assert_eq!((ana.so_far().await, rui.so_far().await), (vec![], vec![]));
     rui.leaves(ROOM).await;
     assert_eq!(ana.next().await["event"], "pusher_internal:member_removed");
 }

@@ -1,8 +1,10 @@
 //! Presence channels over nodes: one list, whoever comes and leaves is told once.
 
+use roost::domain::Platform;
 use serde_json::{Value, json};
 
 use super::node::Nodes;
+use crate::support::app::{TestApp, until_async};
 use crate::support::pusher::{Backend, Client};
 
 const ROOM: &str = "presence-room";
@@ -16,11 +18,20 @@ fn removed(user: &str) -> Value {
     json!({"event": "pusher_internal:member_removed", "channel": ROOM, "data": {"user_id": user}})
 }
 
+/// Waits until so many subscriptions are written down: from then on whoever comes is told of them with the list, and
+/// not a moment later.
+async fn written(node: &TestApp, acme: &Platform, count: u64) {
+    let (backend, path) = (Backend::new(node, acme), format!("channels/{ROOM}"));
+    let info = [("info", "subscription_count")];
+    until_async(async || backend.get(&path, &info).await.1["subscription_count"] == count).await;
+}
+
 #[tokio::test]
 async fn members_are_those_of_all_nodes() {
     let Some(Nodes { nodes: [one, two, three], acme, redis: _redis }) = Nodes::start().await else { return };
     let mut ana = Client::connect(&one, &acme).await;
     assert_eq!(ana.joins(ROOM, "ana").await["count"], 1);
+    written(&two, &acme, 1).await;
     let mut rui = Client::connect(&two, &acme).await;
     let there = rui.joins(ROOM, "rui").await;
     assert_eq!(there["hash"], json!({"ana": {"name": "ana"}, "rui": {"name": "rui"}}));
@@ -29,6 +40,13 @@ async fn members_are_those_of_all_nodes() {
     let (mut desk, mut phone) = (Client::connect(&one, &acme).await, Client::connect(&three, &acme).await);
     assert_eq!(desk.joins(ROOM, "rui").await["count"], 2);
     assert_eq!(phone.joins(ROOM, "rui").await["ids"], json!(["ana", "rui"]));
+    // That nobody leaves is known where it is known who else is there: all have heard what the third node wrote.
+    let backend = Backend::new(&three, &acme);
+    written(&three, &acme, 4).await;
+    backend.tells(ROOM, "written", json!(1)).await;
+    for client in [&mut ana, &mut rui, &mut desk, &mut phone] {
+        assert_eq!(client.next().await["event"], "written");
+    }
     rui.leaves(ROOM).await;
     drop(desk);
     let mut eve = Client::connect(&two, &acme).await;
@@ -65,6 +83,7 @@ async fn who_was_on_a_dead_node_is_removed_once() {
     let Some(Nodes { nodes: [one, mut two, three], acme, redis: _redis }) = Nodes::start().await else { return };
     let (mut ana, mut bo) = (Client::connect(&one, &acme).await, Client::connect(&three, &acme).await);
     ana.joins(ROOM, "ana").await;
+    written(&three, &acme, 1).await;
     bo.joins(ROOM, "bo").await;
     assert_eq!(ana.next().await, added("bo"));
     // Rui is on the node that dies alone, and Bo on another one, too.
@@ -87,6 +106,7 @@ async fn who_was_on_a_frozen_node_leaves_and_comes_back_with_it() {
     let Some(Nodes { nodes: [one, mut two], acme, redis: _redis }) = Nodes::start().await else { return };
     let (mut ana, mut rui) = (Client::connect(&one, &acme).await, Client::connect(&two, &acme).await);
     ana.joins(ROOM, "ana").await;
+    written(&two, &acme, 1).await;
     rui.joins(ROOM, "rui").await;
     assert_eq!(ana.next().await, added("rui"));
     let frozen = two.freeze();

@@ -1,11 +1,13 @@
 //! What an app's backend asks and is told: of all nodes, and once.
 
+use std::time::Instant;
+
 use reqwest::{Method, StatusCode};
 use roost::domain::Witness;
 use serde_json::{Value, json};
 
 use super::node::{Node, Nodes};
-use crate::support::app::PATIENCE;
+use crate::support::app::{PATIENCE, until_async};
 use crate::support::pusher::{Backend, Client};
 use crate::support::receiver::Receiver;
 
@@ -57,15 +59,13 @@ async fn channels_are_those_of_all_nodes() {
 }
 
 async fn become_true(look: impl AsyncFn() -> Value, want: &Value) {
-    let began = std::time::Instant::now();
-    loop {
+    let began = Instant::now();
+    until_async(async || {
         let found = look().await;
-        if found == *want {
-            return;
-        }
-        assert!(began.elapsed() < PATIENCE, "{found} stays in the place of {want}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+        assert!(began.elapsed() < PATIENCE / 2 || found == *want, "{found} stays in the place of {want}");
+        found == *want
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -107,12 +107,11 @@ async fn a_backend_is_told_once_of_what_only_all_nodes_together_know() {
         let events = heard.iter().flat_map(|heard| heard.json()["events"].as_array().cloned().unwrap_or_default());
         json!(events.collect::<Vec<_>>())
     };
-    let began = std::time::Instant::now();
-    while !two.app.outbox.wants(acme.id) {
-        assert!(began.elapsed() < PATIENCE, "the other node learns of the endpoint");
+    until_async(async || {
         turn().await;
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+        two.app.outbox.wants(acme.id)
+    })
+    .await;
     let (mut ana, mut again) = (Client::connect(&one, &acme).await, Client::connect(&two, &acme).await);
     ana.joins("presence-a", "ana").await;
     let occupied = json!({"name": "channel_occupied", "channel": "presence-a"});

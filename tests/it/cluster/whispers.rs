@@ -1,13 +1,15 @@
 //! What clients and backends publish, and what is told and not kept.
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use roost::chat::Deed;
 use roost::domain::EventId;
 use serde_json::json;
 
 use super::node::Nodes;
-use crate::support::app::until;
+use crate::support::app::{answer, until};
+use crate::support::pigeon::Pigeon;
 use crate::support::pusher::{Backend, Client};
+use crate::support::{left_out, postgres};
 
 #[tokio::test]
 async fn a_whisper_goes_to_every_node_and_not_back() {
@@ -92,4 +94,31 @@ async fn the_node_with_the_connection_knows_what_it_brought_about() {
     two.app.chat.note_origin(deed, Some(socket));
     until(|| one.app.chat.origin_of(&event) == Some(socket)).await;
     assert_eq!(two.app.chat.origin_of(&event), None, "it has nobody to spare");
+}
+
+/// What is in the log goes to every node by the shared store.
+#[tokio::test]
+async fn a_letter_spares_the_connection_that_it_was_sent_from_wherever_that_is() {
+    if !postgres::is_chosen() {
+        return left_out("letters over nodes", "the embedded store tells one process; SUITE_STORE=postgres has it");
+    }
+    let Some(Nodes { nodes: [one, two], acme, redis: _redis }) = Nodes::start().await else { return };
+    let (ana, rui) = (one.pigeon(&acme, "Ana").await, one.pigeon(&acme, "Rui").await);
+    let conversation = ana.opens(&rui).await;
+    let room = format!("private-conversation.{conversation}");
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let mut client = Client::connect(&one, &acme).await;
+        assert_eq!(ana.enters(&mut client, &room, &[]).await, StatusCode::OK);
+        client.next_of("pusher_internal:subscription_succeeded").await;
+        clients.push(client);
+    }
+    let on_two = Pigeon { app: &two, platform: acme.clone(), user: ana.user.clone(), token: ana.token.clone() };
+    for number in 0..3 {
+        let body = ana.message(&conversation, &rui, &number.to_string());
+        let sent = on_two.request(Method::POST, "messages").header("X-Socket-ID", &clients[0].id).json(&body);
+        assert_eq!(answer(sent).await.0, StatusCode::CREATED);
+        assert_eq!(clients[1].next().await["event"], "message.sent");
+    }
+    assert!(clients[0].so_far().await.is_empty());
 }

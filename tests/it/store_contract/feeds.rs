@@ -120,3 +120,21 @@ async fn a_removed_conversation_is_in_no_feed() {
         assert_eq!(walked.iter().map(|logged| logged.event.id).collect::<Vec<_>>(), [kept.id]);
     }
 }
+
+#[tokio::test]
+async fn the_ends_of_logs_are_told() {
+    for bench in benches().await {
+        let (one, two) = (bench.chat("one").await, bench.chat("two").await);
+        assert_eq!(bench.store.newest_event().await.unwrap(), EventId::START);
+        bench.say(&one, "hello").await;
+        let last = bench.say(&one, "again").await;
+        assert_eq!(bench.store.newest_event().await.unwrap(), last.id);
+        assert_eq!(bench.store.last_event().await.unwrap(), last.id);
+        let nowhere = roost::domain::ConversationId(two.id.0 + 1);
+        let mut heads = bench.store.heads(vec![two.id, nowhere, one.id]).await.unwrap();
+        heads.sort_by_key(|(id, _)| *id);
+        let told: Vec<_> = heads.iter().map(|(id, head)| (*id, head.seq, head.event_id)).collect();
+        assert_eq!(told, [(one.id, 2, last.id), (two.id, 0, EventId::START)]);
+        assert_eq!(bench.store.heads(Vec::new()).await.unwrap(), []);
+    }
+}

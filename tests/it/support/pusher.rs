@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Message;
 
-use super::app::{PATIENCE, TestApp, answer};
+use super::app::{PATIENCE, TestApp, answer, until_async};
 use super::pigeon::Pigeon;
 
 /// A connection.
@@ -199,11 +199,7 @@ impl Client {
 impl TestApp {
     /// Waits until a user has no connection.
     pub async fn is_offline(&self, platform: &Platform, user: &User) {
-        let began = std::time::Instant::now();
-        while self.app.chat.is_online(platform, user).await {
-            assert!(began.elapsed() < PATIENCE, "the user stays online");
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+        until_async(async || !self.app.chat.is_online(platform, user).await).await;
     }
 }
 

@@ -28,6 +28,7 @@ const LAYERS: &[Layer] = &[
     Layer { module: "limits", uses: &["domain", "error", "redis"], never: HTTP },
     Layer { module: "local", uses: &["clock", "error"], never: &["axum", "hyper", "tower", "utoipa", "serde_json"] },
     Layer { module: "cluster", uses: &["domain", "error", "realtime", "store"], never: HTTP },
+    Layer { module: "plant", uses: &[], never: HTTP },
     Layer { module: "memory", uses: &[], never: HTTP },
     Layer { module: "descriptors", uses: &[], never: HTTP },
     Layer { module: "telemetry", uses: &["config", "error"], never: HTTP },
@@ -36,8 +37,8 @@ const LAYERS: &[Layer] = &[
     Layer { module: "https", uses: &[], never: &["axum", "rusqlite", "serde"] },
     Layer { module: "objects", uses: &["error", "https"], never: &["axum", "rusqlite"] },
     Layer { module: "hooks", uses: &["domain", "error", "https"], never: &["axum", "rusqlite", "serde"] },
-    Layer { module: "store", uses: &["domain", "error", "config"], never: HTTP },
-    Layer { module: "realtime", uses: &["domain", "config", "redis"], never: HTTP },
+    Layer { module: "store", uses: &["domain", "error", "config", "plant"], never: HTTP },
+    Layer { module: "realtime", uses: &["domain", "config", "redis", "plant"], never: HTTP },
     Layer { module: "assistant", uses: &["domain", "error", "config"], never: &["axum", "rusqlite"] },
     Layer { module: "push", uses: &["domain", "error", "config"], never: &["axum", "rusqlite"] },
     Layer {
@@ -71,7 +72,7 @@ const LAYERS: &[Layer] = &[
 ];
 
 /// What knows every part.
-const WIRING: &[&str] = &["main", "lib", "app", "serve", "cli", "bench"];
+const WIRING: &[&str] = &["main", "lib", "app", "serve", "cli", "bench", "chaos"];
 
 /// The dialects, which must not know each other.
 const DIALECTS: &[&str] = &["guest", "chats", "pigeons", "neptun", "hooks", "pusher", "console"];

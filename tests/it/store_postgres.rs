@@ -1,0 +1,5 @@
+//! What only the store on PostgreSQL has to show: how the server carries its statements out.
+
+mod explained;
+mod filled;
+mod plans;
