@@ -510,7 +510,9 @@ async fn what_happens_at_once_is_numbered_densely_and_counted_rightly() {
             let reach = if n % 3 == 0 { Reach::One(first.id) } else { Reach::Through(EventId(INTEGER_MAX)) };
             let mark = Mark { reader: ben.id, receipt: Receipt::Read, reach, at: at(3) };
             let store = Arc::clone(&bench.store);
-            deeds.spawn(async move { store.mark(id, mark).await.unwrap(); });
+            deeds.spawn(async move {
+                store.mark(id, mark).await.unwrap();
+            });
             let (store, emoji, user_id) = (Arc::clone(&bench.store), format!("{n}"), ben.id);
             let reaction = NewReaction { message_id: first.id, user_id, emoji, removed: false, at: at(4) };
             deeds.spawn(async move { assert!(store.react(id, reaction).await.unwrap()) });

@@ -48,8 +48,7 @@ fn compared(small: &Named, large: &Named) -> Vec<String> {
     let mut wrong = Vec::new();
     for (key, plans) in large {
         let (name, sql) = key;
-        let mut complain =
-            |what: &str, plan: &Plan| wrong.push(format!("{name}: {what}\n{sql}\n{}", plan.pretty()));
+        let mut complain = |what: &str, plan: &Plan| wrong.push(format!("{name}: {what}\n{sql}\n{}", plan.pretty()));
         for plan in plans {
             let scanned: Vec<_> = plan.scanned().into_iter().filter(|table| !SMALL.contains(table)).collect();
             let (blocks, allowed) = (plan.blocks(), BLOCKS + BLOCKS_EACH * plan.rows());

@@ -6,7 +6,7 @@ use std::process::Command;
 use roost::config::Config;
 
 use super::assert_none;
-use super::source::{Source, files, read};
+use super::source::{Source, files, read, root};
 
 /// What the command line takes from the environment besides options.
 const NO_OPTIONS: &[&str] = &["ROOST_CONFIG"];
@@ -121,4 +121,10 @@ fn everybody_means_the_same_port_and_the_same_rust() {
         assert!(compose.contains(&format!("ipv4_address: 1{address}")), "no node has 1{address}");
     }
     assert!(toolchain.contains(&format!("channel = \"{}\"", after(&image, "ARG RUST="))), "rust-toolchain.toml");
+}
+
+#[test]
+fn capacities_are_computed_from_what_was_measured() {
+    let check = Command::new(root().join("scripts/capacity")).arg("--check").output().expect("it can be run");
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
 }
