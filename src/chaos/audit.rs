@@ -216,8 +216,25 @@ fn followed(records: &[Record], follower: &Arc<str>, known: &Known<'_>, snapshot
             (has, is) if has != is => "a follower's fold is the snapshot",
             _ => continue,
         };
-        found(rule, name, format!("it has {has:?}, there is {is:?}"));
+        let passed = if has.is_none() { passed_by(records, follower, name) } else { String::new() };
+        found(rule, name, format!("it has {has:?}, there is {is:?}{passed}"));
     }
+}
+
+/// By which visit a follower went past a message that it was not told, where the message's name is its number.
+fn passed_by(records: &[Record], follower: &Arc<str>, message: &str) -> String {
+    let Some(number) = number(message).and_then(|number| i64::try_from(number).ok()) else { return String::new() };
+    let mut visit = None;
+    for record in records.iter().filter(|record| record.who == *follower) {
+        match &record.what {
+            What::Comes(_, cursor) if *cursor >= number => break,
+            What::Comes(by, cursor) => visit = Some((record.at, by, cursor)),
+            _ => {}
+        }
+    }
+    visit.map_or_else(String::new, |(at, by, cursor)| {
+        format!("; it went past it by {by}, having come at {:.3} with {cursor}", at.as_secs_f64())
+    })
 }
 
 /// Whether a follower came, or was told something, after that message was acknowledged.

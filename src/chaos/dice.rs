@@ -1,6 +1,6 @@
 //! Numbers that look random and are the same for the same seed.
 
-/// Steele, Lea, Flood: "Fast splittable pseudorandom number generators" (SplitMix64).
+/// Steele, Lea, Flood: "Fast splittable pseudorandom number generators" (`SplitMix64`).
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 

@@ -275,7 +275,7 @@ impl Follower {
                     Err(error) => return Err(error),
                 },
                 Since::Nothing => match channel.head().map(|head| head.event_id) {
-                    Some(end) if may_be_elsewhere && self.cursor > end => Read::Elsewhere(end),
+                    Some(end) if may_be_elsewhere && self.cursor > end => self.end_of_one(channel.id()).await?,
                     _ if !self.begun => self.end_of_all().await?,
                     _ => Read::End,
                 },
@@ -298,6 +298,14 @@ impl Follower {
         }
         // The end of the page is not the cursor yet: a call that is dropped has taken nothing.
         Ok(Read::Events(page.events))
+    }
+
+    /// Whether the cursor is past the end of its conversation's log. This node may be behind the others, so it is the
+    /// store that tells.
+    async fn end_of_one(&self, id: ConversationId) -> Result<Read> {
+        let heads = self.chat.store.heads(vec![id]).await?;
+        let end = heads.first().map_or(EventId::START, |(_, head)| head.event_id);
+        Ok(if self.cursor > end { Read::Elsewhere(end) } else { Read::End })
     }
 
     /// Whether the cursor is one of this store's at all. The store is asked only when it is past what was told.

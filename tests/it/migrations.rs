@@ -13,12 +13,19 @@ use crate::support::store::Recorder;
 use crate::support::temp::TempDir;
 
 /// Tables of one engine: the table, and why the other has none.
-const ONLY_SQLITE: &[(&str, &str)] = &[];
-const ONLY_POSTGRES: &[(&str, &str)] = &[];
+const ONLY_SQLITE: &[(&str, &str)] = &[("sequences", "PostgreSQL has sequences of its own (event_ids)")];
+const ONLY_POSTGRES: &[(&str, &str)] =
+    &[("conversation_keys", "a distributed table is unique only by its distribution key; SQLite has unique indexes")];
 
-/// Columns of one engine, by table.
-const COLUMNS_ONLY_SQLITE: &[(&str, &str, &str)] = &[];
-const COLUMNS_ONLY_POSTGRES: &[(&str, &str, &str)] = &[];
+/// Columns of one engine, by table, and why.
+const COLUMNS_ONLY_SQLITE: &[(&str, &str, &str)] =
+    &[("migrations", "started_at", "a migration of PostgreSQL is one transaction: none is ever half done")];
+const COLUMNS_ONLY_POSTGRES: &[(&str, &str, &str)] = &[
+    ("conversation_counts", "slot", "one row would be fought over by every node that opens a conversation"),
+    ("letter_search", "conversation_id", "a full-text index of SQLite has words and row numbers only"),
+    ("letter_search", "message_id", "a full-text index of SQLite has words and row numbers only"),
+    ("migrations", "works_with", "two versions of nodes run side by side on PostgreSQL"),
+];
 
 /// Columns by table.
 type Schema = BTreeMap<String, BTreeSet<String>>;
