@@ -3,6 +3,7 @@
 //! A rule that needs an exception names it with its reason; an exception that is not needed any
 //! more fails too, so that the lists stay short.
 
+mod deploy;
 mod layers;
 mod papers;
 mod shape;

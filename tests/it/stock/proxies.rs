@@ -7,7 +7,7 @@ use roost::config::Config;
 use serde_json::json;
 
 use super::Room;
-use crate::support::app::{Guest, TestApp};
+use crate::support::app::{Guest, TestApp, answer};
 use crate::support::nginx::Nginx;
 use crate::support::sse::Events;
 
@@ -76,6 +76,26 @@ async fn events_need_no_line_but_the_address() {
     let app = behind_a_proxy().await;
     let Some(nginx) = Nginx::bare(&app.url).await else { return };
     first_events_come_at_once(&app, &nginx).await;
+}
+
+/// The load balancer of `deploy/compose.yaml`, with one of the two nodes gone: nobody who sends or follows notices.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_gone_is_gone_around() {
+    let app = behind_a_proxy().await;
+    // Free a moment ago, and nobody listens there.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let gone = gone.expect("a free port").to_string();
+    let Some(nginx) = Nginx::deployed([&gone, app.url.trim_start_matches("http://")]).await else { return };
+    first_events_come_at_once(&app, &nginx).await;
+    let guest = app.guest().await;
+    for n in 0..EVENTS {
+        let sent = app.client.post(format!("{}{}", nginx.url, guest.path("message")));
+        let (status, answer) = answer(sent.json(&json!({"message": format!("message {n}")}))).await;
+        assert!(status.is_success(), "{status} {answer}");
+    }
+    assert_eq!(guest.polls(0).await.len(), EVENTS, "each was stored once");
+    let metrics = app.client.get(format!("{}/metrics", nginx.url)).send().await.expect("an answer");
+    assert_eq!(metrics.status(), 404, "figures are not for the public");
 }
 
 /// nginx ends a connection on which nothing comes for `proxy_read_timeout`, a minute by default. Here both
