@@ -126,6 +126,12 @@ impl History {
         parts
     }
 
+    /// Everything in the order in which it happened, one line each, with the number of the conversation.
+    pub fn text(&self) -> String {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.iter().map(|record| format!("[{}] {record}\n", record.conversation)).collect()
+    }
+
     /// What was done to the servers.
     pub fn faults(&self) -> Vec<(Duration, String)> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -65,6 +65,8 @@ pub struct Plan {
     pub nodes: usize,
     /// The program `roost`.
     pub program: PathBuf,
+    /// Where the whole history is written.
+    pub history: Option<PathBuf>,
 }
 
 /// Runs, and audits. `say` hears of what is done to the servers.
@@ -113,6 +115,9 @@ impl Run {
         findings.extend(member::check(&self.world, &self.servers, &seen).await);
         members.abort_all();
         self.list(&mut findings).await;
+        if let Some(path) = &self.plan.history {
+            std::fs::write(path, self.world.history.text()).map_err(Error::internal)?;
+        }
         Ok(report::report(&self.plan, &self.world, &faults, findings))
     }
 

@@ -93,10 +93,19 @@ impl Chat {
     }
 
     /// Notes who will subscribe to a channel on that connection, and from where on. A name that is no
-    /// connection's is no harm: the subscription then begins with what comes.
-    pub fn expect_subscription(&self, access: &Access, socket: &str, channel: &str, since: Option<EventId>) {
-        let (Some(app), Ok(socket)) = (access.user.platform_id, socket.parse::<SocketId>()) else { return };
-        self.sockets.expect(app, socket, channel, Expected { since, owner: access.user.id, token_id: access.token_id });
+    /// connection's is no harm: the subscription then begins with what comes. Where there are other nodes the
+    /// connection may be on one of them: then this is what the client has to bring along.
+    pub fn expect_subscription(
+        &self,
+        access: &Access,
+        socket: &str,
+        channel: &str,
+        since: Option<EventId>,
+    ) -> Option<Expected> {
+        let expected = Expected { since, owner: access.user.id, token_id: access.token_id };
+        let (app, socket) = (access.user.platform_id?, socket.parse::<SocketId>().ok()?);
+        let is_here = self.sockets.expect(app, socket, channel, expected);
+        (!is_here && self.rules.is_one_of_many).then_some(expected)
     }
 
     /// Closes the connections whose subscriptions were authorised by a token that was revoked or has ended since,

@@ -83,7 +83,9 @@ impl Chat {
     /// it is not taken for one from elsewhere when it is past that conversation's end.
     pub fn follow_scope(self: &Arc<Self>, scope: Scope, cursor: EventId) -> Follower {
         match scope {
-            Scope::Conversation(id) => self.follower(id, false, cursor),
+            Scope::Conversation(id) if self.broker.is_in_order() => self.follower(id, false, cursor),
+            // Where other nodes write, what is in memory may be behind what was broadcast here: somebody who catches up
+            // with the one before they listen to the other would miss what is between.
             scope => self.follow_in(scope, Source::Many(scope), cursor),
         }
     }
@@ -118,6 +120,19 @@ impl Chat {
     /// What the store answers.
     pub async fn log_end(&self) -> Result<EventId> {
         self.store.last_event().await
+    }
+
+    /// The last number that the log has given out: a cursor past it is of another log.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn log_newest(&self) -> Result<EventId> {
+        self.store.newest_event().await
+    }
+
+    /// Whether what happens is told in the order of its numbers over all conversations: where no other node writes.
+    pub fn is_in_order(&self) -> bool {
+        self.broker.is_in_order()
     }
 
     /// A conversation of any kind by its number, its identifier or its key, as an operator names it.
@@ -193,6 +208,7 @@ impl Follower {
                 Read::Events(events) => return Ok(Some(self.hand_over(events))),
                 Read::Gone => return Ok(Some(Batch::Gone)),
                 Read::Elsewhere(end) => {
+                    tracing::info!(cursor = self.cursor.0, end = end.0, "a cursor is past the end of what it follows");
                     self.cursor = end;
                     return Ok(Some(Batch::Reset(end)));
                 }

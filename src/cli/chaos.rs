@@ -28,6 +28,9 @@ pub struct Options {
     /// One node on SQLite instead of a cluster.
     #[arg(long)]
     embedded: bool,
+    /// Writes everything that clients did and were told to a file.
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
 }
 
 /// Runs it; a broken rule is an error.
@@ -47,6 +50,7 @@ pub fn run(options: &Options) -> Result<()> {
         long: Duration::from_secs_f64(options.minutes * 60.0),
         nodes: if options.embedded { 0 } else { options.nodes },
         program: program()?,
+        history: options.history.clone(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::internal)?;
     let report = runtime.block_on(chaos::run(&plan, say))?;

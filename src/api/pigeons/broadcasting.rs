@@ -18,6 +18,7 @@ use crate::domain::{EventId, INTEGER_MAX, Platform, User};
 use crate::error::{Error, Refusal, Rule};
 use crate::http::fields::Fields;
 use crate::http::{json, signature};
+use crate::realtime::sockets::Expected;
 
 /// Longest name of a channel, in characters, by the protocol.
 const CHANNEL_CHARS_MAX: usize = 164;
@@ -59,9 +60,11 @@ pub async fn authorize(ctx: Ctx, input: Input) -> Answered {
         let (topic, is_presence) =
             topic(&channel).ok_or(Failure::Subscription(Error::Forbidden(Refusal::NotMember)))?;
         ctx.chat().may_follow(&access, topic).await.map_err(Failure::Subscription)?;
-        ctx.chat().expect_subscription(&access, &socket, &channel, since);
+        let elsewhere = ctx.chat().expect_subscription(&access, &socket, &channel, since);
         let data = is_presence.then(|| presence(&access.user));
-        Ok(ctx.answer(StatusCode::OK, &signed(&platform, &socket, &channel, data)))
+        let mut signed = signed(&platform, &socket, &channel, data);
+        signed.auth += &proof(&platform, &socket, &channel, elsewhere);
+        Ok(ctx.answer(StatusCode::OK, &signed))
     })
     .await
 }
@@ -91,8 +94,9 @@ pub async fn authenticate(ctx: Ctx, input: Input) -> Answered {
         let signed = signature::sign_in(&platform.secret, &socket, &user_data);
         // Stock clients enter the user's own channel as soon as they are signed in.
         let own = format!("#server-to-user-{}", access.user.uuid);
-        ctx.chat().expect_subscription(&access, &socket, &own, None);
-        Ok(ctx.answer(StatusCode::OK, &UserSignature { auth: format!("{}:{signed}", platform.key), user_data }))
+        let elsewhere = ctx.chat().expect_subscription(&access, &socket, &own, None);
+        let auth = format!("{}:{signed}{}", platform.key, proof(&platform, &socket, &own, elsewhere));
+        Ok(ctx.answer(StatusCode::OK, &UserSignature { auth, user_data }))
     })
     .await
 }
@@ -200,6 +204,15 @@ struct UserData<'a> {
 fn signed(platform: &Platform, socket: &str, channel: &str, data: Option<String>) -> Signature {
     let signed = signature::subscription(&platform.secret, socket, channel, data.as_deref());
     Signature { auth: format!("{}:{signed}", platform.key), channel_data: data }
+}
+
+/// What a client brings to the node that has its connection, behind the protocol's own signature, which clients hand on
+/// as it is: who was authorised, by which token, and from where on. Nothing, where that node is this one.
+fn proof(platform: &Platform, socket: &str, channel: &str, elsewhere: Option<Expected>) -> String {
+    let Some(expected) = elsewhere else { return String::new() };
+    let what = expected.text();
+    let signed = signature::voucher(&platform.secret, socket, channel, &what);
+    format!(":{what}:{signed}")
 }
 
 #[cfg(test)]

@@ -164,8 +164,12 @@ impl Turn {
 
     /// What is read: one conversation, which is as a rule in memory, or whatever the user takes part in.
     /// What is told on a user's channels happened in their conversations.
+    ///
+    /// Where several nodes write, always the latter: a conversation alone may be read past what is decided of the others,
+    /// and a client that keeps one cursor for all its channels would then miss what comes in those behind it.
     async fn scope(&self, wanted: &Wanted) -> Scope {
-        if let Some(uuid) = wanted.only()
+        if self.broadcast.chat.is_in_order()
+            && let Some(uuid) = wanted.only()
             && let Ok(Some(direct)) = self.broadcast.chat.direct_at(self.socket.app(), uuid).await
         {
             return Scope::Conversation(direct.conversation.id);
@@ -211,8 +215,11 @@ impl Turn {
     /// A cursor that this log has never given out is of another history: its client has to read anew what it
     /// shows, and is told what comes from here on.
     async fn reset(&self, missing: &mut [Missing]) {
-        let Ok(end) = self.broadcast.chat.log_end().await else { return };
-        for one in missing.iter_mut().filter(|one| one.since > end) {
+        let (Ok(newest), Ok(end)) = tokio::join!(self.broadcast.chat.log_newest(), self.broadcast.chat.log_end())
+        else {
+            return;
+        };
+        for one in missing.iter_mut().filter(|one| one.since > newest) {
             one.since = end;
             self.socket.send((self.broadcast.encode)("reset", &one.channel, "{}"));
         }

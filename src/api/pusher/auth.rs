@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::domain::{Platform, Timestamp};
 use crate::http::signature;
+use crate::realtime::sockets::Expected;
 
 /// How far the time of a signed request may be off, in seconds.
 const WINDOW_S: i64 = 600;
@@ -21,10 +22,18 @@ pub fn is_sign_in(app: &Platform, auth: &str, socket: &str, user_data: &str) -> 
     signed(app, auth).is_some_and(|sent| signature::is_same(&signature::sign_in(&app.secret, socket, user_data), sent))
 }
 
-/// The signature of `key:signature`, when the key is the app's.
+/// The signature of `key:signature`, when the key is the app's. What may follow it is [`expected`].
 fn signed<'a>(app: &Platform, auth: &'a str) -> Option<&'a str> {
-    let (key, signature) = auth.split_once(':')?;
+    let (key, signed) = auth.split_once(':')?;
+    let signature = signed.split_once(':').map_or(signed, |(signature, _)| signature);
     is_key(app, key).then_some(signature)
+}
+
+/// What another node said of the subscription when it authorised it: `key:signature:what:signature`.
+pub fn expected(app: &Platform, auth: &str, socket: &str, channel: &str) -> Option<Expected> {
+    let (what, sent) = auth.splitn(3, ':').nth(2)?.split_once(':')?;
+    let is_ours = signature::is_same(&signature::voucher(&app.secret, socket, channel, what), sent);
+    if is_ours { Expected::parse(what) } else { None }
 }
 
 fn is_key(app: &Platform, key: &str) -> bool {

@@ -12,6 +12,11 @@ pub const SOCKET_CHARS_MAX: usize = 41;
 /// The beginning of a signed-in user's own channel. Only the server makes such names.
 const SERVER_TO_USER: &str = "#server-to-user-";
 
+/// The channel that is a user's own.
+pub fn own_channel(user: &str) -> String {
+    format!("{SERVER_TO_USER}{user}")
+}
+
 /// What a channel's name says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {

@@ -11,7 +11,7 @@ use super::auth;
 use super::frame::{self, ChannelData, Sent, SignIn, Subscribe, Unsubscribe, UserData};
 use super::names::{self, Door, Kind};
 use crate::domain::Platform;
-use crate::realtime::sockets::{Frame, JoinRefused, Member};
+use crate::realtime::sockets::{Expected, Frame, JoinRefused, Member};
 
 /// Largest data of an event, in bytes.
 pub const DATA_BYTES_MAX: usize = 10 << 10;
@@ -63,6 +63,8 @@ pub struct Entry {
     pub kind: Kind,
     /// Who subscribes, on a presence channel.
     pub member: Option<Member>,
+    /// What the node said that authorised it, where that is another.
+    pub expected: Option<Expected>,
 }
 
 /// A client's event for the others.
@@ -87,6 +89,8 @@ pub struct Identity {
     pub watched: Vec<String>,
     /// What the client signed in with.
     pub user_data: String,
+    /// The user's own channel, and what another node said of it that authorised the sign-in.
+    pub expected: Option<(String, Expected)>,
 }
 
 /// A channel that the session is subscribed to.
@@ -175,7 +179,9 @@ impl Session {
             }
         }
         let member = if kind.is_presence() { Some(member(data)?) } else { None };
-        Ok(Admitted::Entry(Entry { channel: wish.channel.clone(), kind, member }))
+        let auth = wish.auth.as_deref().unwrap_or_default();
+        let expected = auth::expected(&self.app, auth, &self.socket, &wish.channel);
+        Ok(Admitted::Entry(Entry { channel: wish.channel.clone(), kind, member, expected }))
     }
 
     /// The client is subscribed to a channel.
@@ -280,7 +286,9 @@ impl Session {
         if self.user.as_deref().is_some_and(|held| held != user) {
             return Err((UNAUTHORISED, "The connection is signed in as somebody else"));
         }
-        Ok(Identity { user, watched, user_data: wish.user_data })
+        let own = names::own_channel(&user);
+        let expected = auth::expected(&self.app, &wish.auth, &self.socket, &own).map(|expected| (own, expected));
+        Ok(Identity { user, watched, user_data: wish.user_data, expected })
     }
 
     /// The client is that user from now on.

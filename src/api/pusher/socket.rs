@@ -267,7 +267,10 @@ impl Client {
 
     fn subscribe(&mut self, entry: Entry) {
         let sockets = self.door.sockets();
-        let expected = sockets.expected(&self.socket, &entry.channel);
+        // Said to this node, or to another.
+        let expected = sockets
+            .expected(&self.socket, &entry.channel)
+            .or_else(|| entry.expected.and_then(|expected| sockets.vouched(&self.socket, expected)));
         let owner = expected.map(|expected| expected.owner);
         let since = expected.and_then(|expected| expected.since.zip(owner));
         let user = entry.member.as_ref().map(|member| member.user_id.clone());
@@ -323,6 +326,9 @@ impl Client {
             Err(SignInRefused::Already) => {}
             Err(SignInRefused::TooMany) => return self.socket.send(session::too_many_sign_ins()),
             Err(SignInRefused::Closing) => return,
+        }
+        if let Some((channel, expected)) = &identity.expected {
+            sockets.expect(self.socket.app(), self.socket.id(), channel, *expected);
         }
         self.session.signed_in(&identity.user);
         self.socket.send(frame::signed_in(&identity.user_data));

@@ -70,8 +70,13 @@ impl Sockets {
     /// What was said with [`Self::expect`] within the last minute; taken. From here on its token vouches for the
     /// connection. One for which more tokens vouch than it may have channels is closed: nobody's would end it.
     pub fn expected(&self, socket: &Socket, channel: &str) -> Option<Expected> {
+        let expected = socket.own().expected(channel, Instant::now())?;
+        self.vouched(socket, expected)
+    }
+
+    /// The same where it was said to another node, and the client brings the proof.
+    pub fn vouched(&self, socket: &Socket, expected: Expected) -> Option<Expected> {
         let mut own = socket.own();
-        let expected = own.expected(channel, Instant::now())?;
         let voucher = Voucher { owner: expected.owner, token_id: expected.token_id };
         if !own.vouch(voucher, self.shared.rules.channels_per_socket_max) {
             drop(own);

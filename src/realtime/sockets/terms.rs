@@ -123,6 +123,25 @@ pub struct Expected {
     pub token_id: TokenId,
 }
 
+impl Expected {
+    /// As a client carries it from the node that authorised it to the one that has its connection.
+    pub fn text(&self) -> String {
+        let since = self.since.map_or_else(String::new, |since| since.0.to_string());
+        format!("{}.{}.{since}", self.owner.0, self.token_id.0)
+    }
+
+    /// What the text says, if it is one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('.');
+        let (owner, token) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let since = match parts.next()? {
+            "" => None,
+            since => Some(EventId(since.parse().ok()?)),
+        };
+        parts.next().is_none().then_some(Self { since, owner: UserId(owner), token_id: TokenId(token) })
+    }
+}
+
 /// What vouches for a connection's subscriptions: an account, and the token that it came with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Voucher {

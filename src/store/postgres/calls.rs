@@ -199,7 +199,7 @@ impl Store for PostgresStore {
     }
 
     async fn last_event(&self) -> Result<EventId> {
-        fetch!(self, conn => feed::horizon(conn))
+        fetch!(self, conn => feed::horizon(&self.core, conn))
     }
 
     async fn newest_event(&self) -> Result<EventId> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deadpool_postgres::Pool;
@@ -10,7 +10,7 @@ use deadpool_postgres::Pool;
 use super::conn::Conn;
 use super::fail::Fail;
 use super::place;
-use crate::domain::{ConversationId, Logged, Place};
+use crate::domain::{ConversationId, EventId, Logged, Place};
 use crate::store::{Listener, WriterStats};
 
 /// Places held at once, some hundred bytes each.
@@ -23,6 +23,7 @@ pub(super) struct Core {
     pub replica: Option<super::replica::Replica>,
     pub listener: Arc<dyn Listener>,
     places: Mutex<HashMap<ConversationId, Arc<Place>>>,
+    horizon: AtomicI64,
     pub stats: Arc<WriterStats>,
     /// Reads so far.
     pub reads: AtomicU64,
@@ -30,7 +31,15 @@ pub(super) struct Core {
 
 impl Core {
     pub fn new(pool: Pool, replica: Option<super::replica::Replica>, listener: Arc<dyn Listener>) -> Self {
-        Self { pool, replica, listener, places: Mutex::default(), stats: Arc::default(), reads: AtomicU64::new(0) }
+        Self {
+            pool,
+            replica,
+            listener,
+            places: Mutex::default(),
+            horizon: AtomicI64::new(0),
+            stats: Arc::default(),
+            reads: AtomicU64::new(0),
+        }
     }
 
     /// A connection; waits for one at most as long as the pool was told to.
@@ -90,6 +99,12 @@ impl Core {
             places.clear();
         }
         places.insert(place.conversation_id, Arc::clone(place));
+    }
+
+    /// How far everything is known to be decided, given what was read just now. A transaction that takes its lock late
+    /// takes a reading back below another; what was decided stays so, and who was told of it must not be led back.
+    pub fn decided(&self, read: EventId) -> EventId {
+        EventId(self.horizon.fetch_max(read.0, Ordering::AcqRel).max(read.0))
     }
 
     fn places(&self) -> MutexGuard<'_, HashMap<ConversationId, Arc<Place>>> {

@@ -17,8 +17,8 @@ use crate::domain::{ConversationId, ConversationKind, Event, EventId, Logged, Pl
 use crate::store::{FEED_SPAN, FeedPage};
 
 /// How far everything has been decided.
-pub(super) async fn horizon(conn: &Conn) -> Result<EventId, Fail> {
-    Ok(EventId(conn.one("select event_horizon()", &[]).await?.try_get(0)?))
+pub(super) async fn horizon(core: &Core, conn: &Conn) -> Result<EventId, Fail> {
+    Ok(core.decided(EventId(conn.one("select event_horizon()", &[]).await?.try_get(0)?)))
 }
 
 /// The last number that was given out; it may not be visible yet.
@@ -36,7 +36,7 @@ pub(super) async fn page(
     limit: usize,
 ) -> Result<FeedPage, Fail> {
     // Before the rows are read: what is decided by now is seen by the statements that follow.
-    let end = horizon(conn).await?;
+    let end = horizon(core, conn).await?;
     let (mut rows, mut through) = match scope {
         // Its own order holds above the horizon, too: but the cursor may be used elsewhere.
         Scope::Conversation(id) => (of_conversation(conn, id, after, limit + 1).await?, end),
