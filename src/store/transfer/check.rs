@@ -184,6 +184,8 @@ pub(super) async fn counts(source: &Source, target: &Target) -> Result<Vec<Strin
     let keys = target.number(keys).await?;
     if keys > 0 {
         faults.push(format!("conversation_keys: {keys} are not the conversations'"));
+        let again = "insert into conversation_keys select kind, key, id from conversations";
+        target.batch(&format!("begin; delete from conversation_keys; {again}; commit")).await?;
     }
     Ok(faults)
 }

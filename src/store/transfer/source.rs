@@ -162,20 +162,40 @@ pub(super) fn compared(columns: &[String], how: &str, place: &[i64]) -> String {
     format!("({}) {how} ({})", columns[..place.len()].join(", "), values.join(", "))
 }
 
+/// What stands behind a place, as conditions whose rows come one after the other. Two of them, because SQLite finds only
+/// the first column of a pair by its index: in a long conversation every piece would begin with a walk from its start.
+fn behind(order: &[String], after: &[i64]) -> Vec<String> {
+    match after {
+        [first, second] => {
+            vec![format!("{} = {first} and {} > {second}", order[0], order[1]), format!("{} > {first}", order[0])]
+        }
+        _ => vec![compared(order, ">", after)],
+    }
+}
+
 fn read(conn: &Connection, ask: &Ask<'_>, replaced: &AtomicU64) -> Result<Piece> {
-    let table = ask.table;
-    let order = table.source_order();
-    let sql = format!(
-        "select {} from {} where {} and {} order by {}",
-        table.sources(),
-        table.source,
-        ask.part.condition(&order[0]),
-        compared(&order, ">", ask.after),
-        order.join(", ")
-    );
-    let mut statement = conn.prepare(&sql).map_err(|error| say(&error))?;
-    let mut found = statement.query([]).map_err(|error| say(&error))?;
+    let order = ask.table.source_order();
     let mut rows = Rows::default();
+    for condition in behind(&order, ask.after) {
+        let sql = format!(
+            "select {} from {} where {} and {condition} order by {}",
+            ask.table.sources(),
+            ask.table.source,
+            ask.part.condition(&order[0]),
+            order.join(", ")
+        );
+        if let Some(end) = add(conn, &sql, ask, &mut rows, replaced)? {
+            return Ok(Piece { rows, end: Some(end) });
+        }
+    }
+    Ok(Piece { rows, end: None })
+}
+
+/// Adds the rows of a statement, and says where they end when there was no room for all.
+fn add(conn: &Connection, sql: &str, ask: &Ask<'_>, rows: &mut Rows, replaced: &AtomicU64) -> Result<Option<Vec<i64>>> {
+    let table = ask.table;
+    let mut statement = conn.prepare(sql).map_err(|error| say(&error))?;
+    let mut found = statement.query([]).map_err(|error| say(&error))?;
     while let Some(row) = found.next().map_err(|error| say(&error))? {
         let is_full = rows.len() >= ask.bounds.rows || rows.bytes().len() >= ask.bounds.bytes;
         replaced.fetch_add(rows.push_sqlite(row, table)?, Ordering::Relaxed);
@@ -183,11 +203,11 @@ fn read(conn: &Connection, ask: &Ask<'_>, replaced: &AtomicU64) -> Result<Piece>
             let end = rows.cut(last, table);
             if end != rows.cut(last + 1, table) {
                 rows.pop();
-                return Ok(Piece { rows, end: Some(end) });
+                return Ok(Some(end));
             }
         }
     }
-    Ok(Piece { rows, end: None })
+    Ok(None)
 }
 
 fn say(error: &rusqlite::Error) -> Error {
