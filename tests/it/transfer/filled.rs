@@ -107,8 +107,9 @@ impl World {
     async fn live(&mut self) {
         let mai = self.people[3].clone();
         for key in ["a", "b", "c"] {
-            let chat = self.store.create_conversation(live_chat(key)).await.unwrap();
-            self.store.append(with_key("first", from_guest(chat.id, "hello"))).await.unwrap();
+            let at = self.now();
+            let chat = self.store.create_conversation(NewConversation { at, ..live_chat(key) }).await.unwrap();
+            self.store.append(NewMessage { at, ..with_key("first", from_guest(chat.id, "hello")) }).await.unwrap();
             self.chats.push(chat);
         }
         self.store.change_state(self.chats[0].id, StateChange::Assign(mai.id), at(4)).await.unwrap();
@@ -307,7 +308,8 @@ impl World {
             }
             _ => {
                 let key = format!("new {}", dice.roll(1000));
-                if let Ok(chat) = self.store.create_conversation(live_chat(&key)).await {
+                // Lists that are ordered by instants leave open how equal ones stand.
+                if let Ok(chat) = self.store.create_conversation(NewConversation { at, ..live_chat(&key) }).await {
                     self.chats.push(chat);
                 }
             }

@@ -13,11 +13,11 @@ use crate::support::store::{from_guest, live_chat};
 /// Every so often it is killed.
 const KILLS: usize = 8;
 /// Messages beside what a [`World`] has.
-const MESSAGES: usize = 4000;
+const MESSAGES: usize = 6000;
 
 fn migrate(ground: &Ground) -> Command {
     let mut command = roost();
-    command.args(["migrate", "--rows", "100", "--to", &ground.target.url]);
+    command.args(["migrate", "--rows", "10", "--to", &ground.target.url]);
     command.arg("--from").arg(format!("sqlite:{}", ground.path().display()));
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command

@@ -172,8 +172,17 @@ fn told(running: &mut Child, word: &str) {
     std::thread::spawn(move || lines.for_each(drop));
 }
 
+/// Off the thread that the clients run on.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_keep_sending_while_the_store_moves() {
+    tokio::task::LocalSet::new().run_until(move_under_clients()).await;
+}
+
+async fn move_under_clients() {
     let Some(ground) = Ground::new().await else { return };
     fill(&ground).await;
     let mut old = Process::spawn(serve(ground.path(), "127.0.0.1:0", ""));
@@ -187,7 +196,7 @@ async fn clients_keep_sending_while_the_store_moves() {
     let writers: Vec<_> = (0..WRITERS)
         .map(|number| {
             let scene = Arc::clone(&scene);
-            tokio::spawn(async move { scene.write(number).await })
+            tokio::task::spawn_local(async move { scene.write(number).await })
         })
         .collect();
     // Who follows a conversation over the move: it is written to throughout.
@@ -195,12 +204,12 @@ async fn clients_keep_sending_while_the_store_moves() {
     let until = Arc::new(AtomicUsize::new(usize::MAX));
     let streaming = {
         let (scene, key, until) = (Arc::clone(&scene), followed.clone(), Arc::clone(&until));
-        tokio::spawn(async move { scene.stream(key, until).await })
+        tokio::task::spawn_local(async move { scene.stream(key, until).await })
     };
     let mut said = Vec::new();
     let mut say = async |count: usize| {
         for _ in 0..count {
-            let text = format!("followed {}", said.len());
+            let text = format!("followed-{}", said.len());
             until_async(async || match scene.send(&followed, &text).await {
                 Some(id) => {
                     said.push((text.clone(), id));
@@ -213,21 +222,20 @@ async fn clients_keep_sending_while_the_store_moves() {
     };
     say(5).await;
     let mut moving = migrate(&ground);
-    let mut moving = tokio::task::spawn_blocking(move || {
+    let mut moving = aside(move || {
         told(&mut moving, "waiting for the server to stop");
         moving
     })
-    .await
-    .unwrap();
+    .await;
     say(5).await;
     let before = scene.acknowledged.load(Ordering::Relaxed);
     assert!(before > 0, "they were sending");
     let began = Instant::now();
     old.terminate();
-    assert!(old.wait(Duration::from_secs(60)).success());
-    let moved = tokio::task::spawn_blocking(move || moving.wait().unwrap()).await.unwrap();
-    assert!(moved.success());
-    let new = Process::spawn(serve(ground.path(), &listen, &ground.target.url));
+    assert!(aside(move || old.wait(Duration::from_secs(60))).await.success());
+    assert!(aside(move || moving.wait().unwrap()).await.success());
+    let command = serve(ground.path(), &listen, &ground.target.url);
+    let new = aside(move || Process::spawn(command)).await;
     if std::env::var_os("SUITE_MOVE").is_some() {
         eprintln!("from SIGTERM to the new server: {:?}", began.elapsed());
     }
@@ -236,13 +244,13 @@ async fn clients_keep_sending_while_the_store_moves() {
     say(5).await;
     // One more, which ends the stream: it looks how many there are before it waits for the next.
     until.store(said.len() + 1, Ordering::Relaxed);
-    let text = "followed to the end".to_owned();
+    let text = "followed-to-the-end".to_owned();
     let id = scene.send(&followed, &text).await.expect("the server runs");
     said.push((text, id));
     let (streamed, connections) = streaming.await.unwrap();
     assert_eq!(streamed, said, "the stream has no hole and nothing twice");
     assert!(connections > 1, "it was cut off by the move");
-    assert_eq!(scene.poll(&followed, "followed to the end").await, said);
+    assert_eq!(scene.poll(&followed, "followed-to-the-end").await, said);
 
     scene.stop.store(true, Ordering::Relaxed);
     let mut all = said.len();

@@ -23,7 +23,7 @@ async fn a_moved_store_answers_every_read_the_same_and_goes_on() {
 
     let lines = Lines::default();
     let moved = transfer::run(&ground.plan(), &|line| lines.lock().unwrap().push(line)).await.unwrap();
-    assert!(moved.messages > 40 && moved.events > 40 && moved.conversations > 5, "{moved:?}");
+    assert!(moved.messages > 40 && moved.events > 20 && moved.conversations > 5, "{moved:?}");
     let told = lines.lock().unwrap().join("\n");
     assert!(told.contains("messages: ") && told.contains("rows/s") && !told.contains("not the same"), "{told}");
 
