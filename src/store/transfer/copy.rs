@@ -8,22 +8,23 @@ use super::pace::Pace;
 use super::rows::Rows;
 use super::source::{Part, Piece, Source};
 use super::state::{self, Progress};
-use super::tables::{TABLES, Table};
+use super::tables::{self, Table};
 use super::target::{Target, Written};
 use crate::error::{Error, Result};
 
 /// Copies what was not copied yet.
 pub(super) async fn all(source: &Source, target: &Target, tell: Told<'_>) -> Result<()> {
     let mut is_new = false;
-    for table in TABLES {
+    for table in tables::all() {
         if !state::is_copied(target, table).await? {
             copy(source, target, table, tell).await?;
             is_new = true;
         }
     }
     if is_new {
-        tell("the tables are analysed".to_owned());
-        target.batch("analyze").await?;
+        // The first readers would do it else, row by row.
+        tell("the target is vacuumed and analysed".to_owned());
+        target.batch("vacuum (analyze)").await?;
     }
     Ok(())
 }
@@ -36,11 +37,8 @@ async fn copy(source: &Source, target: &Target, table: &'static Table, tell: Tol
     loop {
         let rows = i64::try_from(piece.rows.len()).map_err(Error::internal)?;
         let Piece { rows: held, end } = piece;
-        progress = Progress {
-            place: end.clone().unwrap_or_default(),
-            rows: progress.rows + rows,
-            is_done: end.is_none(),
-        };
+        progress =
+            Progress { place: end.clone().unwrap_or_default(), rows: progress.rows + rows, is_done: end.is_none() };
         let writing = write(target, table, &held, &progress);
         let Some(end) = end else {
             writing.await?;

@@ -39,7 +39,8 @@ async fn compare(plan: &Move, sides: &Sides<'_>, tell: Told<'_>) -> Result<()> {
     if faults.is_empty() {
         return Ok(());
     }
-    let again = if plan.check_all { "run this again: what differs is brought anew" } else { "run this with --check-all" };
+    let again =
+        if plan.check_all { "run this again: what differs is brought anew" } else { "run this with --check-all" };
     Err(Error::internal(format!("the target is not the same, and not taken into use; {again}:\n{}", faults.join("\n"))))
 }
 

@@ -113,7 +113,10 @@ async fn level(
             }
             // What was written is not trusted until it was read.
             if target.rows(&ask).await?.bytes() != piece.rows.bytes() {
-                return Err(Error::internal(format!("{}: the target does not give back what it was given", table.name)));
+                return Err(Error::internal(format!(
+                    "{}: the target does not give back what it was given",
+                    table.name
+                )));
             }
             if is_alone {
                 target.batch("commit").await?;

@@ -14,7 +14,9 @@
 //! are the same on both sides stand for conversations that are. Heads are copied first, so that what is copied later is
 //! never older than its head says. Everything that no head tells of is compared row by row, each round.
 
+mod account_tables;
 mod check;
+mod conversation_tables;
 mod copy;
 mod finish;
 mod level;
@@ -26,7 +28,7 @@ mod tables;
 mod target;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::source::{Bounds, Source};
 use self::state::Found;
@@ -40,8 +42,12 @@ use crate::error::{Error, Result};
 /// Bytes of one piece, unless its only row is larger.
 const PIECE_BYTES: usize = 4 << 20;
 
-/// Between two looks whether the server has stopped; each is a round.
-const LOOKS_APART: Duration = Duration::from_secs(1);
+/// Between two looks whether the server has stopped.
+const LOOKS_APART: Duration = Duration::from_millis(100);
+
+/// Between two rounds while it runs, at the least; and at least as long as a round takes, so that what is read here
+/// takes half of a disk's time at the most.
+const ROUNDS_APART: Duration = Duration::from_secs(1);
 
 /// Who is told how it goes: a line at a time.
 pub type Told<'a> = &'a (dyn Fn(String) + Sync);
@@ -129,17 +135,24 @@ fn folder(plan: &Move) -> Result<DataDir> {
 /// Follows the server until it has stopped, and takes the folder.
 async fn stopped(plan: &Move, dir: &DataDir, sides: &Sides<'_>, tell: Told<'_>) -> Result<DataDirLock> {
     loop {
+        let begun = Instant::now();
         let round = level::round(sides.source, sides.target).await?;
+        let took = begun.elapsed();
         tell(format!("a round: {} conversations had changed, {} rows", round.conversations, round.rows));
-        match dir.lock() {
-            Ok(held) => return Ok(held),
-            Err(error) if !plan.wait => {
-                return Err(Error::internal(format!(
-                    "what is there is copied; stop the server and run this again for the rest, or use --wait ({error})"
-                )));
-            }
-            Err(_) => tell("waiting for the server to stop (SIGTERM it now)".to_owned()),
+        if plan.wait {
+            tell("waiting for the server to stop (SIGTERM it now)".to_owned());
         }
-        tokio::time::sleep(LOOKS_APART).await;
+        while begun.elapsed() < took + took.max(ROUNDS_APART) {
+            match dir.lock() {
+                Ok(held) => return Ok(held),
+                Err(error) if !plan.wait => {
+                    return Err(Error::internal(format!(
+                        "what is there is copied; stop the server and run this again for the rest, or use --wait \
+                         ({error})"
+                    )));
+                }
+                Err(_) => tokio::time::sleep(LOOKS_APART).await,
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! How far a transfer has come, kept in the target: beside the rows, in the transactions that write them.
 
 use super::source::Source;
-use super::tables::{OTHERS, TABLES, Table};
+use super::tables::{self, OTHERS, Table};
 use super::target::Target;
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
@@ -66,9 +66,7 @@ pub(super) async fn begin(source: &Source, target: &Target, now: Timestamp) -> R
     let rows = target.query("select source, finished_at is not null from transfer").await?;
     let state = rows.first().map(|row| (row.get::<_, i64>(0), row.get::<_, bool>(1)));
     match state {
-        Some((of, is_finished)) if of == born => {
-            Ok(if is_finished { Found::Finished } else { Found::Unfinished })
-        }
+        Some((of, is_finished)) if of == born => Ok(if is_finished { Found::Finished } else { Found::Unfinished }),
         _ => Err(Error::internal("the target holds another store: name an empty database")),
     }
 }
@@ -90,7 +88,7 @@ async fn take(target: &Target, born: i64, now: Timestamp) -> Result<()> {
 
 /// A store that is in use holds a secret or a node at least.
 async fn refuse_rows(target: &Target) -> Result<()> {
-    let tables = TABLES.iter().map(|table| table.name).chain(["nodes"]);
+    let tables = tables::all().map(|table| table.name).chain(["nodes"]);
     let any: Vec<_> = tables.map(|name| format!("exists (select 1 from {name})")).collect();
     if target.one(&format!("select {}", any.join(" or "))).await?.get::<_, bool>(0) {
         return Err(Error::internal("the target holds a store already: name an empty database"));
@@ -104,7 +102,7 @@ async fn refuse_unknown(target: &Target) -> Result<()> {
                where table_schema = current_schema() order by table_name, ordinal_position";
     for row in target.query(sql).await? {
         let (name, column): (String, String) = (row.get(0), row.get(1));
-        let table = TABLES.iter().find(|table| table.name == name);
+        let table = tables::all().find(|table| table.name == name);
         let is_known = table.is_some_and(|table| table.columns.iter().any(|known| known.name == column));
         if !is_known && !OTHERS.contains(&name.as_str()) {
             return Err(Error::internal(format!("this Roost does not know how to move {name}.{column}")));
@@ -123,7 +121,8 @@ pub(super) struct Progress {
 
 /// What is noted under a name; from the beginning when nothing is.
 pub(super) async fn progress(target: &Target, name: &str) -> Result<Progress> {
-    let rows = target.query(&format!("select place, rows, is_done from transfer_progress where name = '{name}'")).await?;
+    let rows =
+        target.query(&format!("select place, rows, is_done from transfer_progress where name = '{name}'")).await?;
     let progress = |row: &tokio_postgres::Row| Progress { place: row.get(0), rows: row.get(1), is_done: row.get(2) };
     Ok(rows.first().map(progress).unwrap_or_default())
 }

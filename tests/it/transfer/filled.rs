@@ -12,7 +12,9 @@ use roost::store::{
 };
 use uuid::Uuid;
 
-use crate::support::store::{answer, assistant_session, at, from_guest, from_staff, letter, live_chat, staff, with_key};
+use crate::support::store::{
+    answer, assistant_session, at, from_guest, from_staff, letter, live_chat, staff, with_key,
+};
 
 /// Numbers that look random and are the same in every run.
 pub struct Dice(u64);
@@ -49,8 +51,13 @@ const TEXTS: [&str; 6] =
 impl World {
     pub async fn fill(store: SharedStore) -> Self {
         let name = "Acme".to_owned();
-        let new =
-            NewPlatform { key: Uuid::new_v4(), slug: Platform::slug_of(&name), name, secret: "s".to_owned(), at: at(0) };
+        let new = NewPlatform {
+            key: Uuid::new_v4(),
+            slug: Platform::slug_of(&name),
+            name,
+            secret: "s".to_owned(),
+            at: at(0),
+        };
         let platform = store.add_platform(new).await.unwrap();
         let mut people = Vec::new();
         for name in ["ana", "ben", "eva"] {

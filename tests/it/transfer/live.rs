@@ -185,7 +185,7 @@ async fn clients_keep_sending_while_the_store_moves() {
 async fn move_under_clients() {
     let Some(ground) = Ground::new().await else { return };
     fill(&ground).await;
-    let mut old = Process::spawn(serve(ground.path(), "127.0.0.1:0", ""));
+    let old = Process::spawn(serve(ground.path(), "127.0.0.1:0", ""));
     let listen = old.url.trim_start_matches("http://").to_owned();
     let scene = Arc::new(Scene {
         client: Client::builder().no_proxy().build().unwrap(),
@@ -193,67 +193,28 @@ async fn move_under_clients() {
         stop: AtomicBool::new(false),
         acknowledged: AtomicUsize::new(0),
     });
-    let writers: Vec<_> = (0..WRITERS)
-        .map(|number| {
-            let scene = Arc::clone(&scene);
-            tokio::task::spawn_local(async move { scene.write(number).await })
-        })
-        .collect();
-    // Who follows a conversation over the move: it is written to throughout.
-    let followed = scene.session().await;
-    let until = Arc::new(AtomicUsize::new(usize::MAX));
-    let streaming = {
-        let (scene, key, until) = (Arc::clone(&scene), followed.clone(), Arc::clone(&until));
-        tokio::task::spawn_local(async move { scene.stream(key, until).await })
+    let start = |number| {
+        let scene = Arc::clone(&scene);
+        tokio::task::spawn_local(async move { scene.write(number).await })
     };
-    let mut said = Vec::new();
-    let mut say = async |count: usize| {
-        for _ in 0..count {
-            let text = format!("followed-{}", said.len());
-            until_async(async || match scene.send(&followed, &text).await {
-                Some(id) => {
-                    said.push((text.clone(), id));
-                    true
-                }
-                None => false,
-            })
-            .await;
-        }
-    };
-    say(5).await;
+    let writers: Vec<_> = (0..WRITERS).map(start).collect();
+    let mut followed = Followed::new(&scene).await;
+    followed.say(5).await;
     let mut moving = migrate(&ground);
-    let mut moving = aside(move || {
+    let moving = aside(move || {
         told(&mut moving, "waiting for the server to stop");
         moving
     })
     .await;
-    say(5).await;
-    let before = scene.acknowledged.load(Ordering::Relaxed);
-    assert!(before > 0, "they were sending");
-    let began = Instant::now();
-    old.terminate();
-    assert!(aside(move || old.wait(Duration::from_secs(60))).await.success());
-    assert!(aside(move || moving.wait().unwrap()).await.success());
-    let command = serve(ground.path(), &listen, &ground.target.url);
-    let new = aside(move || Process::spawn(command)).await;
-    if std::env::var_os("SUITE_MOVE").is_some() {
-        eprintln!("from SIGTERM to the new server: {:?}", began.elapsed());
-    }
+    followed.say(5).await;
+    assert!(scene.acknowledged.load(Ordering::Relaxed) > 0, "they were sending");
+    let new = change_over(old, moving, serve(ground.path(), &listen, &ground.target.url)).await;
     let after = scene.acknowledged.load(Ordering::Relaxed);
     until_async(async || scene.acknowledged.load(Ordering::Relaxed) > after + 3 * WRITERS).await;
-    say(5).await;
-    // One more, which ends the stream: it looks how many there are before it waits for the next.
-    until.store(said.len() + 1, Ordering::Relaxed);
-    let text = "followed-to-the-end".to_owned();
-    let id = scene.send(&followed, &text).await.expect("the server runs");
-    said.push((text, id));
-    let (streamed, connections) = streaming.await.unwrap();
-    assert_eq!(streamed, said, "the stream has no hole and nothing twice");
-    assert!(connections > 1, "it was cut off by the move");
-    assert_eq!(scene.poll(&followed, "followed-to-the-end").await, said);
+    followed.say(5).await;
 
+    let mut all = followed.check().await;
     scene.stop.store(true, Ordering::Relaxed);
-    let mut all = said.len();
     for writer in writers {
         let session = writer.await.unwrap();
         let (last, _) = session.sent.last().expect("it sent something");
@@ -264,6 +225,67 @@ async fn move_under_clients() {
     assert_eq!(usize::try_from(stored).unwrap(), messages() + all, "and nothing else");
     audit(&ground).await;
     new.kill();
+}
+
+/// What an operator does when the move waits: ends the server, lets the move end, starts the new one.
+async fn change_over(mut old: Process, mut moving: Child, command: Command) -> Process {
+    let began = Instant::now();
+    old.terminate();
+    assert!(aside(move || old.wait(Duration::from_secs(60))).await.success());
+    assert!(aside(move || moving.wait().unwrap()).await.success());
+    let new = aside(move || Process::spawn(command)).await;
+    if std::env::var_os("SUITE_MOVE").is_some() {
+        eprintln!("from SIGTERM to the new server: {:?}", began.elapsed());
+    }
+    new
+}
+
+/// A conversation that is followed as a stream over the move, and written to throughout.
+struct Followed {
+    scene: Arc<Scene>,
+    key: String,
+    said: Vec<(String, i64)>,
+    /// How many the stream is to bring.
+    until: Arc<AtomicUsize>,
+    streaming: tokio::task::JoinHandle<(Vec<(String, i64)>, usize)>,
+}
+
+impl Followed {
+    async fn new(scene: &Arc<Scene>) -> Self {
+        let key = scene.session().await;
+        let until = Arc::new(AtomicUsize::new(usize::MAX));
+        let streaming = {
+            let (scene, key, until) = (Arc::clone(scene), key.clone(), Arc::clone(&until));
+            tokio::task::spawn_local(async move { scene.stream(key, until).await })
+        };
+        Self { scene: Arc::clone(scene), key, said: Vec::new(), until, streaming }
+    }
+
+    async fn say(&mut self, count: usize) {
+        for _ in 0..count {
+            let text = format!("followed-{}", self.said.len());
+            let mut id = None;
+            until_async(async || {
+                id = self.scene.send(&self.key, &text).await;
+                id.is_some()
+            })
+            .await;
+            self.said.push((text, id.expect("until it was there")));
+        }
+    }
+
+    /// The stream and the list are what was acknowledged; how many that are.
+    async fn check(mut self) -> usize {
+        // One more, which ends the stream: it looks how many there are before it waits for the next.
+        self.until.store(self.said.len() + 1, Ordering::Relaxed);
+        self.say(1).await;
+        let (streamed, connections) = self.streaming.await.unwrap();
+        assert_eq!(streamed, self.said, "the stream has no hole and nothing twice");
+        assert!(connections > 1, "it was cut off by the move");
+        let (last, _) = self.said.last().expect("it was written to");
+        assert_eq!(self.scene.poll(&self.key, last).await, self.said);
+        self.said.len()
+    }
 }
 
 /// Numbers dense, heads at the ends of their logs, no number given twice.

@@ -2,11 +2,11 @@
 
 use roost::domain::{ConversationKind, EventId};
 use roost::store::transfer;
-use roost::store::{Locator, SharedStore};
+use roost::store::{Locator, SharedStore, Store};
 
 use super::filled::{Dice, World};
 use super::{Ground, Lines, assert_same, close, reads};
-use crate::support::store::{at, everything, from_guest, live_chat, staff, with_key};
+use crate::support::store::{at, everything, from_guest, letter, live_chat, staff, with_key};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_moved_store_answers_every_read_the_same_and_goes_on() {
@@ -81,7 +81,7 @@ async fn nobody_starts_on_a_folder_that_was_moved_unless_told_to() {
     assert!(text.contains("127.0.0.1") && !text.contains("roost:"), "no password: {text}");
     std::fs::remove_file(mark).unwrap();
     let again = ground.open();
-    let said = roost::store::Store::messages(&*again, chat, everything()).await.unwrap();
+    let said = again.messages(chat, everything()).await.unwrap();
     assert_eq!(said.len(), 1, "as it was");
     close(again);
     let refused = ground.run().await.unwrap_err().to_string();
@@ -151,4 +151,37 @@ async fn what_is_no_store_is_named() {
     let Some(ground) = Ground::new().await else { return };
     let refused = ground.run().await.unwrap_err().to_string();
     assert!(refused.contains("there is no store in"), "{refused}");
+}
+
+/// The words of a letter are compared byte for byte with what PostgreSQL keeps of them, and a row may be larger than a
+/// piece.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn letters_of_any_script_and_length_arrive() {
+    let Some(ground) = Ground::new().await else { return };
+    let store = ground.open();
+    let mut world = World::fill(store.clone()).await;
+    world.between(0, 1).await;
+    let direct = world.directs.last().expect("it was just made").clone();
+    let (ana, ben) = (world.people[0].clone(), world.people[1].clone());
+    let mut dice = Dice::new(11);
+    let mut any = |_| char::from_u32(u32::try_from(dice.roll(0x3_0000)).unwrap()).unwrap_or(' ');
+    let mut texts: Vec<String> = (0..300).map(|_| (0..60).map(&mut any).collect()).collect();
+    texts.push((0..60_000).map(|n| format!("word{n} ")).collect());
+    texts.push("long".repeat(1_500_000));
+    for text in &texts {
+        store.append(letter(&direct, &ana, &ben, text)).await.unwrap();
+    }
+    // To oneself: each word once, not twice.
+    store.append(letter(&direct, &ana, &ana, "me and me")).await.unwrap();
+    let count = texts.len() + 1;
+    drop(world);
+    close(store);
+    ground.run().await.unwrap();
+    let target = ground.target().await;
+    let said = target.messages(direct.conversation.id, everything()).await.unwrap();
+    assert_eq!(said.len(), count);
+    for (said, text) in said.iter().zip(&texts) {
+        assert_eq!(said.text, text.replace('\0', "\u{fffd}"));
+    }
+    assert_eq!(target.search_letters(ben.id, vec!["word59".to_owned()], None, 9).await.unwrap().len(), 1);
 }

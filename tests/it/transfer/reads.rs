@@ -2,9 +2,7 @@
 
 use std::fmt::Debug;
 
-use roost::domain::{
-    Conversation, ConversationKind, EventId, FileId, LetterKind, Scope, Timestamp, User, UserId,
-};
+use roost::domain::{Conversation, ConversationKind, EventId, FileId, LetterKind, Scope, Timestamp, User, UserId};
 use roost::store::webhooks::{DeliveryFilter, HookOwner};
 use roost::store::{
     ChatColumn, ConversationFilter, Desk, InboxFilter, Locator, MessageFilter, SharedStore, UserFilter,
@@ -70,7 +68,8 @@ impl Reads {
         self.note(("inbox total", id), store.inbox_total(id).await.unwrap());
         self.note(("inbox numbers", id), store.inbox_numbers(id).await.unwrap());
         self.note(("letter devices", id), store.letter_devices(id).await.unwrap());
-        for words in ["hello", "HEL", "đà", "nẵng", "café", "हिन्दी", "edited", "ben 1", "nothing such"] {
+        for words in ["hello", "HEL", "đà", "nẵng", "café", "हिन्दी", "edited", "ben 1", "nothing such"]
+        {
             let found = store.search_letters(id, vec![words.to_owned()], None, 100).await.unwrap();
             self.note(("search", id, words), found);
         }
