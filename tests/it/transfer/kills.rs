@@ -17,7 +17,7 @@ const MESSAGES: usize = 6000;
 
 fn migrate(ground: &Ground) -> Command {
     let mut command = roost();
-    command.args(["migrate", "--rows", "10", "--to", &ground.target.url]);
+    command.args(["migrate", "--rows", "10"]).env("ROOST_STORE_URL", &ground.target.url);
     command.arg("--from").arg(format!("sqlite:{}", ground.path().display()));
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command
