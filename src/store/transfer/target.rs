@@ -1,5 +1,7 @@
 //! The side that it is moved to: one connection to the PostgreSQL server.
 
+use std::time::{Duration, Instant};
+
 use bytes::{Bytes, BytesMut};
 use deadpool_postgres::{Object, Pool};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -17,6 +19,9 @@ const SENT_BYTES: usize = 256 << 10;
 
 /// Keys in one `delete`.
 const DELETED_AT_ONCE: usize = 1000;
+
+/// How long another may hold the target before this one gives up.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
 
 /// Marks the advisory lock of who moves a store there: "move" in ASCII.
 const LOCK: i64 = 0x6D6F_7665;
@@ -42,10 +47,20 @@ impl Target {
                  set enable_seqscan = off; set maintenance_work_mem = '256MB'",
             )
             .await?;
-        if !target.one(&format!("select pg_try_advisory_lock({LOCK})")).await?.get::<_, bool>(0) {
-            return Err(Error::internal("another `roost migrate` is at work on that database"));
-        }
+        target.lock().await?;
         Ok(target)
+    }
+
+    /// Waits a little: of a mover that was killed a moment ago the server learns a moment later.
+    async fn lock(&self) -> Result<()> {
+        let begun = Instant::now();
+        while !self.one(&format!("select pg_try_advisory_lock({LOCK})")).await?.get::<_, bool>(0) {
+            if begun.elapsed() >= LOCK_WAIT {
+                return Err(Error::internal("another `roost migrate` is at work on that database"));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
     }
 
     /// Statements without values.
