@@ -17,7 +17,7 @@ const MESSAGES: usize = 6000;
 
 fn migrate(ground: &Ground) -> Command {
     let mut command = roost();
-    command.args(["migrate", "--rows", "10"]).env("ROOST_STORE_URL", &ground.target.url);
+    command.args(["migrate", "--rows", "3"]).env("ROOST_STORE_URL", &ground.target.url);
     command.arg("--from").arg(format!("sqlite:{}", ground.path().display()));
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command
@@ -72,7 +72,7 @@ async fn a_killed_move_goes_on_where_it_was() {
             world.play(&mut dice, 20).await;
         }
     }
-    assert!(cut_off >= 3, "it was killed {cut_off} times");
+    assert!(cut_off >= 2, "it was killed {cut_off} times");
     let uploads = world.uploads.clone();
     drop(world);
     let shared: SharedStore = store.clone();
