@@ -31,7 +31,10 @@ pub struct Follower {
     name: Arc<str>,
     number: usize,
     dice: Dice,
+    /// Everything up to here was told, of every conversation.
     cursor: i64,
+    /// How far each conversation was told by sockets: they have a cursor a channel.
+    reached: HashMap<usize, i64>,
     told: HashMap<usize, HashSet<String>>,
 }
 
@@ -40,7 +43,7 @@ impl Follower {
     pub fn new(world: Arc<World>, seed: u64, door: Arc<dyn Door>, subject: Subject, number: usize) -> Self {
         let name = format!("follower {number} ({})", subject.name);
         let dice = Dice::of(seed, &name);
-        Self { world, door, subject, name: name.into(), number, dice, cursor: 0, told: HashMap::new() }
+        Self { world, door, subject, name: name.into(), number, dice, cursor: 0, reached: HashMap::new(), told: HashMap::new() }
     }
 
     /// Follows until it has been told the last message of each conversation, or too long after the end.
@@ -81,24 +84,58 @@ impl Follower {
     }
 
     /// Hears an event; `None` ends the connection.
-    fn hear(&mut self, kind: &str, data: &Value, cursor: Option<i64>) -> Option<()> {
+    fn hear(&mut self, kind: &str, data: &Value, cursor: Option<i64>, by_socket: bool) -> Option<()> {
         if kind == "reset" {
             self.world.history.add(&self.name, self.subject.places[0], What::Reset);
             self.cursor = cursor.unwrap_or(self.cursor);
             return None;
         }
         let cursor = cursor?;
-        if let Some((key, change)) = self.door.heard(kind, data)
-            && let Some(place) = self.place(key.as_deref())
-        {
+        let heard = self.door.heard(kind, data);
+        let heard = heard.and_then(|(key, change)| Some((self.place(key.as_deref())?, change)));
+        let place = heard.as_ref().map(|(place, _)| *place);
+        let told = self.tell(heard, cursor, by_socket);
+        match (by_socket, place) {
+            (true, Some(place)) => self.advance(Some(place), cursor),
+            (true, None) => {}
+            (false, _) => self.advance(None, cursor),
+        }
+        told
+    }
+
+    fn tell(&mut self, heard: Option<(usize, Change)>, cursor: i64, by_socket: bool) -> Option<()> {
+        if let Some((place, change)) = heard {
+            // A stream begins where the conversation that is furthest behind is: of the others it tells more than is
+            // missing. On a socket nothing is told twice.
+            let is_known = !by_socket && cursor <= self.reached(place);
+            if is_known {
+                return Some(());
+            }
             if let Change::Sent(message, _) = &change {
                 self.told.entry(place).or_default().insert(message.clone());
             }
             self.world.history.add(&self.name, place, What::Told(cursor, change));
             self.world.count("told");
         }
-        self.cursor = self.cursor.max(cursor);
         Some(())
+    }
+
+    /// How far a conversation was told.
+    fn reached(&self, place: usize) -> i64 {
+        self.reached.get(&place).map_or(self.cursor, |reached| self.cursor.max(*reached))
+    }
+
+    /// Goes on from what was told of one conversation, or of all.
+    fn advance(&mut self, place: Option<usize>, cursor: i64) {
+        match place {
+            Some(place) => {
+                let reached = self.reached(place).max(cursor);
+                self.reached.insert(place, reached);
+                let least = self.subject.places.iter().map(|place| self.reached(*place)).min();
+                self.cursor = self.cursor.max(least.unwrap_or(cursor));
+            }
+            None => self.cursor = self.cursor.max(cursor),
+        }
     }
 
     /// The number of the conversation of that key; without a key the only one.
@@ -119,12 +156,12 @@ impl Follower {
         self.comes("long poll");
         let told = self.world.http.call(&self.world.url, &self.events("wait=2&"), QUIET + QUIET).await?;
         if told.body["reset"] == true {
-            self.hear("reset", &Value::Null, told.body["cursor"].as_i64());
+            self.hear("reset", &Value::Null, told.body["cursor"].as_i64(), false);
             return None;
         }
         for event in told.body["events"].as_array()? {
             // One without a number is told and not kept.
-            let _ = self.hear(event["event"].as_str()?, &event["data"], event["id"].as_i64());
+            let _ = self.hear(event["event"].as_str()?, &event["data"], event["id"].as_i64(), false);
         }
         self.cursor = self.cursor.max(told.body["cursor"].as_i64()?);
         Some(())
@@ -141,9 +178,9 @@ impl Follower {
         for _ in 0..most {
             let event = events.next(QUIET).await?;
             if event.kind == "reset" {
-                return self.hear("reset", &Value::Null, event.id);
+                return self.hear("reset", &Value::Null, event.id, false);
             }
-            let _ = self.hear(&event.kind, &event.data, event.id);
+            let _ = self.hear(&event.kind, &event.data, event.id, false);
         }
         Some(())
     }
@@ -155,7 +192,7 @@ impl Follower {
         ask.path = format!("{}{}", ask.path, self.cursor);
         let told = self.world.http.call(&self.world.url, &ask, QUIET).await?;
         for message in told.body["data"].as_array()? {
-            self.hear("message", message, message["id"].as_i64());
+            self.hear("message", message, message["id"].as_i64(), false);
         }
         Some(())
     }
@@ -173,7 +210,9 @@ impl Follower {
         };
         let connection = timeout(QUIET, Connection::open(&app, self.number)).await.ok()?.ok()?;
         for channel in world.pigeons.channels(user) {
-            let body = json!({"socket_id": connection.socket_id, "channel_name": channel, "since": self.cursor});
+            let place = channel.rsplit_once('.').and_then(|(_, key)| self.place(Some(key)));
+            let since = place.map_or(self.cursor, |place| self.reached(place));
+            let body = json!({"socket_id": connection.socket_id, "channel_name": channel, "since": since});
             let ask = world.pigeons.as_user(user, Ask::post("/broadcasting/auth", body));
             let told = world.http.call(&world.url, &ask, QUIET).await?;
             let wish = json!({"event": "pusher:subscribe", "data": {"channel": channel, "auth": told.body["auth"]}});
@@ -190,9 +229,9 @@ impl Follower {
                 () = tokio::time::sleep(QUIET) => return None,
             };
             if kind == "reset" {
-                return self.hear("reset", &Value::Null, data["cursor"].as_i64());
+                return self.hear("reset", &Value::Null, data["cursor"].as_i64(), true);
             }
-            let _ = self.hear(&kind, &data, data["cursor"].as_i64());
+            let _ = self.hear(&kind, &data, data["cursor"].as_i64(), true);
         }
         Some(())
     }

@@ -3,6 +3,7 @@
 mod backup;
 mod chaos;
 mod config;
+mod migrate;
 mod platform;
 mod restore;
 mod serve;
@@ -52,6 +53,8 @@ enum Command {
     Backup(backup::Options),
     /// Put a backup in the place of the store.
     Restore(restore::Options),
+    /// Move the store from SQLite to PostgreSQL while it is in use.
+    Migrate(migrate::Options),
     /// Measure what a server does on this machine.
     Bench(bench::Options),
     /// Kill, freeze and cut off servers of its own, and audit what clients saw.
@@ -101,6 +104,7 @@ pub fn run() -> ExitCode {
         Command::Tail(options) => tail::run(&options),
         Command::Backup(options) => backup::run(&options),
         Command::Restore(options) => restore::run(&options),
+        Command::Migrate(options) => migrate::run(&options),
         Command::Bench(options) => bench::run(options),
         Command::Chaos(options) => chaos::run(&options),
     };
@@ -117,6 +121,12 @@ pub fn run() -> ExitCode {
 #[expect(clippy::print_stdout, reason = "standard output is what a command line answers on")]
 fn say(line: &str) {
     println!("{line}");
+}
+
+/// Prints how a long command comes along.
+#[expect(clippy::print_stderr, reason = "standard output is for what came of it")]
+fn note(line: &str) {
+    eprintln!("{line}");
 }
 
 #[expect(clippy::print_stderr, reason = "standard error is where a command line complains")]

@@ -33,6 +33,7 @@ mod search;
 pub mod sqlite;
 mod state_row;
 mod stats;
+pub mod transfer;
 pub mod webhooks;
 
 use std::sync::Arc;

@@ -32,5 +32,6 @@ mod store_sqlite;
 mod strangers;
 mod support;
 mod tidy;
+mod transfer;
 mod webhooks;
 mod websocket;

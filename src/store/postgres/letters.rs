@@ -105,7 +105,7 @@ fn words_for(user: UserId, text: &str) -> BTreeSet<String> {
 }
 
 /// The words of both who may find a letter.
-fn lexemes(author: Option<UserId>, receiver: UserId, text: &str) -> Vec<String> {
+pub(in crate::store) fn lexemes(author: Option<UserId>, receiver: UserId, text: &str) -> Vec<String> {
     author.into_iter().chain([receiver]).flat_map(|reader| words_for(reader, text)).collect()
 }
 

@@ -33,6 +33,14 @@ const fn step(version: u32, name: &'static str, sql: &'static str) -> Migration 
     Migration { version, name, sql }
 }
 
+/// Brings the schema to this binary's.
+///
+/// # Errors
+/// `Internal` with a sentence for the operator; the schema is as it was before.
+pub(in crate::store) async fn migrate_schema(pool: &Pool, now: Timestamp) -> Result<()> {
+    migrate(pool, POSTGRES, now).await
+}
+
 /// Brings the schema to the last of `migrations`.
 ///
 /// # Errors

@@ -48,9 +48,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::core::Core;
+pub(super) use self::letters::lexemes;
+pub(super) use self::migrate::migrate_schema;
+pub(super) use self::pool::make as connections;
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::{Listener, WriterStats};
+use crate::store::{Listener, WriterStats, transfer};
 
 /// How the store on PostgreSQL is set up; see the section `store` of the configuration for the meaning and the
 /// defaults.
@@ -108,15 +111,27 @@ async fn detached<T: Send + 'static>(
     }
 }
 
+/// Refuses a database that is being filled from another store: half of what was said is not there yet.
+async fn refuse_unfinished(pool: &deadpool_postgres::Pool) -> Result<()> {
+    let away = |error| Error::internal(format!("the database cannot be reached: {error}"));
+    let conn = conn::Conn::new(pool.get().await.map_err(away)?);
+    let is = async |sql| -> std::result::Result<bool, fail::Fail> { Ok(conn.one(sql, &[]).await?.try_get(0)?) };
+    if is(transfer::IS_THERE).await? && is(transfer::IS_UNFINISHED).await? {
+        return Err(Error::internal(transfer::UNFINISHED));
+    }
+    Ok(())
+}
+
 impl PostgresStore {
     /// Opens the store, making or upgrading its schema as needed. Several nodes may do so at once.
     ///
     /// # Errors
     /// `Internal` with a sentence for the operator: no such server, a schema that is newer than this binary's and does
-    /// not work with it, or half migrated.
+    /// not work with it, half migrated, or the target of a transfer that is not finished.
     pub async fn open(options: &PostgresOptions, listener: Arc<dyn Listener>, now: Timestamp) -> Result<Self> {
         let pool = pool::make(&options.url, options)?;
-        migrate::migrate(&pool, migrate::POSTGRES, now).await?;
+        refuse_unfinished(&pool).await?;
+        migrate_schema(&pool, now).await?;
         let replica = replica::Replica::start(options)?;
         let core = Arc::new(Core::new(pool, replica, listener));
         let lanes = append::Lanes::start(&core, options.lanes, options.queue, options.queue_wait, options.batch_max);

@@ -19,7 +19,7 @@ const CONNECT_WAIT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// `Internal` with a sentence for the operator when the address is none.
-pub(super) fn make(url: &str, options: &PostgresOptions) -> Result<Pool> {
+pub(in crate::store) fn make(url: &str, options: &PostgresOptions) -> Result<Pool> {
     let config = config(url)?;
     let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = if config.get_ssl_mode() == SslMode::Disable {

@@ -15,6 +15,7 @@ mod keys;
 mod letters;
 mod log;
 mod messages;
+mod moved;
 mod nodes;
 mod open;
 mod place;
@@ -54,6 +55,7 @@ use crate::error::{Error, Result};
 
 pub use backup::{Restored, backup, backup_file, restore};
 pub use bare::BareStore;
+pub use moved::Marker;
 pub use place::{DataDir, DataDirLock, NETWORK_FILE_SYSTEMS};
 pub use verify::{Audit, audit};
 
@@ -110,7 +112,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// `Internal` with a sentence for the operator: not a Roost database, newer, half migrated,
-    /// not writable.
+    /// not writable, moved elsewhere.
     pub fn open(dir: &DataDir, options: &SqliteOptions, listener: Arc<dyn Listener>, now: Timestamp) -> Result<Self> {
         let file = dir.database();
         let (conn, snapshot) = open::to_write(dir, options, now)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{DataDir, SqliteOptions, fail, search};
+use super::{DataDir, SqliteOptions, fail, moved, search};
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::migrate;
@@ -18,6 +18,7 @@ pub(super) fn to_write(
     options: &SqliteOptions,
     now: Timestamp,
 ) -> Result<(Connection, Option<PathBuf>)> {
+    moved::refuse(dir)?;
     let file = dir.database();
     let mut conn = raw(&file).map_err(fail::from_sql)?;
     // Before anything is set: what is refused is left as it is, down to its journal mode.
