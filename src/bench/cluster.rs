@@ -134,13 +134,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 }
 
 impl Cluster {
-    async fn start(
-        options: &Options,
-        services: &Services,
-        folder: &Path,
-        count: usize,
-        clock: &Clock,
-    ) -> Result<Self> {
+    async fn start(options: &Options, services: &Services, folder: &Path, count: usize, clock: &Clock) -> Result<Self> {
         let name = format!("nodes_{count}");
         services.postgres.create_database(&name, None).await?;
         let mut config = Config { data: folder.join(&name), ..Config::default() };
@@ -198,13 +192,7 @@ impl Cluster {
         Ok(all)
     }
 
-    async fn round(
-        &mut self,
-        options: &Options,
-        services: &Services,
-        bare: &mut Bare,
-        span: Duration,
-    ) -> Result<()> {
+    async fn round(&mut self, options: &Options, services: &Services, bare: &mut Bare, span: Duration) -> Result<()> {
         let watched = self.watched(services);
         let (before, meter) = (self.written().await?, Meter::start(&watched)?);
         let leg = self.send(options, span).await?;

@@ -47,7 +47,12 @@ impl Bare {
     ///
     /// # Errors
     /// The database's.
-    pub async fn write(&mut self, (connections, batch): (usize, f64), by_function: bool, span: Duration) -> Result<Leg> {
+    pub async fn write(
+        &mut self,
+        (connections, batch): (usize, f64),
+        by_function: bool,
+        span: Duration,
+    ) -> Result<Leg> {
         let start = Instant::now();
         let writing = self.0.iter_mut().take(connections).map(|writer| writer.write(batch, by_function, start + span));
         let mut all = Leg { requests: 0, elapsed: Duration::ZERO, latencies: latencies() };

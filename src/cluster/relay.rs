@@ -28,6 +28,10 @@ const GRACE: Duration = Duration::from_millis(5);
 /// How often the horizon is looked at while something waits for it.
 const LOOK: Duration = Duration::from_millis(2);
 
+/// The same while nobody here follows anything wider than a conversation: it only keeps what is told of the log's end
+/// from growing old.
+const IDLE_LOOK: Duration = Duration::from_millis(50);
+
 /// The operator's rules.
 #[derive(Clone, Copy, Debug)]
 pub struct RelayRules {
@@ -172,7 +176,8 @@ impl Relay {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
-            tokio::time::sleep(LOOK).await;
+            let is_idle = self.topics.wide().is_empty();
+            tokio::time::sleep(if is_idle && std::env::var_os("X_LOOK").is_none() { IDLE_LOOK } else { LOOK }).await;
         }
     }
 

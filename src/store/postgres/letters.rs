@@ -104,8 +104,8 @@ fn words_for(user: UserId, text: &str) -> BTreeSet<String> {
     kept
 }
 
-/// The words of both who may find a letter.
-fn lexemes(author: Option<UserId>, receiver: UserId, text: &str) -> Vec<String> {
+/// The words of both who may find a letter. None holds a space.
+pub(super) fn lexemes(author: Option<UserId>, receiver: UserId, text: &str) -> Vec<String> {
     author.into_iter().chain([receiver]).flat_map(|reader| words_for(reader, text)).collect()
 }
 
@@ -272,8 +272,7 @@ pub(super) async fn search(
     // The marks alone are not trusted: a letter has to be the searcher's by its own row, too.
     let sql = format!(
         "select {COLUMNS} from {TABLES} where (m.conversation_id, m.id) in ( \
-             select s.conversation_id, s.message_id from letter_search s \
-             where s.words @@ $1::text::tsquery and s.message_id < $2 order by s.message_id desc limit $3) \
+             select s.conversation_id, s.message_id from find_letters($1::text::tsquery, $2, $3) s) \
          and m.deleted_at is null and (m.user_id = $4 or l.receiver_id = $4) order by m.id desc limit $5"
     );
     let before = before.map_or(i64::MAX, |before| before.0);

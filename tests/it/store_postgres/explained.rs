@@ -33,7 +33,10 @@ pub fn plans(log: &str) -> Vec<Plan> {
 impl Plan {
     /// Blocks that were looked at, in all.
     pub fn blocks(&self) -> f64 {
-        ["Shared Hit Blocks", "Shared Read Blocks", "Temp Read Blocks"].iter().map(|kind| number(&self.root, kind)).sum()
+        ["Shared Hit Blocks", "Shared Read Blocks", "Temp Read Blocks"]
+            .iter()
+            .map(|kind| number(&self.root, kind))
+            .sum()
     }
 
     /// How many rows it was about: those that it returned, was given, or stopped at because of a limit.

@@ -20,9 +20,9 @@ use super::filled::{Filled, Server};
 use crate::support::postgres;
 use crate::support::store::{at, from_guest, from_staff, live_chat};
 
-/// Blocks that a statement may look at, whatever it is about, and for each row that it is about. A row of a page is a
-/// message, its letter and its reactions; one that is written is so in several indexes, each some blocks high.
-const BLOCKS: f64 = 96.0;
+/// Blocks that a statement may look at, whatever it is about (a user's feed looks at the heads of all their hundred
+/// conversations), and for each row that it is about. A row of a page is a message, its letter and its reactions; one that is written is so in several indexes, each some blocks high.
+const BLOCKS: f64 = 400.0;
 const BLOCKS_EACH: f64 = 40.0;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -48,8 +48,7 @@ fn compared(small: &Named, large: &Named) -> Vec<String> {
     let mut wrong = Vec::new();
     for (key, plans) in large {
         let (name, sql) = key;
-        let mut complain =
-            |what: &str, plan: &Plan| wrong.push(format!("{name}: {what}\n{sql}\n{}", plan.pretty()));
+        let mut complain = |what: &str, plan: &Plan| wrong.push(format!("{name}: {what}\n{sql}\n{}", plan.pretty()));
         for plan in plans {
             let scanned: Vec<_> = plan.scanned().into_iter().filter(|table| !SMALL.contains(table)).collect();
             let (blocks, allowed) = (plan.blocks(), BLOCKS + BLOCKS_EACH * plan.rows());
@@ -74,12 +73,20 @@ fn compared(small: &Named, large: &Named) -> Vec<String> {
 /// Tables that stay small however many messages there are: nothing is lost by looking at all of them.
 const SMALL: &[&str] = &["conversation_counts", "event_ids", "nodes", "platforms", "pg_database"];
 
+const FUNCTIONS: &[&str] =
+    &["from append_messages(", "from append_letters(", "event_horizon()", "next_event_id()", "hold_horizon()"];
+
 /// Does everything that is hot, and takes each statement's plans by what it was done for.
 async fn explained(filled: &Filled<'_>) -> Named {
     let mut named = Named::new();
     let layout = Layout::of(filled.rows);
     for (name, work) in WORK {
-        for plan in filled.explain(async |store| work(store, &layout).await).await {
+        // What a function does is seen in its own statements. Of the call itself, the first on each connection has to
+        // read what the function is.
+        let is_call = |plan: &Plan| FUNCTIONS.iter().any(|function| plan.sql.contains(function));
+        for plan in
+            filled.explain(async |store| work(store, &layout).await).await.into_iter().filter(|plan| !is_call(plan))
+        {
             named.entry((name, plan.sql.clone())).or_default().push(plan);
         }
     }
@@ -253,7 +260,8 @@ work! {
         store.inbox_total(at.ana()).await.expect("it is read");
         store.inbox_numbers(at.ana()).await.expect("they are read");
         store.letter_at(at.direct(), 3).await.expect("it is read");
-        store.letter_devices(at.ana()).await.expect("they are read");
+        let words = vec!["morning".to_owned()];
+        assert!(!store.search_letters(at.ana(), words, None, 20).await.expect("they are found").is_empty());
     }
     "the desk": |store, at| {
         for desk in [Desk::All, Desk::Unassigned, Desk::Of(UserId(at.ana().0 + 1))] {
