@@ -60,11 +60,13 @@ fn compared(small: &Named, large: &Named) -> Vec<String> {
                 complain(&format!("a step passes on {} rows", plan.most_rows()), plan);
             }
         }
-        let blocks = |plans: &[Plan]| plans.iter().map(Plan::blocks).sum::<f64>();
-        let (here, there) = (blocks(plans), small.get(key).map_or(0.0, |plans| blocks(plans)));
+        let sum = |plans: &[Plan], of: fn(&Plan) -> f64| plans.iter().map(of).sum::<f64>();
+        let (here, rows) = (sum(plans, Plan::blocks), sum(plans, Plan::rows));
+        let there =
+            small.get(key).map_or(0.0, |small| sum(small, Plan::blocks) * (rows / sum(small, Plan::rows)).max(1.0));
         // An index over ten times as many rows may be one level higher.
         if let Some(plan) = plans.first().filter(|_| here > 2.0 * there + 32.0) {
-            complain(&format!("{here} blocks, and {there} in a store of a tenth of the size"), plan);
+            complain(&format!("{here} blocks, and {there} for as many rows in a store of a tenth of the size"), plan);
         }
     }
     wrong
