@@ -25,12 +25,9 @@ const PAGE: usize = 256;
 /// How long those before an early event may take to come by themselves.
 const GRACE: Duration = Duration::from_millis(5);
 
-/// How often the horizon is looked at while something waits for it.
-const LOOK: Duration = Duration::from_millis(2);
-
-/// The same while nobody here follows anything wider than a conversation: it only keeps what is told of the log's end
-/// from growing old.
-const IDLE_LOOK: Duration = Duration::from_millis(50);
+/// How often the horizon is looked at while something waits for it: each look goes through all locks of the server, so
+/// that many nodes that look often would cost more than what they look for.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// The operator's rules.
 #[derive(Clone, Copy, Debug)]
@@ -176,8 +173,7 @@ impl Relay {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
-            let is_idle = self.topics.wide().is_empty();
-            tokio::time::sleep(if is_idle && std::env::var_os("X_LOOK").is_none() { IDLE_LOOK } else { LOOK }).await;
+            tokio::time::sleep(LOOK).await;
         }
     }
 

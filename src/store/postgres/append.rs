@@ -174,9 +174,6 @@ impl Lane {
                     None => return,
                 },
             };
-            for _ in 0..std::env::var("X_YIELD").ok().and_then(|n| n.parse().ok()).unwrap_or(0_u32) {
-                tokio::task::yield_now().await;
-            }
             let batch = self.gather(first);
             self.commit(batch).await;
         }
