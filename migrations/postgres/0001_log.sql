@@ -168,7 +168,7 @@ create table messages (
     primary key (conversation_id, id)
 );
 create index messages_in_order on messages (id, conversation_id);
-create index messages_uuid on messages (uuid);
+create unique index messages_uuid on messages (uuid, conversation_id);
 create unique index messages_idempotency
     on messages (conversation_id, idempotency_key, coalesce(user_id, 0), role) where idempotency_key is not null;
 create index messages_reply on messages (conversation_id, reply_to) where reply_to is not null;
@@ -213,43 +213,39 @@ create function append_messages(
     replies bigint[], keys text[], fingerprints bytea[], instants bigint[]
 ) returns table (n bigint, outcome text, id bigint, seq bigint, at bigint) language plpgsql as $$
 declare
-    drawn bigint[];
+    formers bigint[];
 begin
     perform 1 from heads h where h.conversation_id = any (conversations) order by h.conversation_id for update;
     perform hold_horizon();
-    drawn := array(select nextval('event_ids') from generate_series(1, cardinality(conversations)));
-    return query
-    with new as (
-        select x.*
-        from unnest(conversations, uuids, roles, users, texts, metadatas, replies, keys, fingerprints, instants)
-            with ordinality
-            as x (conversation_id, uuid, role, user_id, text, metadata, reply_to, key, fingerprint, instant, n)
-    ), seen as (
-        select new.*, c.kind, h.is_active, h.seq as head_seq, h.last_activity_at,
-            case when new.key is not null then (
+    -- Few messages are sent again, and most have no key.
+    if array_remove(keys, null) <> '{}' then
+        formers := array(
+            select (
                 select m.id from messages m
-                where m.conversation_id = new.conversation_id and m.idempotency_key = new.key
-                    and coalesce(m.user_id, 0) = coalesce(new.user_id, 0)
-                    and (new.user_id is not null or m.role = new.role)
-                limit 1
-            ) end as former
-        from new
-        left join heads h on h.conversation_id = new.conversation_id
-        left join conversations c on c.id = new.conversation_id
-    ), judged as (
-        select seen.*,
-            case when seen.kind is null then 'gone'
-                 when seen.former is not null then 'replayed'
-                 when not seen.is_active and seen.kind = 'live_chat' and seen.role = 'user' then 'closed'
-                 else 'added' end as verdict
-        from seen
-    ), numbered as materialized (
-        select judged.*, drawn[judged.n] as new_id,
-            judged.head_seq + count(*) filter (where verdict = 'added')
-                over (partition by judged.conversation_id order by judged.n) as new_seq,
-            greatest(judged.last_activity_at, max(judged.instant)
-                over (partition by judged.conversation_id order by judged.n)) as new_at
-        from judged
+                where m.conversation_id = x.conversation_id and m.idempotency_key = x.key
+                    and coalesce(m.user_id, 0) = coalesce(x.user_id, 0)
+                    and (x.user_id is not null or m.role = x.role)
+                limit 1)
+            from unnest(conversations, keys, users, roles) with ordinality as x (conversation_id, key, user_id, role, n)
+            order by x.n);
+    end if;
+    return query
+    with numbered as materialized (
+        select j.*, case when j.verdict = 'added' then nextval('event_ids') else formers[j.n] end as new_id,
+            j.head_seq + count(*) filter (where j.verdict = 'added') over w as new_seq,
+            greatest(j.last_activity_at, max(j.instant) over w) as new_at
+        from (
+            select x.*, h.seq as head_seq, h.last_activity_at,
+                case when h.seq is null then 'gone'
+                     when formers[x.n] is not null then 'replayed'
+                     when not h.is_active and x.role = 'user' and
+                         (select c.kind from conversations c where c.id = x.conversation_id) = 'live_chat' then 'closed'
+                     else 'added' end as verdict
+            from unnest(conversations, uuids, roles, users, texts, metadatas, replies, keys, fingerprints, instants)
+                with ordinality
+                as x (conversation_id, uuid, role, user_id, text, metadata, reply_to, key, fingerprint, instant, n)
+            left join heads h on h.conversation_id = x.conversation_id) j
+        window w as (partition by j.conversation_id order by j.n)
     ), written as (
         insert into messages (conversation_id, id, uuid, seq, role, user_id, text, metadata, reply_to, idempotency_key,
                               fingerprint, created_at, updated_at)
@@ -259,9 +255,9 @@ begin
     ), moved as (
         update heads h set seq = m.seq, event_id = m.id, message_id = m.id, message_at = m.at, last_activity_at = m.at,
             updated_at = m.at,
-            listed_at = case when h.is_active and m.kind = 'live_chat' then floor(m.at / 16000000.0)::bigint end
-        from (select w.conversation_id, w.kind, max(w.new_seq) as seq, max(w.new_id) as id, max(w.new_at) as at
-              from numbered w where w.verdict = 'added' group by w.conversation_id, w.kind) m
+            listed_at = case when h.listed_at is not null then m.at / 16000000 end
+        from (select w.conversation_id, max(w.new_seq) as seq, max(w.new_id) as id, max(w.new_at) as at
+              from numbered w where w.verdict = 'added' group by w.conversation_id) m
         where h.conversation_id = m.conversation_id
     ), joined as (
         insert into participants (conversation_id, kind, user_id, joined_at)
@@ -271,6 +267,5 @@ begin
         order by w.conversation_id, w.role, w.user_id, w.n
         on conflict do nothing
     )
-    select w.n, w.verdict, case when w.verdict = 'replayed' then w.former else w.new_id end, w.new_seq, w.new_at
-    from numbered w order by w.n;
+    select w.n, w.verdict, w.new_id, w.new_seq, w.new_at from numbered w order by w.n;
 end $$;

@@ -35,9 +35,22 @@ impl Crowd {
         channel: impl Fn(usize) -> String,
         ear: impl Fn(usize) -> E,
     ) -> Result<Self> {
+        Self::gather_over(std::slice::from_ref(app), count, channel, ear).await
+    }
+
+    /// The same with connections to several nodes in turn; `apps` is one app on each.
+    ///
+    /// # Errors
+    /// As [`Crowd::gather`].
+    pub async fn gather_over<E: Ear>(
+        apps: &[App],
+        count: usize,
+        channel: impl Fn(usize) -> String,
+        ear: impl Fn(usize) -> E,
+    ) -> Result<Self> {
         let begun = Instant::now();
         let join = |number| {
-            let channel = channel(number);
+            let (channel, app) = (channel(number), &apps[number % apps.len()]);
             async move {
                 let mut connection = Connection::open(app, number).await?;
                 let auth = app.authorize(&connection.socket_id, &channel);

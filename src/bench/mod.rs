@@ -11,6 +11,9 @@
 //! A run that met one wrong answer has no figures.
 
 pub(crate) mod client;
+mod cluster;
+mod cluster_bare;
+mod cluster_cost;
 mod crowd;
 mod fanout;
 mod follow;
@@ -81,6 +84,10 @@ pub struct Options {
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub users: u32,
 
+    /// Nodes of the profile cluster: one cluster for each number, side by side
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 3], value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub nodes: Vec<u32>,
+
     /// Drive the server at this address instead of starting one (its rate limits must be off);
     /// fanout, idle and follow drive any server of the Pusher protocol
     #[arg(long)]
@@ -143,12 +150,14 @@ pub enum Profile {
     Storm,
     /// Messages to one conversation while many others are followed
     Follow,
-    /// All of them, one after another
+    /// PostgreSQL, Redis and several nodes, which are started on this machine
+    Cluster,
+    /// All of them but cluster, one after another
     All,
 }
 
 impl Profile {
-    const EACH: [Self; 10] = [
+    const EACH: [Self; 11] = [
         Self::Send,
         Self::PollEmpty,
         Self::Poll20,
@@ -159,6 +168,7 @@ impl Profile {
         Self::Idle,
         Self::Storm,
         Self::Follow,
+        Self::Cluster,
     ];
 
     fn name(self) -> &'static str {
@@ -173,6 +183,7 @@ impl Profile {
             Self::Idle => "idle",
             Self::Storm => "storm",
             Self::Follow => "follow",
+            Self::Cluster => "cluster",
             Self::All => "all",
         }
     }
@@ -210,6 +221,10 @@ impl Options {
         }
         if matches!(profile, Profile::Storm | Profile::All) {
             line.push_str(&format!(" --users {}", self.users));
+        }
+        if matches!(profile, Profile::Cluster) {
+            let nodes: Vec<_> = self.nodes.iter().map(u32::to_string).collect();
+            line.push_str(&format!(" --nodes {}", nodes.join(",")));
         }
         let more = [
             ("connections", self.connections.map(|count| count.to_string())),
@@ -278,7 +293,8 @@ async fn measure(options: &Options) -> Result<()> {
         machine: machine::describe(&folder.0),
     };
     for profile in Profile::EACH {
-        let wanted = options.profile == Profile::All || options.profile == profile;
+        let of_all = options.profile == Profile::All && profile != Profile::Cluster;
+        let wanted = of_all || options.profile == profile;
         let entry = if wanted { entry(profile, options, &folder.0, &clock).await } else { Entry::NotRun };
         report.entries.push((profile, entry));
     }
@@ -289,7 +305,9 @@ async fn measure(options: &Options) -> Result<()> {
 async fn entry(profile: Profile, options: &Options, folder: &Path, clock: &Clock) -> Entry {
     let live = match profile {
         // A server that runs already knows nobody whose inbox or conversations could be filled.
-        Profile::Start | Profile::Inbox | Profile::Storm if options.url.is_some() => return Entry::NotRun,
+        Profile::Start | Profile::Inbox | Profile::Storm | Profile::Cluster if options.url.is_some() => {
+            return Entry::NotRun;
+        }
         Profile::Start => {
             return profiles::start(options, folder).await.map_or_else(Entry::Failed, Entry::Start);
         }
@@ -297,6 +315,7 @@ async fn entry(profile: Profile, options: &Options, folder: &Path, clock: &Clock
         Profile::Idle => idle::measure(options, folder, clock).await,
         Profile::Storm => storm::measure(options, folder, clock).await,
         Profile::Follow => follow::measure(options, folder, clock).await,
+        Profile::Cluster => cluster::measure(options, folder, clock).await,
         _ => {
             return profiles::http(profile, options, folder, clock)
                 .await

@@ -27,6 +27,8 @@ pub enum Way<'a> {
     Events(&'a App, &'a Clock, String),
     /// Messages of a conversation, through the Pigeons door.
     Letters(&'a Tenant, &'a str, Talk),
+    /// The same, each publisher's into a conversation of its own.
+    Talks(&'a Tenant, &'a str),
 }
 
 impl Way<'_> {
@@ -34,14 +36,16 @@ impl Way<'_> {
     fn batch_max(&self) -> usize {
         match self {
             Self::Events(..) => 10,
-            Self::Letters(..) => 1,
+            Self::Letters(..) | Self::Talks(..) => 1,
         }
     }
 
-    fn request(&self, texts: &[String]) -> Vec<u8> {
+    fn request(&self, lane: usize, texts: &[String]) -> Vec<u8> {
+        let text = texts.first().map_or("", String::as_str);
         match self {
             Self::Events(app, clock, channel) => app.publish(clock, channel, texts),
-            Self::Letters(tenant, host, talk) => tenant.say(host, *talk, texts.first().map_or("", String::as_str)),
+            Self::Letters(tenant, host, talk) => tenant.say(host, *talk, text),
+            Self::Talks(tenant, host) => tenant.say(host, tenant.talks[lane % tenant.talks.len()], text),
         }
     }
 }
@@ -201,7 +205,7 @@ impl Lane {
             let texts: Vec<_> = (0..count)
                 .map(|more| Stamp { lane: self.lane, number: self.next + more, nanos }.text(LENGTH))
                 .collect();
-            let answer = self.client.call(&way.request(&texts)).await.map_err(Error::internal)?;
+            let answer = self.client.call(&way.request(self.lane, &texts)).await.map_err(Error::internal)?;
             if !matches!(answer.status, 200 | 201) {
                 let body = String::from_utf8_lossy(answer.body);
                 return Err(Error::internal(format!("publishing was answered with {}: {body}", answer.status)));

@@ -7,11 +7,11 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
 use super::machine;
 use crate::error::{Error, Result};
-use crate::local::{Output, PATIENCE, Running};
+use crate::local::{LocalNode, Output, PATIENCE, Running};
 
 /// A server under measurement.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Server {
         let mut server = Self {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             host: String::new(),
-            process: Some(Process(running.pid().as_raw_nonzero().get().unsigned_abs())),
+            process: Some(Process::of(running.pid())),
             running: Some(running),
         };
         // An error from here on stops the child, because the server is dropped.
@@ -69,6 +69,12 @@ impl Server {
     pub fn running(url: &str, pid: Option<u32>) -> Result<Self> {
         let (host, address) = parse_url(url)?;
         Ok(Self { address, host, process: pid.map(Process), running: None })
+    }
+
+    /// A node of a cluster: it ends with its owner.
+    pub fn node(node: &LocalNode) -> Self {
+        let address = node.address();
+        Self { address, host: address.to_string(), process: node.pid().map(Process::of), running: None }
     }
 
     /// Asks the server to end and waits until it has, if it is this program's own.
@@ -182,6 +188,11 @@ pub struct Memory {
 }
 
 impl Process {
+    /// The process of that number.
+    pub fn of(pid: Pid) -> Self {
+        Self(pid.as_raw_nonzero().get().unsigned_abs())
+    }
+
     /// This very process.
     pub fn own() -> Self {
         Self(std::process::id())

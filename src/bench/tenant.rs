@@ -9,9 +9,10 @@ use super::preload::new_conversation;
 use super::pusher::App;
 use super::server::Server;
 use crate::app;
+use crate::chat::SharedChat;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::{Ability, ConversationKind, Email, Platform, User};
+use crate::domain::{Ability, ConversationKind, Email, Platform, Tag, User};
 use crate::error::{Error, Result};
 use crate::store::NewConversation;
 use crate::store::sqlite::{BareStore, DataDir, SqliteOptions};
@@ -47,22 +48,29 @@ impl Tenant {
     /// The store's.
     pub async fn fill(folder: &Path, clock: &Clock, conversations: usize, users: usize) -> Result<Self> {
         let config = Config { data: folder.to_owned(), ..Config::default() };
-        let chat = app::open_chat(&config, clock.clone()).await?;
-        let platform = chat.add_platform("Bench").await?;
         let pairs = pairs(conversations, users);
-        let count = pairs.last().map_or(0, |(_, to)| to + 1);
-        let (mut users, mut people) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        for number in 0..count {
-            let email = Email::parse(&format!("user-{number}@example.com"));
-            let email = email.ok_or_else(|| Error::internal("no address"))?;
-            let name = format!("User {number}");
-            let user = chat.add_user(Some(&platform), email, name, None, false, vec![Ability::any()]).await?;
-            let token = chat.make_token(user.clone(), "bench".to_owned(), vec![Ability::any()], None).await?.token;
-            people.push(Person { uuid: user.uuid, token });
-            users.push(user);
-        }
-        drop(chat);
+        let (platform, users, people) = {
+            let chat = app::open_chat(&config, clock.clone()).await?;
+            register(&chat, &pairs).await?
+        };
         let talks = open_talks(folder, clock, &platform, &users, &pairs)?;
+        Ok(Self { key: platform.key, secret: platform.secret, users: people, talks })
+    }
+
+    /// Does the same to whatever store a configuration names.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn settle(config: &Config, clock: &Clock, conversations: usize, users: usize) -> Result<Self> {
+        let chat = app::open_chat(config, clock.clone()).await?;
+        let pairs = pairs(conversations, users);
+        let (platform, users, people) = register(&chat, &pairs).await?;
+        let mut talks = Vec::with_capacity(pairs.len());
+        for (from, to) in pairs {
+            let access = chat.authenticate(&people[from].token).await?;
+            let (direct, _) = chat.open_direct(&access, users[to].uuid, Tag::default()).await?;
+            talks.push(Talk { uuid: direct.conversation.uuid, from, to });
+        }
         Ok(Self { key: platform.key, secret: platform.secret, users: people, talks })
     }
 
@@ -112,6 +120,23 @@ impl Talk {
     pub fn channel(&self) -> String {
         format!("private-conversation.{}", self.uuid)
     }
+}
+
+/// Makes the platform, and the users of those pairs.
+async fn register(chat: &SharedChat, pairs: &[(usize, usize)]) -> Result<(Platform, Vec<User>, Vec<Person>)> {
+    let platform = chat.add_platform("Bench").await?;
+    let count = pairs.iter().map(|(_, to)| to + 1).max().unwrap_or(0);
+    let (mut users, mut people) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for number in 0..count {
+        let email = Email::parse(&format!("user-{number}@example.com"));
+        let email = email.ok_or_else(|| Error::internal("no address"))?;
+        let name = format!("User {number}");
+        let user = chat.add_user(Some(&platform), email, name, None, false, vec![Ability::any()]).await?;
+        let token = chat.make_token(user.clone(), "bench".to_owned(), vec![Ability::any()], None).await?.token;
+        people.push(Person { uuid: user.uuid, token });
+        users.push(user);
+    }
+    Ok((platform, users, people))
 }
 
 /// Pairs of users: who begins, and the peer. The peers come after those who begin.

@@ -43,7 +43,17 @@ impl Follower {
     pub fn new(world: Arc<World>, seed: u64, door: Arc<dyn Door>, subject: Subject, number: usize) -> Self {
         let name = format!("follower {number} ({})", subject.name);
         let dice = Dice::of(seed, &name);
-        Self { world, door, subject, name: name.into(), number, dice, cursor: 0, reached: HashMap::new(), told: HashMap::new() }
+        Self {
+            world,
+            door,
+            subject,
+            name: name.into(),
+            number,
+            dice,
+            cursor: 0,
+            reached: HashMap::new(),
+            told: HashMap::new(),
+        }
     }
 
     /// Follows until it has been told the last message of each conversation, or too long after the end.

@@ -25,8 +25,9 @@ const PAGE: usize = 256;
 /// How long those before an early event may take to come by themselves.
 const GRACE: Duration = Duration::from_millis(5);
 
-/// How often the horizon is looked at while something waits for it.
-const LOOK: Duration = Duration::from_millis(2);
+/// How often the horizon is looked at while something waits for it: each look goes through all locks of the server, so
+/// that many nodes that look often would cost more than what they look for.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// The operator's rules.
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::{
-    ConversationId, ConversationKind, Event, EventBody, EventId, Json, Logged, Message, Place, PlatformId, Role,
-    Timestamp, UserId,
+    ConversationId, ConversationKind, Device, DeviceKind, Event, EventBody, EventId, Json, Letter, LetterKind, Logged,
+    Message, Place, PlatformId, Role, Timestamp, UserId,
 };
 
 /// The first byte of every message.
@@ -58,6 +58,18 @@ pub(super) struct Said {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     p: Option<i64>,
     us: Vec<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    l: Option<SaidLetter>,
+}
+
+/// What a letter that was just sent has beside its message: nobody has read it or reacted to it.
+#[derive(Debug, Serialize, Deserialize)]
+struct SaidLetter {
+    to: i64,
+    k: String,
+    f: String,
+    d: String,
+    dk: String,
 }
 
 impl News {
@@ -99,10 +111,10 @@ impl News {
 }
 
 impl Said {
-    /// Only plain messages: letters and everything else are read from the store by who follows.
+    /// Only messages as they were sent: everything else is read from the store by who follows.
     fn of(logged: &Logged) -> Option<Self> {
         let EventBody::MessageAdded(message) = &logged.event.body else { return None };
-        if message.letter.is_some() || message.bytes() > TEXT_MAX {
+        if message.bytes() > TEXT_MAX {
             return None;
         }
         let place = &logged.place;
@@ -118,6 +130,7 @@ impl Said {
             k: place.kind.as_str().to_owned(),
             p: place.platform_id.map(|platform| platform.0),
             us: place.users.iter().map(|user| user.0).collect(),
+            l: message.letter.as_deref().map(SaidLetter::of),
         })
     }
 
@@ -143,10 +156,37 @@ impl Said {
             created_at: at,
             updated_at: at,
             edited_at: None,
-            letter: None,
+            letter: match self.l {
+                Some(letter) => Some(Box::new(letter.letter()?)),
+                None => None,
+            },
         };
         let body = EventBody::MessageAdded(message.into());
         Some(Logged { event: Event { id, conversation_id, seq, at, body }, place: place.into() })
+    }
+}
+
+impl SaidLetter {
+    fn of(letter: &Letter) -> Self {
+        Self {
+            to: letter.receiver_id.0,
+            k: letter.kind.as_str().to_owned(),
+            f: letter.attachments.0.clone(),
+            d: letter.device.details.0.clone(),
+            dk: letter.device.kind.as_str().to_owned(),
+        }
+    }
+
+    fn letter(self) -> Option<Letter> {
+        Some(Letter {
+            receiver_id: UserId(self.to),
+            kind: LetterKind::parse(&self.k)?,
+            attachments: Json(self.f),
+            device: Device { kind: DeviceKind::parse(&self.dk)?, details: Json(self.d) },
+            delivered_at: None,
+            read_at: None,
+            reactions: Vec::new(),
+        })
     }
 }
 
@@ -167,6 +207,13 @@ mod tests {
             k: "live_chat".to_owned(),
             p: None,
             us: vec![],
+            l: Some(SaidLetter {
+                to: 6,
+                k: "text".to_owned(),
+                f: "[]".to_owned(),
+                d: "{}".to_owned(),
+                dk: "web".to_owned(),
+            }),
         };
         said.logged(ConversationId(3), EventId(9), 5).unwrap()
     }

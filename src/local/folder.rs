@@ -49,8 +49,7 @@ impl Folder {
             return Ok(());
         }
         let mut command = Command::new("chown");
-        let status =
-            command.arg("-R").arg(programs::POSTGRES_USER).arg(&self.path).status().map_err(Error::internal)?;
+        let status = command.args(["-R", programs::POSTGRES_USER]).arg(&self.path).status().map_err(Error::internal)?;
         if status.success() { Ok(()) } else { Err(failed("the folder cannot be given to the user postgres")) }
     }
 }

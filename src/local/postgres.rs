@@ -69,6 +69,12 @@ impl LocalPostgres {
         self.port
     }
 
+    /// Its processes: the server's own and those of its connections.
+    pub fn pids(&self) -> Vec<Pid> {
+        let all = |server: &Running| children(server.pid()).chain([server.pid()]).collect();
+        self.server.as_ref().filter(|server| server.ended().is_none()).map_or_else(Vec::new, all)
+    }
+
     /// What it said so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::Pid;
+
 use super::postgres::last_lines;
 use super::process::{Output, Running};
 use super::{Folder, PATIENCE, failed, on_some_port, programs, wait_until};
@@ -44,6 +46,11 @@ impl LocalRedis {
     /// Its address: `redis://:password@127.0.0.1:port`.
     pub fn url(&self) -> String {
         format!("redis://:{}@127.0.0.1:{}", self.word, self.port)
+    }
+
+    /// Its process, if it runs.
+    pub fn pid(&self) -> Option<Pid> {
+        self.server.as_ref().map(Running::pid)
     }
 
     /// `SIGKILL`: all it held is lost.

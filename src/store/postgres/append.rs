@@ -1,7 +1,7 @@
-//! Sends, many at once: lanes that append plain messages in batches.
+//! Sends, many at once: lanes that append messages in batches.
 //!
 //! A lane takes whatever waits in its queue and hands it to the database as one statement (`append_messages` in the
-//! first migration): one round trip, one commit, however many senders. While it waits the queue fills, so the batches
+//! first migration, `append_letters` in the third): one round trip, one commit, however many senders. While it waits the queue fills, so the batches
 //! grow by themselves as the load does; nobody waits for a timer. A conversation's sends always go through the same
 //! lane, so that lanes of one node never wait for each other's locks.
 
@@ -16,14 +16,14 @@ use tokio_postgres::types::ToSql;
 use super::conn::{Conn, Tx};
 use super::core::Core;
 use super::fail::Fail;
-use super::{messages, place, rows};
+use super::{letters, messages, place, rows};
 use crate::domain::{ConversationId, EventId, Logged, Message, Timestamp};
 use crate::error::{Error, Result, Subject};
-use crate::store::{Appended, NewMessage};
+use crate::store::{Appended, NewLetter, NewMessage};
 
-/// Whether a message is only itself: with nothing beside it that has rows of its own.
-pub(super) fn is_plain(new: &NewMessage) -> bool {
-    new.letter.is_none() && new.files.is_empty()
+/// Whether a message can be appended in a batch: it brings no files along, whose rows have to be looked at first.
+pub(super) fn is_light(new: &NewMessage) -> bool {
+    new.letter.as_ref().is_none_or(|letter| letter.uploads.is_empty()) && new.files.is_empty()
 }
 
 /// Whether two of the messages bear one key in one conversation: the second would not find the first.
@@ -64,12 +64,39 @@ pub(super) async fn call(conn: &Conn, new: &[&NewMessage]) -> Result<Vec<Verdict
     let instants: Vec<_> = new.iter().map(|one| one.at.0).collect();
     let values: [&(dyn ToSql + Sync); 10] =
         [&conversations, &uuids, &roles, &users, &texts, &metadatas, &replies, &keys, &fingerprints, &instants];
-    let sql = "select outcome, id, seq, at from append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-    let told = conn.rows(sql, &values).await?;
+    let told = if new.iter().any(|one| one.letter.is_some()) {
+        with_letters(conn, new, &values).await?
+    } else {
+        let sql = "select outcome, id, seq, at from append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+        conn.rows(sql, &values).await?
+    };
     if told.len() != new.len() {
         return Err(Fail::Refused(Error::internal("an append answered for another number of messages")));
     }
     told.iter().map(verdict).collect()
+}
+
+/// Appends messages of which some are letters; `said` are the values of the messages themselves.
+async fn with_letters(conn: &Conn, new: &[&NewMessage], said: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Fail> {
+    let receivers = column(new, |letter| letter.receiver_id.0);
+    let kinds = column(new, |letter| letter.kind.as_str());
+    let attachments = column(new, |letter| letter.attachments.0.as_str());
+    let devices = column(new, |letter| letter.device.details.0.as_str());
+    let device_kinds = column(new, |letter| letter.device.kind.as_str());
+    let words = |one: &&NewMessage| {
+        let letter = one.letter.as_ref()?;
+        Some(letters::lexemes(one.user_id, letter.receiver_id, one.text.as_str()).join(" "))
+    };
+    let words: Vec<Option<String>> = new.iter().map(words).collect();
+    let beside: [&(dyn ToSql + Sync); 6] = [&receivers, &kinds, &attachments, &devices, &device_kinds, &words];
+    let sql = "select outcome, id, seq, at from append_letters($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
+               $11, $12, $13, $14, $15, $16)";
+    conn.rows(sql, &[said, &beside].concat()).await
+}
+
+/// Something of each letter; nothing of what is none.
+fn column<'a, T>(new: &[&'a NewMessage], of: impl Fn(&'a NewLetter) -> T) -> Vec<Option<T>> {
+    new.iter().map(|one| one.letter.as_ref().map(&of)).collect()
 }
 
 fn verdict(row: &Row) -> Result<Verdict, Fail> {
@@ -112,7 +139,7 @@ impl Lanes {
         self.lanes.iter().map(|lane| lane.max_capacity() - lane.capacity()).sum()
     }
 
-    /// Appends a plain message.
+    /// Appends a message that [`is_light`].
     pub async fn append(&self, new: NewMessage) -> Result<Appended> {
         let lane = &self.lanes[new.conversation_id.0.unsigned_abs() as usize % self.lanes.len()];
         let (reply, answer) = oneshot::channel();

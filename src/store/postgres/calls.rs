@@ -101,7 +101,7 @@ impl Store for PostgresStore {
     }
 
     async fn append(&self, new: NewMessage) -> Result<Appended> {
-        if append::is_plain(&new) {
+        if append::is_light(&new) {
             return self.lanes.append(new).await;
         }
         transact!(self, tx => messages::append(tx, &new))

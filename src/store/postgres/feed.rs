@@ -43,8 +43,12 @@ pub(super) async fn page(
         _ if after >= end => (Vec::new(), after),
         Scope::User(user, kind) => (of_user(conn, user, kind, after, limit + 1, end).await?, end),
         Scope::All => wide(conn, "$4::bigint = 0", &0_i64, after, limit + 1, end).await?,
-        Scope::Kind(kind) => wide(conn, "c.kind = $4", &kind.as_str(), after, limit + 1, end).await?,
-        Scope::Platform(id) => wide(conn, "c.platform_id = $4", &id.0, after, limit + 1, end).await?,
+        Scope::Kind(kind) => {
+            wide(conn, &in_conversations("c.kind = $4"), &kind.as_str(), after, limit + 1, end).await?
+        }
+        Scope::Platform(id) => {
+            wide(conn, &in_conversations("c.platform_id = $4"), &id.0, after, limit + 1, end).await?
+        }
     };
     let mut is_end = through >= end;
     if rows.len() > limit {
@@ -166,6 +170,12 @@ async fn of_user(
     found(conn, &sql, &[&user.0, &after.0, &rows::limit(limit), &end.0]).await
 }
 
+/// Passes rows whose conversation is so. A look at each, because they come in their order and most pages are full
+/// after a few.
+fn in_conversations(condition: &str) -> String {
+    format!("(select {condition} from conversations c where c.id = x.conversation_id)")
+}
+
 /// The next rows that pass a filter, among the next [`FEED_SPAN`] numbers; and how far that was.
 async fn wide(
     conn: &Conn,
@@ -187,10 +197,13 @@ async fn wide(
     let through = EventId(first.saturating_add(FEED_SPAN)).min(end);
     let sql = format!(
         "select x.id, x.added, x.conversation_id from ( \
-             select id, true as added, conversation_id from messages where id > $1 and id <= $2 \
+             select * from (select id, true as added, conversation_id from messages \
+                            where id > $1 and id <= $2 order by id) a \
              union all \
-             select id, false, conversation_id from events where id > $1 and id <= $2) x \
-         join conversations c on c.id = x.conversation_id where {filter} order by x.id limit $3"
+             select * from (select id, false, conversation_id from events \
+                            where id > $1 and id <= $2 order by id) b \
+             order by id) x \
+         where {filter} order by x.id limit $3"
     );
     Ok((found(conn, &sql, &[&after.0, &through.0, &rows::limit(limit), value]).await?, through))
 }

@@ -17,7 +17,7 @@ use crate::store::{Direct, InboxEntry, InboxFilter, InboxPlace, Member};
 
 pub(super) async fn direct(conn: &Conn, platform: PlatformId, uuid: Uuid) -> Result<Option<Direct>, Fail> {
     let kind = ConversationKind::Direct.as_str();
-    let condition = "c.uuid = $2 and c.kind = $1 and c.platform_id = $3";
+    let condition = "c.uuid = $2 and (c.kind = $1) is true and (c.platform_id = $3) is true";
     let found = conversations::one(conn, condition, &[&kind, &uuid, &platform.0]).await?;
     Ok(with_members(conn, found.into_iter().collect()).await?.pop())
 }

@@ -104,7 +104,7 @@ fn words_for(user: UserId, text: &str) -> BTreeSet<String> {
     kept
 }
 
-/// The words of both who may find a letter.
+/// The words of both who may find a letter. None holds a space.
 pub(in crate::store) fn lexemes(author: Option<UserId>, receiver: UserId, text: &str) -> Vec<String> {
     author.into_iter().chain([receiver]).flat_map(|reader| words_for(reader, text)).collect()
 }
@@ -269,12 +269,12 @@ pub(super) async fn search(
     if query.is_empty() {
         return Ok(Vec::new());
     }
-    // The marks alone are not trusted: a letter has to be the searcher's by its own row, too.
+    // The marks alone are not trusted: a letter has to be the searcher's by its own row, too. The order is that of what
+    // was found, by a value that no index gives: else all messages would be walked in their order.
     let sql = format!(
-        "select {COLUMNS} from {TABLES} where (m.conversation_id, m.id) in ( \
-             select s.conversation_id, s.message_id from letter_search s \
-             where s.words @@ $1::text::tsquery and s.message_id < $2 order by s.message_id desc limit $3) \
-         and m.deleted_at is null and (m.user_id = $4 or l.receiver_id = $4) order by m.id desc limit $5"
+        "select {COLUMNS} from find_letters($1::text::tsquery, $2, $3) s join {TABLES} on true \
+         where m.conversation_id = s.conversation_id and m.id = s.message_id \
+         and m.deleted_at is null and (m.user_id = $4 or l.receiver_id = $4) order by s.message_id + 0 desc limit $5"
     );
     let before = before.map_or(i64::MAX, |before| before.0);
     let found = conn.rows(&sql, &[&query, &before, &rows::limit(SEARCHED_MAX), &user.0, &rows::limit(limit)]).await?;

@@ -115,7 +115,7 @@ pub(super) async fn next_number(tx: &Tx, id: ConversationId) -> Result<Option<Nu
     Ok(conversations::lock(tx, id).await?.as_ref().map(Number::from))
 }
 
-/// Appends a message of any sort. Those that [`append::is_plain`] says so of go through the lanes, many at once.
+/// Appends a message of any sort. Those that [`append::is_light`] says so of go through the lanes, many at once.
 pub(super) async fn append(tx: &mut Tx, new: &NewMessage) -> Result<Appended, Fail> {
     let gone = || Fail::Refused(Error::NotFound(Subject::Conversation));
     let mut conversation = conversations::lock(tx, new.conversation_id).await?.ok_or_else(gone)?;
@@ -250,9 +250,9 @@ async fn move_head(tx: &Tx, message: &Message, listed_at: Option<i64>) -> Result
     Ok(())
 }
 
-/// Appends messages to one conversation: plain ones in one statement.
+/// Appends messages to one conversation: light ones in one statement.
 pub(super) async fn append_all(tx: &mut Tx, new: &[NewMessage]) -> Result<Vec<Appended>, Fail> {
-    let (Some(first), true) = (new.first(), new.iter().all(append::is_plain) && !append::has_twins(new)) else {
+    let (Some(first), true) = (new.first(), new.iter().all(append::is_light) && !append::has_twins(new)) else {
         return one_by_one(tx, new).await;
     };
     let gone = || Fail::Refused(Error::NotFound(Subject::Conversation));

@@ -16,6 +16,7 @@ mod account_calls;
 mod accounts;
 mod append;
 mod attachments;
+mod bare;
 mod calls;
 mod conn;
 mod conversations;
@@ -47,6 +48,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::bare::BareDatabase;
 use self::core::Core;
 pub(super) use self::letters::lexemes;
 pub(super) use self::migrate::migrate_schema;

@@ -42,12 +42,17 @@ pub(in crate::store) fn make(url: &str, options: &PostgresOptions) -> Result<Poo
 
 /// What every connection is told first. A node that is frozen in the middle of a transaction would hold its locks, and
 /// with them the horizon, for ever.
+///
+/// Every statement here is written for indexes whose order it follows, a few rows at a time. What a server that has no
+/// statistics yet, or a plan for unknown values, takes for cheaper (all of a conversation's rows and then a sort, all
+/// conversations into a hash table) is right in a small store, and stays when the store has grown.
 fn settings(fsync: bool) -> String {
     let commit = if fsync { "on" } else { "off" };
     format!(
         "set synchronous_commit = {commit}; set idle_in_transaction_session_timeout = '10s'; \
          set statement_timeout = '30s'; set lock_timeout = '10s'; set jit = off; set timezone = 'UTC'; \
-         set plan_cache_mode = force_generic_plan"
+         set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off; \
+         set enable_hashjoin = off; set enable_mergejoin = off"
     )
 }
 

@@ -39,10 +39,12 @@ impl Plan {
             .sum()
     }
 
-    /// How many rows it was about: those that it returned, was given, or stopped at because of a limit.
+    /// How many rows it was about: those that it returned, was given, or stopped at because of a limit; and those of a
+    /// span of the log that it passed over.
     pub fn rows(&self) -> f64 {
-        let counted =
-            |node: &&&Value| matches!(node["Node Type"].as_str(), Some("Limit" | "Function Scan" | "WindowAgg"));
+        let counted = |node: &&&Value| {
+            matches!(node["Node Type"].as_str(), Some("Limit" | "Function Scan" | "WindowAgg" | "Merge Append"))
+        };
         let most = self.nodes().iter().filter(counted).map(|node| all_rows(node)).fold(0.0, f64::max);
         most.max(number(&self.root, "Actual Rows")).max(1.0)
     }

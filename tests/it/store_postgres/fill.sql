@@ -68,7 +68,10 @@ from conversations c left join ends on ends.conversation_id = c.id
 left join (select conversation_id, count(*) as others, max(id) as last from events group by 1) o on o.conversation_id = c.id;
 
 insert into participants (conversation_id, kind, user_id, joined_at, unread, listed_id)
-select c.id, 'user', x.user_id, 0, 0, h.message_id
+select c.id, 'user', x.user_id, 0,
+    case when x.user_id > directs / 100
+        then (select count(*) from letters l where l.conversation_id = c.id and l.read_at is null) else 0 end,
+    h.message_id
 from fill, conversations c join heads h on h.conversation_id = c.id,
     lateral (values (c.user_id), (directs / 100 + c.id - 1 - sessions)) x (user_id)
 where c.kind = 'direct' order by c.id;

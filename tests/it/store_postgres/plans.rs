@@ -20,9 +20,9 @@ use super::filled::{Filled, Server};
 use crate::support::postgres;
 use crate::support::store::{at, from_guest, from_staff, live_chat};
 
-/// Blocks that a statement may look at, whatever it is about, and for each row that it is about. A row of a page is a
-/// message, its letter and its reactions; one that is written is so in several indexes, each some blocks high.
-const BLOCKS: f64 = 96.0;
+/// Blocks that a statement may look at, whatever it is about (a user's feed looks at the heads of all their hundred
+/// conversations), and for each row that it is about. A row of a page is a message, its letter and its reactions; one that is written is so in several indexes, each some blocks high.
+const BLOCKS: f64 = 400.0;
 const BLOCKS_EACH: f64 = 40.0;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -60,11 +60,13 @@ fn compared(small: &Named, large: &Named) -> Vec<String> {
                 complain(&format!("a step passes on {} rows", plan.most_rows()), plan);
             }
         }
-        let blocks = |plans: &[Plan]| plans.iter().map(Plan::blocks).sum::<f64>();
-        let (here, there) = (blocks(plans), small.get(key).map_or(0.0, |plans| blocks(plans)));
+        let sum = |plans: &[Plan], of: fn(&Plan) -> f64| plans.iter().map(of).sum::<f64>();
+        let (here, rows) = (sum(plans, Plan::blocks), sum(plans, Plan::rows));
+        let there =
+            small.get(key).map_or(0.0, |small| sum(small, Plan::blocks) * (rows / sum(small, Plan::rows)).max(1.0));
         // An index over ten times as many rows may be one level higher.
         if let Some(plan) = plans.first().filter(|_| here > 2.0 * there + 32.0) {
-            complain(&format!("{here} blocks, and {there} in a store of a tenth of the size"), plan);
+            complain(&format!("{here} blocks, and {there} for as many rows in a store of a tenth of the size"), plan);
         }
     }
     wrong
@@ -73,12 +75,20 @@ fn compared(small: &Named, large: &Named) -> Vec<String> {
 /// Tables that stay small however many messages there are: nothing is lost by looking at all of them.
 const SMALL: &[&str] = &["conversation_counts", "event_ids", "nodes", "platforms", "pg_database"];
 
+const FUNCTIONS: &[&str] =
+    &["from append_messages(", "from append_letters(", "event_horizon()", "next_event_id()", "hold_horizon()"];
+
 /// Does everything that is hot, and takes each statement's plans by what it was done for.
 async fn explained(filled: &Filled<'_>) -> Named {
     let mut named = Named::new();
     let layout = Layout::of(filled.rows);
     for (name, work) in WORK {
-        for plan in filled.explain(async |store| work(store, &layout).await).await {
+        // What a function does is seen in its own statements. Of the call itself, the first on each connection has to
+        // read what the function is.
+        let is_call = |plan: &Plan| FUNCTIONS.iter().any(|function| plan.sql.contains(function));
+        for plan in
+            filled.explain(async |store| work(store, &layout).await).await.into_iter().filter(|plan| !is_call(plan))
+        {
             named.entry((name, plan.sql.clone())).or_default().push(plan);
         }
     }
@@ -252,7 +262,8 @@ work! {
         store.inbox_total(at.ana()).await.expect("it is read");
         store.inbox_numbers(at.ana()).await.expect("they are read");
         store.letter_at(at.direct(), 3).await.expect("it is read");
-        store.letter_devices(at.ana()).await.expect("they are read");
+        let words = vec!["morning".to_owned()];
+        assert!(!store.search_letters(at.ana(), words, None, 20).await.expect("they are found").is_empty());
     }
     "the desk": |store, at| {
         for desk in [Desk::All, Desk::Unassigned, Desk::Of(UserId(at.ana().0 + 1))] {
