@@ -4,6 +4,7 @@ mod abroad;
 mod beat;
 mod figures;
 mod outbox;
+mod rules;
 mod store;
 
 use std::num::NonZeroU32;
@@ -21,7 +22,7 @@ use tower::ServiceExt;
 
 use crate::api::{chats, document, guest, health, hooks as hooks_door, neptun, pigeons, pusher};
 use crate::assistant::{Echo, Provider};
-use crate::chat::{AttachmentRules, Chat, Resume, Rules, SharedChat};
+use crate::chat::{Chat, Resume, Rules, SharedChat};
 use crate::clock::Clock;
 use crate::config::{Config, ListSessions, ObjectStoreName, ProviderName};
 use crate::domain::{Timestamp, Witness};
@@ -40,6 +41,7 @@ use crate::store::{SharedStore, SqliteStore};
 
 use self::abroad::Line;
 use self::beat::Beat;
+use self::rules::rules;
 pub use self::store::{Opened, is_shared};
 use crate::telemetry;
 
@@ -280,44 +282,6 @@ pub fn check(config: &Config) -> Result<()> {
         objects(config)?;
     }
     mailer(config).map(|_| ())
-}
-
-fn rules(config: &Config) -> Rules {
-    let (assistant, accounts) = (&config.assistant, &config.accounts);
-    Rules {
-        assistant_answers_guests: config.guest.assistant,
-        enforce_expiry: config.chats.enforce_expiry,
-        session_lifetime: Duration::from_secs(config.chats.session_hours * 3600),
-        context_messages: assistant.context_messages,
-        runs_max: assistant.runs_max,
-        answer_timeout: Duration::from_secs(assistant.timeout_s),
-        is_one_of_many: !config.store.url.is_empty() || !config.redis.url.is_empty(),
-        checkpoint_every: Duration::from_millis(assistant.checkpoint_ms),
-        answer_bytes_max: assistant.answer_bytes_max,
-        code_lifetime: Duration::from_secs(accounts.code_minutes * 60),
-        code_tries_max: accounts.code_tries_max,
-        hashes_max: accounts.hashes_max,
-        sign_in_free_tries: accounts.sign_in_free_tries,
-        sign_in_wait_max: Duration::from_secs(accounts.sign_in_wait_max_s),
-        sign_in_keys_max: config.limits.keys_max,
-        sign_in_shared: None,
-        sign_in_lifetime: Duration::from_secs(accounts.session_hours.saturating_mul(3600)),
-        ticket_lifetime: Duration::from_secs(accounts.ticket_minutes.saturating_mul(60)),
-        attachments: attachment_rules(&config.attachments),
-        webhooks: outbox::rules(&config.webhooks),
-    }
-}
-
-fn attachment_rules(options: &crate::config::Attachments) -> AttachmentRules {
-    AttachmentRules {
-        bytes_max: options.bytes_max,
-        types: options.types.clone(),
-        uploads_max: options.uploads_max,
-        uploads_per_user_max: options.uploads_per_user_max,
-        keep_loose: Duration::from_secs(options.keep_loose_hours.saturating_mul(3600)),
-        thumbnail_px: options.thumbnail_px,
-        image_pixels_max: options.image_pixels_max,
-    }
 }
 
 /// How Redis is reached, if there is one.

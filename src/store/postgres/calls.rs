@@ -5,7 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{PostgresStore, append, conversations, feed, files, inbox, letters, log, messages, probe, runs, tokens};
+use super::{
+    PostgresStore, append, assigning, conversations, feed, files, inbox, letters, log, messages, probe, runs, tokens,
+};
 use crate::domain::{
     ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Head, Message,
     MessageId, MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Scope, Share, ShareEntry,
@@ -57,7 +59,7 @@ impl Store for PostgresStore {
         line: Uuid,
         at: Timestamp,
     ) -> Result<Option<User>> {
-        transact!(self, tx => conversations::transfer(tx, id, dice, greeting, line, at))
+        transact!(self, tx => assigning::transfer(tx, id, dice, greeting, line, at))
     }
 
     async fn remove_conversation(&self, id: ConversationId) -> Result<bool> {

@@ -5,22 +5,18 @@ use std::sync::Arc;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::accounts;
 use super::attachments;
 use super::conn::{Conn, Tx, Values};
 use super::fail::Fail;
-use super::messages::{insert_message, next_number};
 use super::rows;
 use super::search;
 use crate::domain::{
     Assignment, Change, Contact, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody,
-    EventId, Head, Json, MessageText, Participant, ParticipantKind, PlatformId, Role, Tag, Timestamp, User, UserId,
+    EventId, Head, Json, Participant, ParticipantKind, PlatformId, Tag, Timestamp, UserId,
 };
-use crate::error::{Error, Rule, Subject};
+use crate::error::{Error, Rule};
 use crate::store::state_row::StateRow;
-use crate::store::{
-    ConversationFilter, Desk, Greeting, Locator, NewConversation, NewMessage, Page, StateChange, merged_contact,
-};
+use crate::store::{ConversationFilter, Desk, Locator, NewConversation, Page, StateChange, merged_contact};
 
 pub(super) const COLUMNS: &str = "c.id, c.uuid, c.kind, c.key, c.user_id, c.external_user_id, c.contact_name, \
      c.contact_email, c.contact_phone, c.metadata, c.expires_at, c.created_at, \
@@ -462,52 +458,6 @@ async fn write_state(
     });
     let head = Head { seq, event_id, ..old.head };
     Ok(Conversation { state, head, last_activity_at: at, edited_at: at, updated_at: at, ..old })
-}
-
-/// Marks the advisory lock under which somebody free is chosen: "transfer" in ASCII.
-const TRANSFERS: i64 = 0x7472_616E_7366_6572;
-
-pub(super) async fn transfer(
-    tx: &mut Tx,
-    id: ConversationId,
-    dice: u64,
-    greeting: Greeting,
-    line: Uuid,
-    at: Timestamp,
-) -> Result<Option<User>, Fail> {
-    let old = lock(tx, id).await?.ok_or(Fail::Refused(Error::NotFound(Subject::Conversation)))?;
-    if !old.state.is_active {
-        return Ok(None);
-    }
-    if let Some(assigned) = old.state.assigned {
-        return accounts::by_id(tx, assigned.user_id).await;
-    }
-    // One transfer at a time, over all nodes: two that look at once would find the same person free. To lock the
-    // person is not enough: whoever waited for that would not see the chat that they got meanwhile.
-    tx.rows("select pg_advisory_xact_lock($1)", &[&TRANSFERS]).await?;
-    let free = accounts::free_staff(tx).await?;
-    let count = free.len() as u64;
-    let Some(chosen) = dice.checked_rem(count).and_then(|nth| free.into_iter().nth(nth as usize)) else {
-        return Ok(None);
-    };
-    let at = at.max(old.last_activity_at);
-    change(tx, id, &StateChange::Assign(chosen.id), at).await?;
-    let line = NewMessage {
-        conversation_id: id,
-        uuid: line,
-        role: Role::Staff,
-        user_id: Some(chosen.id),
-        text: MessageText::verbatim(greeting(&chosen.name)),
-        metadata: None,
-        reply_to: None,
-        letter: None,
-        files: Vec::new(),
-        idempotency: None,
-        at,
-    };
-    let number = next_number(tx, id).await?.ok_or(Fail::Refused(Error::NotFound(Subject::Conversation)))?;
-    insert_message(tx, &line, &number).await?;
-    Ok(Some(chosen))
 }
 
 /// What a conversation takes with it; what its uploads have to do with it is [`attachments::let_go`]'s.

@@ -15,6 +15,7 @@ mod macros;
 mod account_calls;
 mod accounts;
 mod append;
+mod assigning;
 mod attachments;
 mod bare;
 mod calls;

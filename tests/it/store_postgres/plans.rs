@@ -249,10 +249,10 @@ work! {
     }
     "an inbox": |store, at| {
         let filter = InboxFilter { below: None, above: None, offset: 0, limit: 20 };
-        let listed = store.inbox(at.ana(), filter.clone()).await.expect("it is read");
+        let listed = store.inbox(at.ana(), filter).await.expect("it is read");
         assert_eq!(listed.len(), 20);
         let place: Option<InboxPlace> = listed.last().map(|entry| entry.place);
-        store.inbox(at.ana(), InboxFilter { below: place, ..filter.clone() }).await.expect("it is read");
+        store.inbox(at.ana(), InboxFilter { below: place, ..filter }).await.expect("it is read");
         store.inbox(at.ana(), InboxFilter { above: place, ..filter }).await.expect("it is read");
         store.inbox_entries(at.ana(), vec![at.direct()]).await.expect("they are read");
         let (platform, uuid) = (PlatformId(1), listed[0].direct.conversation.uuid);
