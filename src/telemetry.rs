@@ -30,12 +30,20 @@ pub fn start_log(log: &Log) -> Result<(), String> {
     started.map_err(|error| error.to_string())
 }
 
+/// What no filter of the operator's lets through: a client library writes the values of every statement, what people say
+/// and their keys among them.
+const NEVER: [&str; 3] = ["tokio_postgres=warn", "tokio_postgres::query=off", "tokio_postgres::prepare=off"];
+
 /// What to log.
 ///
 /// # Errors
 /// One sentence for the operator.
 pub fn filter(log: &Log) -> Result<EnvFilter, String> {
-    EnvFilter::try_new(&log.filter).map_err(|error| format!("log.filter: {error}"))
+    let name = |error: &dyn std::fmt::Display| format!("log.filter: {error}");
+    let filter = EnvFilter::try_new(&log.filter).map_err(|error| name(&error))?;
+    NEVER.iter().try_fold(filter, |filter, directive| {
+        Ok(filter.add_directive(directive.parse().map_err(|error| name(&error))?))
+    })
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -73,18 +73,23 @@ pub(super) async fn events(conn: &Conn, id: ConversationId, after: EventId, limi
 /// The events of those rows, in their order, up to the one with which they hold [`EVENT_BYTES_MAX`]; whether that is
 /// all of them. Read in pieces, because what the server sends is in memory before it is looked at.
 pub(super) async fn read_bounded(conn: &Conn, rows: &[Row]) -> Result<(Vec<Event>, bool), Fail> {
-    const PIECE: usize = 64;
-    let (mut events, mut bytes) = (Vec::with_capacity(rows.len()), 0);
-    for (nth, piece) in rows.chunks(PIECE).enumerate() {
-        let read = read(conn, piece).await?;
+    const FIRST: usize = 16;
+    let (mut events, mut bytes, mut rest) = (Vec::with_capacity(rows.len()), 0, rows);
+    while !rest.is_empty() {
+        // As many as fill the rest, when they are like those before them.
+        let piece = (EVENT_BYTES_MAX - bytes).checked_div(bytes / events.len().max(1)).unwrap_or(rest.len());
+        let piece = if events.is_empty() { FIRST } else { piece.max(1) }.min(rest.len());
+        let (now, later) = rest.split_at(piece);
+        let read = read(conn, now).await?;
         let count = read.len();
         for (at, event) in read.into_iter().enumerate() {
             bytes += event.bytes();
             events.push(event);
             if bytes >= EVENT_BYTES_MAX {
-                return Ok((events, at + 1 == count && (nth + 1) * PIECE >= rows.len()));
+                return Ok((events, at + 1 == count && later.is_empty()));
             }
         }
+        rest = later;
     }
     Ok((events, true))
 }

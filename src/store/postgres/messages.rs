@@ -360,7 +360,7 @@ pub(super) async fn edit(
 const SLICE_ROWS: usize = 500;
 
 /// How many are read first of a list that is bounded by bytes.
-const FIRST_ROWS: usize = 64;
+const FIRST_ROWS: usize = 16;
 
 /// The visible messages that match, oldest first.
 pub(super) async fn list(conn: &Conn, id: ConversationId, filter: MessageFilter) -> Result<Vec<Arc<Message>>, Fail> {

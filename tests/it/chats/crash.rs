@@ -9,11 +9,11 @@ use crate::support::sse::Events;
 use crate::support::temp::TempDir;
 
 /// One word every 20 ms, and what has arrived is stored with every word. Where nodes share the store another takes the
-/// killed one for dead after a second.
+/// killed one for dead after two seconds.
 const SLOWLY: [(&str, &str); 4] = [
     ("ROOST_ASSISTANT_ECHO_PAUSE_MS", "20"),
     ("ROOST_ASSISTANT_CHECKPOINT_MS", "0"),
-    ("ROOST_CLUSTER_LEASE_S", "1"),
+    ("ROOST_CLUSTER_LEASE_S", "2"),
     ("ROOST_CLUSTER_BEAT_S", "1"),
 ];
 

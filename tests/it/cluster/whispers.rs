@@ -122,3 +122,25 @@ async fn a_letter_spares_the_connection_that_it_was_sent_from_wherever_that_is()
     }
     assert!(clients[0].so_far().await.is_empty());
 }
+
+/// Whoever balances the load may send a client's request for a signature to another node than its connection: what it
+/// missed comes all the same.
+#[tokio::test]
+async fn who_comes_back_is_told_what_was_missed_whichever_node_authorised_it() {
+    if !postgres::is_chosen() {
+        return left_out("letters over nodes", "the embedded store tells one process; SUITE_STORE=postgres has it");
+    }
+    let Some(Nodes { nodes: [one, two], acme, redis: _redis }) = Nodes::start().await else { return };
+    let (ana, rui) = (one.pigeon(&acme, "Ana").await, one.pigeon(&acme, "Rui").await);
+    let conversation = ana.opens(&rui).await;
+    let room = format!("private-conversation.{conversation}");
+    for text in ["one", "two", "three"] {
+        ana.says(&conversation, &rui, text).await;
+    }
+    let mut client = Client::connect(&two, &acme).await;
+    assert_eq!(rui.enters(&mut client, &room, &[("since", "0")]).await, StatusCode::OK);
+    for text in ["one", "two", "three"] {
+        let told = client.next_of("message.sent").await;
+        assert_eq!(told["data"]["context"]["text"], text, "{told}");
+    }
+}

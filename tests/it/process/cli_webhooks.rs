@@ -100,6 +100,10 @@ async fn an_endpoint_that_is_made_beside_a_server_is_told_within_seconds() {
 
 #[tokio::test]
 async fn what_was_committed_is_told_after_a_kill_each_once_and_in_order() {
+    if crate::support::engine::is_other("claims that end with the only server; where nodes share the store they lapse")
+    {
+        return;
+    }
     let dir = TempDir::new();
     let receiver = Receiver::start().await;
     json_on(dir.path(), &["add", "--url", &receiver.url]);
@@ -125,6 +129,10 @@ async fn what_was_committed_is_told_after_a_kill_each_once_and_in_order() {
 /// Killed again and again while it tells: at every instant something is between taken, sent and noted.
 #[tokio::test]
 async fn nothing_is_lost_however_often_it_is_killed() {
+    if crate::support::engine::is_other("claims that end with the only server; where nodes share the store they lapse")
+    {
+        return;
+    }
     const ROUNDS: usize = 6;
     const EACH: usize = 12;
     let dir = TempDir::new();

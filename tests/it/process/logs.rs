@@ -65,6 +65,7 @@ async fn a_busy_run_leaves_trace_ids_and_no_secrets() {
     said(&super::run_with_input(&mut add, PASSWORD));
     let mut command = plain(&data);
     command.args(["--log-format", "json"]);
+    super::on_the_engine(&mut command);
     command
         .env("ROOST_LOG_FILTER", "debug")
         .env("ROOST_HTTP_DRAIN_S", "6")

@@ -47,6 +47,9 @@ async fn when_staff_takes_over_in_the_middle_the_answer_stops_and_the_guest_sees
 
 #[tokio::test]
 async fn a_killed_server_keeps_what_had_arrived_of_an_answer() {
+    if crate::support::engine::is_other("an audit of the file") {
+        return;
+    }
     let dir = TempDir::new();
     let slow = [("ROOST_ASSISTANT_ECHO_PAUSE_MS", "10"), ("ROOST_ASSISTANT_CHECKPOINT_MS", "20")];
     let server = Process::start(dir.path(), &slow);
