@@ -2,7 +2,7 @@
 //! are killed, frozen, cut off and restarted meanwhile, and an audit of what the clients saw.
 //!
 //! The plan of a run (which faults when, which client does what) is a function of its seed; what happens to meet when is
-//! the machine's. In reading order: [`servers`], [`faults`], [`doors`], [`writer`], [`follower`], [`member`], [`audit`].
+//! the machine's. In reading order: `servers`, `faults`, `doors`, `writer`, `follower`, `member`, `audit`.
 
 mod audit;
 mod dice;

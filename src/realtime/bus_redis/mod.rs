@@ -1,6 +1,6 @@
 //! The bus over Redis: sharded pub/sub (Redis 7), which one server, the master of sentinels and a cluster all speak.
 //!
-//! A node has a connection that hears ([`hearing`]) and one that tells ([`telling`]), each made anew for ever when it
+//! A node has a connection that hears (`hearing`) and one that tells (`telling`), each made anew for ever when it
 //! breaks. Pub/sub keeps nothing, so what matters is that no loss goes unnoticed:
 //! - who hears was cut off, or hung: it subscribes to everything again and says that it was disturbed;
 //! - who tells could not: it sets the epoch, a key that everybody looks at, and says so on a channel that all hear;

@@ -157,7 +157,7 @@ struct Leaving {
 
 impl Nodes {
     /// Joins the others, and goes on until `stop`, among those tasks. `id` is drawn, and never used again. What the
-    /// bus tells on [`Self::topics`] has to be given to this.
+    /// bus tells on its topics has to be given to this.
     pub fn start(
         parts: NodeParts,
         id: NodeId,

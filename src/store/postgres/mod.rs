@@ -5,7 +5,7 @@
 //! sequence and may become visible out of their order; what follows more than one conversation therefore reads up to
 //! the horizon (`event_horizon` in the first migration) and no further.
 //!
-//! **Sends** go through lanes ([`append`]): many senders share one round trip and one commit. Everything else is a
+//! **Sends** go through lanes (`append.rs`): many senders share one round trip and one commit. Everything else is a
 //! transaction of its own on a pooled connection, in a task of its own: a caller that goes away cannot cut it off
 //! between its commit and its announcement.
 

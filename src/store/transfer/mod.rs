@@ -1,8 +1,8 @@
 //! Moving a store from SQLite to PostgreSQL while it is in use.
 //!
-//! **Before the server stops** everything is copied, table by table and piece by piece ([`copy`]); then every
-//! conversation is compared, by count and checksum ([`check`]); then rounds find what has changed meanwhile ([`level`]).
-//! All of that only reads the source, in short transactions, and remembers in the target how far it came ([`state`]):
+//! **Before the server stops** everything is copied, table by table and piece by piece (`copy`); then every
+//! conversation is compared, by count and checksum (`check`); then rounds find what has changed meanwhile (`level`).
+//! All of that only reads the source, in short transactions, and remembers in the target how far it came (`state`):
 //! cut off at any point, it goes on there.
 //!
 //! **While no server runs** (the folder's lock says so) a last round brings the rest, rows are counted, sequences are set
