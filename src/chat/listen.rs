@@ -114,6 +114,14 @@ impl Chat {
         self.broker.announced()
     }
 
+    /// The end of an inbox, for who follows it without a cursor. Where other nodes write, what was told here may be behind.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn inbox_end(&self) -> Result<EventId> {
+        if self.is_in_order() { Ok(self.told_end()) } else { self.log_end().await }
+    }
+
     /// The end of the whole log: where somebody begins who wants to hear only what comes.
     ///
     /// # Errors

@@ -92,7 +92,7 @@ pub async fn ticket(ctx: Ctx) -> Answered {
 
 async fn followed(ctx: &Ctx, bearer: String, access: &Access, scope: Scope) -> Result<Response, Failure> {
     let asked = Asked::of(ctx.headers(), &mut ctx.query());
-    let start = asked.cursor.in_inbox(ctx.chat().told_end());
+    let start = asked.cursor.in_inbox(ctx.chat().inbox_end().await?);
     let follower = ctx.chat().follow_scope(scope, start.from);
     let show = Desk { chat: ctx.chat().clone(), bearer, user: access.user.id, keys: HashMap::new() };
     let feed = Feed { follower, start, show };

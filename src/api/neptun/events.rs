@@ -68,7 +68,7 @@ struct ChatsEvent {
 pub async fn follow(ctx: Ctx) -> Answered {
     let access = ctx.owner()?;
     let asked = Asked::of(ctx.headers(), &mut Fields::of_query(ctx.query_text()));
-    let start = asked.cursor.in_inbox(ctx.chat().told_end());
+    let start = asked.cursor.in_inbox(ctx.chat().inbox_end().await?);
     let user = access.user.id;
     let follower = ctx.chat().follow_scope(Scope::User(user, ConversationKind::AssistantChat), start.from);
     let sealed = ctx.caller()?.sealed.clone();

@@ -34,7 +34,7 @@ pub async fn follow(ctx: Ctx) -> Answered {
     ctx.run(async {
         let (bearer, Caller { access, .. }) = ctx.caller_or_ticket().await?;
         let asked = Asked::of(ctx.headers(), &mut ctx.query());
-        let start = asked.cursor.in_inbox(ctx.chat().told_end());
+        let start = asked.cursor.in_inbox(ctx.chat().inbox_end().await?);
         let user = access.user.id;
         let follower = ctx.chat().follow_scope(Scope::User(user, ConversationKind::Direct), start.from);
         let show = Letters { chat: ctx.chat().clone(), bearer, user, got: Vec::new() };
