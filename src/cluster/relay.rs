@@ -50,7 +50,7 @@ pub struct Relay {
     pub(super) rings: Rings,
     behind: Mutex<HashSet<ConversationId>>,
     fell_behind: Notify,
-    /// Scopes whose subscription was acknowledged, or may have missed something.
+    /// The bus went away or came back: everything that is followed is compared with the store.
     pub(super) doubted: Notify,
     me: OnceLock<Weak<Self>>,
 }

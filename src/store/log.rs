@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::domain::{
     Change, Contact, Conversation, ConversationId, ConversationKind, ConversationState, Device, Event, EventId, Json,
-    LetterKind, Logged, Message, MessageId, MessageText, NewFile, ParticipantKind, Place, PlatformId, Reach, Receipt,
-    Role, Tag, Timestamp, User, UserId,
+    Letter, LetterKind, Logged, Message, MessageId, MessageText, NewFile, ParticipantKind, Place, PlatformId, Reach,
+    Receipt, Role, Tag, Timestamp, User, UserId,
 };
 
 /// How a caller names a conversation within a kind.
@@ -22,6 +22,26 @@ pub enum Locator<'a> {
     Id(ConversationId),
     /// By its public identifier if the name is one and exists, else by its key.
     Name(&'a str),
+}
+
+/// A [`Locator`] that outlives the call.
+#[derive(Clone, Debug)]
+pub(in crate::store) enum Name {
+    Key(String),
+    Uuid(Uuid),
+    Id(ConversationId),
+    Either(Option<Uuid>, String),
+}
+
+impl From<Locator<'_>> for Name {
+    fn from(locator: Locator<'_>) -> Self {
+        match locator {
+            Locator::Key(key) => Self::Key(key.to_owned()),
+            Locator::Uuid(uuid) => Self::Uuid(uuid),
+            Locator::Id(id) => Self::Id(id),
+            Locator::Name(name) => Self::Either(Uuid::try_parse(name).ok(), name.to_owned()),
+        }
+    }
 }
 
 /// A conversation to be created.
@@ -405,4 +425,46 @@ impl StateEdit {
 /// The contact of `new` merged into the one that is stored.
 pub(crate) fn merged_contact(old: &ConversationState, new: &Contact) -> ConversationState {
     ConversationState { contact: old.contact.merged(new), ..old.clone() }
+}
+
+/// What the desk lists are ordered by: see the migration.
+pub(in crate::store) fn listed_at(kind: ConversationKind, is_active: bool, at: Timestamp) -> Option<i64> {
+    const STEP_MICROS: i64 = 16_000_000;
+    (is_active && kind == ConversationKind::LiveChat).then(|| at.0.div_euclid(STEP_MICROS))
+}
+
+impl NewMessage {
+    /// The message as it is once it was appended with those numbers.
+    pub(in crate::store) fn appended(&self, id: MessageId, seq: u64, at: Timestamp) -> Message {
+        Message {
+            id,
+            uuid: self.uuid,
+            conversation_id: self.conversation_id,
+            seq,
+            role: self.role,
+            user_id: self.user_id,
+            text: self.text.as_str().to_owned(),
+            metadata: self.metadata.clone(),
+            reply_to: self.reply_to,
+            created_at: at,
+            updated_at: at,
+            edited_at: None,
+            letter: self.letter.as_ref().map(|letter| Box::new(letter.sent())),
+        }
+    }
+}
+
+impl NewLetter {
+    /// The letter as it is once it was sent.
+    fn sent(&self) -> Letter {
+        Letter {
+            receiver_id: self.receiver_id,
+            kind: self.kind,
+            attachments: self.attachments.clone(),
+            device: self.device.clone(),
+            delivered_at: None,
+            read_at: None,
+            reactions: Vec::new(),
+        }
+    }
 }

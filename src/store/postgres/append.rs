@@ -231,7 +231,7 @@ impl Lane {
             }
         };
         let outcome = |(one, verdict): (&&NewMessage, Verdict)| match verdict {
-            Verdict::Added { id, seq, at } => Ok(Arc::new(messages::made(one, id, seq, at))),
+            Verdict::Added { id, seq, at } => Ok(Arc::new(one.appended(id, seq, at))),
             Verdict::Replayed | Verdict::Closed => Err(Outcome::Alone),
             Verdict::Gone => Err(Outcome::Gone),
         };

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use tokio_postgres::Row;
-use uuid::Uuid;
 
 use super::attachments;
 use super::conn::{Conn, Tx, Values};
@@ -15,8 +14,9 @@ use crate::domain::{
     EventId, Head, Json, Participant, ParticipantKind, PlatformId, Tag, Timestamp, UserId,
 };
 use crate::error::{Error, Rule};
+pub(super) use crate::store::log::{Name, listed_at};
 use crate::store::state_row::StateRow;
-use crate::store::{ConversationFilter, Desk, Locator, NewConversation, Page, StateChange, merged_contact};
+use crate::store::{ConversationFilter, Desk, NewConversation, Page, StateChange, merged_contact};
 
 pub(super) const COLUMNS: &str = "c.id, c.uuid, c.kind, c.key, c.user_id, c.external_user_id, c.contact_name, \
      c.contact_email, c.contact_phone, c.metadata, c.expires_at, c.created_at, \
@@ -85,26 +85,6 @@ pub(super) async fn lock(tx: &Tx, id: ConversationId) -> Result<Option<Conversat
     let found = format!("select {COLUMNS} from {TABLES} where c.id = $1");
     let (_, rows) = tx.pair("select 1 from heads where conversation_id = $1 for update", &found, &[&id.0]).await?;
     rows.first().map(from_row).transpose()
-}
-
-/// By an owned name, because it outlives the call.
-#[derive(Clone, Debug)]
-pub(super) enum Name {
-    Key(String),
-    Uuid(Uuid),
-    Id(ConversationId),
-    Either(Option<Uuid>, String),
-}
-
-impl From<Locator<'_>> for Name {
-    fn from(locator: Locator<'_>) -> Self {
-        match locator {
-            Locator::Key(key) => Self::Key(key.to_owned()),
-            Locator::Uuid(uuid) => Self::Uuid(uuid),
-            Locator::Id(id) => Self::Id(id),
-            Locator::Name(name) => Self::Either(Uuid::try_parse(name).ok(), name.to_owned()),
-        }
-    }
 }
 
 /// Written so that no index over kinds is taken for it: a server without statistics knows nothing of what a uuid is.
@@ -208,12 +188,6 @@ pub(super) async fn participants(conn: &Conn, id: ConversationId) -> Result<Vec<
         })
     };
     found.iter().map(participant).collect()
-}
-
-/// What the desk lists are ordered by: see the migration.
-pub(super) fn listed_at(kind: ConversationKind, is_active: bool, at: Timestamp) -> Option<i64> {
-    const STEP_MICROS: i64 = 16_000_000;
-    (is_active && kind == ConversationKind::LiveChat).then(|| at.0.div_euclid(STEP_MICROS))
 }
 
 pub(super) async fn join(

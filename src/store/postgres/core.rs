@@ -19,7 +19,7 @@ const PLACES_MAX: usize = 65_536;
 /// Shared by the store's methods and by what runs beside them.
 pub(super) struct Core {
     pub pool: Pool,
-    /// Reads that may be late; the pool of the primary when there is no replica.
+    /// For reads that may be late, if there is one.
     pub replica: Option<super::replica::Replica>,
     pub listener: Arc<dyn Listener>,
     places: Mutex<HashMap<ConversationId, Arc<Place>>>,

@@ -14,25 +14,12 @@ use super::log::{self, EventRow};
 use super::messages::{self, COLUMNS, TABLES};
 use super::rows;
 use crate::domain::{
-    ConversationId, ConversationKind, DeviceKind, EventBody, EventId, Letter, Message, MessageId, PlatformId, Reach,
-    Reaction, Receipt, UserId,
+    ConversationId, ConversationKind, DeviceKind, EventBody, EventId, Message, MessageId, PlatformId, Reach, Reaction,
+    Receipt, UserId,
 };
 use crate::error::{Error, Rule, Subject};
 use crate::store::search::{folded, mark_of, words};
 use crate::store::{Direct, Found, MARKS_MAX, Mark, NewLetter, NewReaction, REACTIONS_MAX};
-
-/// A letter that was just sent.
-pub(super) fn sent(new: &NewLetter) -> Letter {
-    Letter {
-        receiver_id: new.receiver_id,
-        kind: new.kind,
-        attachments: new.attachments.clone(),
-        device: new.device.clone(),
-        delivered_at: None,
-        read_at: None,
-        reactions: Vec::new(),
-    }
-}
 
 /// The letter, its receiver's count, the places in both inboxes, the device's count and the words, in one round trip.
 const INSERT: &str = "with letter as ( \

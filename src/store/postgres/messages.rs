@@ -161,7 +161,7 @@ pub(super) async fn sent_before(conn: &Conn, new: &NewMessage) -> Result<Option<
 
 pub(super) async fn insert_message(tx: &mut Tx, new: &NewMessage, number: &Number) -> Result<Arc<Message>, Fail> {
     let at = new.at.max(number.last_activity_at);
-    let message = made(new, tx.next_event_id().await?, number.seq + 1, at);
+    let message = new.appended(tx.next_event_id().await?, number.seq + 1, at);
     let listed_at = listed_at(number.kind, number.is_active, at);
     // They go out together.
     tokio::try_join!(insert_row(tx, &message, new.idempotency.as_ref()), move_head(tx, &message, listed_at))?;
@@ -184,25 +184,6 @@ pub(super) async fn insert_message(tx: &mut Tx, new: &NewMessage, number: &Numbe
     let message = Arc::new(message);
     tx.announce(added(&message));
     Ok(message)
-}
-
-/// A message that was just appended with those numbers.
-pub(super) fn made(new: &NewMessage, id: EventId, seq: u64, at: Timestamp) -> Message {
-    Message {
-        id,
-        uuid: new.uuid,
-        conversation_id: new.conversation_id,
-        seq,
-        role: new.role,
-        user_id: new.user_id,
-        text: new.text.as_str().to_owned(),
-        metadata: new.metadata.clone(),
-        reply_to: new.reply_to,
-        created_at: at,
-        updated_at: at,
-        edited_at: None,
-        letter: new.letter.as_ref().map(|letter| Box::new(letters::sent(letter))),
-    }
 }
 
 /// The event that added a message.
@@ -266,7 +247,7 @@ pub(super) async fn append_all(tx: &mut Tx, new: &[NewMessage]) -> Result<Vec<Ap
     for (one, verdict) in new.iter().zip(verdicts) {
         match verdict {
             append::Verdict::Added { id, seq, at } => {
-                let message = Arc::new(made(one, id, seq, at));
+                let message = Arc::new(one.appended(id, seq, at));
                 tx.announce(added(&message));
                 appended.push(Appended { message, replayed: false });
             }

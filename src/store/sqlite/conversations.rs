@@ -13,10 +13,11 @@ use crate::domain::{
     EventId, Head, Json, MessageText, Participant, ParticipantKind, PlatformId, Role, Tag, Timestamp, User, UserId,
 };
 use crate::error::{Error, Rule, Subject};
+pub(super) use crate::store::log::{Name, listed_at};
 use crate::store::search::folded;
 use crate::store::state_row::StateRow;
 use crate::store::{
-    ConversationFilter, Desk, Greeting, Locator, NewConversation, NewMessage, Page, StateChange, merged_contact,
+    ConversationFilter, Desk, Greeting, NewConversation, NewMessage, Page, StateChange, merged_contact,
 };
 
 pub(super) const COLUMNS: &str = "c.id, c.uuid, c.kind, c.key, c.user_id, c.external_user_id, c.contact_name, \
@@ -79,26 +80,6 @@ pub(super) fn one(
 
 pub(super) fn by_id(conn: &Connection, id: ConversationId) -> Result<Option<Conversation>, Fail> {
     one(conn, "c.id = ?1", [id.0])
-}
-
-/// By an owned name, because the lookup happens on another thread.
-#[derive(Clone, Debug)]
-pub(super) enum Name {
-    Key(String),
-    Uuid(Uuid),
-    Id(ConversationId),
-    Either(Option<Uuid>, String),
-}
-
-impl From<Locator<'_>> for Name {
-    fn from(locator: Locator<'_>) -> Self {
-        match locator {
-            Locator::Key(key) => Self::Key(key.to_owned()),
-            Locator::Uuid(uuid) => Self::Uuid(uuid),
-            Locator::Id(id) => Self::Id(id),
-            Locator::Name(name) => Self::Either(Uuid::try_parse(name).ok(), name.to_owned()),
-        }
-    }
 }
 
 pub(super) fn find(conn: &Connection, kind: ConversationKind, name: &Name) -> Result<Option<Conversation>, Fail> {
@@ -292,12 +273,6 @@ fn count(tx: &Tx<'_>, kind: ConversationKind, is_active: bool, by: i64) -> Resul
         )?
         .execute(params![kind.as_str(), is_active, by])?;
     Ok(())
-}
-
-/// What the desk lists are ordered by: see the migration.
-pub(super) fn listed_at(kind: ConversationKind, is_active: bool, at: Timestamp) -> Option<i64> {
-    const STEP_MICROS: i64 = 16_000_000;
-    (is_active && kind == ConversationKind::LiveChat).then(|| at.0.div_euclid(STEP_MICROS))
 }
 
 fn touch(tx: &Tx<'_>, conversation: &Conversation, at: Timestamp) -> Result<(), Fail> {

@@ -44,19 +44,6 @@ pub(super) fn from_row(
     }))
 }
 
-/// A letter that was just sent.
-pub(super) fn sent(new: &NewLetter) -> Letter {
-    Letter {
-        receiver_id: new.receiver_id,
-        kind: new.kind,
-        attachments: new.attachments.clone(),
-        device: new.device.clone(),
-        delivered_at: None,
-        read_at: None,
-        reactions: Vec::new(),
-    }
-}
-
 /// Writes what makes a message a letter, behind the message itself.
 pub(super) fn insert(tx: &Tx<'_>, message: &Message, new: &NewLetter) -> Result<(), Fail> {
     let id = message.conversation_id;

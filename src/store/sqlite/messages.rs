@@ -156,21 +156,7 @@ fn with_key(is_signed_in: bool) -> String {
 pub(super) fn insert_message(tx: &mut Tx<'_>, new: &NewMessage, number: &Number) -> Result<Arc<Message>, Fail> {
     let id = tx.next_event_id();
     let at = new.at.max(number.last_activity_at);
-    let message = Message {
-        id,
-        uuid: new.uuid,
-        conversation_id: new.conversation_id,
-        seq: number.seq + 1,
-        role: new.role,
-        user_id: new.user_id,
-        text: new.text.as_str().to_owned(),
-        metadata: new.metadata.clone(),
-        reply_to: new.reply_to,
-        created_at: at,
-        updated_at: at,
-        edited_at: None,
-        letter: new.letter.as_ref().map(|letter| Box::new(letters::sent(letter))),
-    };
+    let message = new.appended(id, number.seq + 1, at);
     insert_row(tx, &message, new.idempotency.as_ref())?;
     tx.conn
         .prepare_cached(
