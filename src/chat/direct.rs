@@ -118,6 +118,15 @@ impl Chat {
         self.store.direct(platform, uuid).await
     }
 
+    /// Those of the named conversations that are direct ones, in no order, for telling their users what happened in
+    /// them.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn directs(&self, ids: Vec<ConversationId>) -> Result<Vec<Direct>> {
+        self.store.directs(ids).await
+    }
+
     /// Notes that a letter has reached a user, because their own connection was sent it. While the store
     /// cannot be written that is left for the next time they list the conversation.
     ///
@@ -262,8 +271,15 @@ impl Chat {
     /// # Errors
     /// What the store answers.
     pub async fn last_letter(&self, direct: &Direct) -> Result<Option<Arc<Message>>> {
-        let filter = MessageFilter { before: Some(EventId(INTEGER_MAX)), limit: 1, ..MessageFilter::default() };
-        Ok(self.store.messages(direct.conversation.id, filter).await?.pop())
+        Ok(self.last_letters(vec![direct.conversation.id]).await?.pop())
+    }
+
+    /// The last visible letters of the named conversations, in no order.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn last_letters(&self, ids: Vec<ConversationId>) -> Result<Vec<Arc<Message>>> {
+        if ids.is_empty() { Ok(Vec::new()) } else { self.store.last_letters(ids).await }
     }
 
     /// Notes that everything in a conversation has reached the caller. While the store cannot be written

@@ -62,6 +62,8 @@ enum Source {
 /// What reading the log gave.
 enum Read {
     Events(Vec<Logged>),
+    /// These, and then nothing more up to there, as of now.
+    Last(Vec<Logged>, EventId),
     /// There is nothing more, as of now.
     End,
     Elsewhere(EventId),
@@ -214,6 +216,13 @@ impl Follower {
                 // A page of a wide scope may hold nothing and still not be the end.
                 Read::Events(events) if events.is_empty() => {}
                 Read::Events(events) => return Ok(Some(self.hand_over(events))),
+                // Whatever came since is heard: this listened before it read.
+                Read::Last(events, through) => {
+                    self.has_caught_up = true;
+                    let batch = self.hand_over(events);
+                    self.cursor = self.cursor.max(through);
+                    return Ok(Some(batch));
+                }
                 Read::Gone => return Ok(Some(Batch::Gone)),
                 Read::Elsewhere(end) => {
                     tracing::info!(cursor = self.cursor.0, end = end.0, "a cursor is past the end of what it follows");
@@ -321,7 +330,7 @@ impl Follower {
             return Ok(if page.is_end { Read::End } else { Read::Events(Vec::new()) });
         }
         // The end of the page is not the cursor yet: a call that is dropped has taken nothing.
-        Ok(Read::Events(page.events))
+        Ok(if page.is_end { Read::Last(page.events, page.through) } else { Read::Events(page.events) })
     }
 
     /// Whether the cursor is past the end of its conversation's log. This node may be behind the others, so it is the

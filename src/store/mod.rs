@@ -163,6 +163,12 @@ pub trait Store: Accounts + attachments::Attachments + nodes::Nodes + webhooks::
     /// A direct conversation of that platform, with its users.
     async fn direct(&self, platform: PlatformId, uuid: Uuid) -> Result<Option<Direct>>;
 
+    /// Those of the named conversations that are direct ones, with their users, in no order.
+    async fn directs(&self, ids: Vec<ConversationId>) -> Result<Vec<Direct>>;
+
+    /// The last visible letters of the named conversations, in no order; nothing of one that shows none.
+    async fn last_letters(&self, ids: Vec<ConversationId>) -> Result<Vec<Arc<Message>>>;
+
     /// A page of a user's direct conversations, the one with the newest message first. Costs by the page and
     /// what is skipped, not by the number of conversations or messages.
     async fn inbox(&self, user: UserId, filter: InboxFilter) -> Result<Vec<InboxEntry>>;

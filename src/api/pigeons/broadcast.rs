@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::catch_up::CatchUp;
 use super::news::{self, News, To};
 use super::presence;
-use crate::chat::{Batch, Follower, Resume, SharedChat};
+use crate::chat::{Batch, Direct, Follower, Resume, SharedChat};
 use crate::domain::{ConversationId, ConversationKind, EventId, Logged, Scope, UserId};
 use crate::http::json;
 use crate::realtime::sockets::{App, Frame, Published, Socket, SocketId, Sockets};
@@ -110,7 +110,7 @@ impl Broadcast {
 
     async fn publish(&self, events: &[Logged]) {
         for _ in 0..TRIES {
-            match news::of(&self.chat, events, true).await {
+            match news::of(&self.chat, events, |direct| self.is_shown(direct)).await {
                 Ok(news) => return self.tell_all(&news, events),
                 Err(error) => tracing::warn!(error = %error, "sockets are told later what happened"),
             }
@@ -118,7 +118,7 @@ impl Broadcast {
         }
         // One that can never be shown must not silence all others.
         for event in events.chunks(1) {
-            match news::of(&self.chat, event, true).await {
+            match news::of(&self.chat, event, |direct| self.is_shown(direct)).await {
                 Ok(news) => self.tell_all(&news, event),
                 Err(error) => tracing::error!(error = %error, event = %event[0].event.id, "sockets are not told"),
             }
@@ -128,13 +128,18 @@ impl Broadcast {
     fn tell_all(&self, news: &[News], events: &[Logged]) {
         for told in news {
             let event = events.iter().find(|logged| logged.event.id == told.id);
-            if let (To::Users(users), Some(logged)) = (&told.to, event) {
-                self.know(logged.place.conversation_id, users);
-            }
             let origin = event.and_then(|logged| self.chat.origin_of(&logged.event));
             self.tell(told, origin.filter(|_| matches!(told.to, To::Conversation(_))));
             self.tell_backoffice(told);
         }
+    }
+
+    /// Whether somebody hears how a conversation stands: on a channel of one of its users.
+    fn is_shown(&self, direct: &Direct) -> bool {
+        let users: Vec<_> = direct.members.iter().map(|member| member.user.uuid).collect();
+        self.know(direct.conversation.id, &users);
+        let Some(app) = direct.conversation.platform_id else { return false };
+        channels_of(&To::Users(users)).iter().any(|channel| self.sockets().has_subscribers(app, channel))
     }
 
     fn know(&self, id: ConversationId, users: &[Uuid]) {

@@ -181,7 +181,7 @@ impl Turn {
     async fn news(&self, wanted: &Wanted, events: &[Logged]) -> Vec<News> {
         let events: Vec<_> = events.iter().filter(|logged| wanted.holds(logged.place.uuid)).cloned().collect();
         loop {
-            match news::of(&self.broadcast.chat, &events, wanted.state).await {
+            match news::of(&self.broadcast.chat, &events, |_| wanted.state).await {
                 Ok(news) => return news,
                 Err(error) => tracing::warn!(error = %error, "a connection catches up later"),
             }

@@ -74,7 +74,7 @@ impl Show for Letters {
     const TOGETHER: usize = 16;
 
     async fn show(&mut self, events: &[Logged]) -> Result<Vec<Shown>> {
-        let news = news::of(&self.chat, events, true).await?;
+        let news = news::of(&self.chat, events, |_| true).await?;
         let mut shown = Vec::with_capacity(news.len());
         for one in news {
             let letter = one.sent.filter(|(.., receiver)| *receiver == self.user);

@@ -6,13 +6,16 @@
 //! moved it, under the cursor *before* that event, so that this also holds for who is cut off between the
 //! two: the state comes again, which is harmless, and the event comes.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::wire::{ConversationResource, MessageResource, Showing, instant};
 use crate::chat::{Direct, SharedChat};
 use crate::domain::{
-    ConversationId, ConversationKind, Event, EventBody, EventId, Logged, Message, MessageId, Place, PlatformId, Reach,
+    ConversationId, ConversationKind, Event, EventBody, EventId, Logged, Message, MessageId, PlatformId, Reach,
     Receipt, User, UserId,
 };
 use crate::error::{Error, Result};
@@ -87,32 +90,21 @@ struct Delivered {
     up_to: bool,
 }
 
-/// Tells what clients are told of some events, which follow each other in the log; with `state`, also how
-/// their conversations stand. Of that only the last is told of each: it says what is.
+/// Tells what clients are told of some events, which follow each other in the log; where `shows` says so of a
+/// conversation, also how it stands. Of that only the last is told of each: it says what is.
 ///
 /// # Errors
 /// What the store answers; nothing of the events was told then.
-pub async fn of(chat: &SharedChat, events: &[Logged], state: bool) -> Result<Vec<News>> {
-    let mut views: Vec<View> = Vec::new();
+pub async fn of(chat: &SharedChat, events: &[Logged], shows: impl Fn(&Direct) -> bool) -> Result<Vec<News>> {
+    let views = View::all(chat, events, shows).await?;
     let mut news = Vec::with_capacity(events.len() * 2);
     for (at, logged) in events.iter().enumerate() {
-        let place = &logged.place;
-        if place.kind != ConversationKind::Direct {
-            continue;
-        }
-        let known = views.iter().position(|view| view.direct.conversation.id == place.conversation_id);
-        let view = match known {
-            Some(known) => &views[known],
-            None => {
-                // Removed since: nobody has to know any more.
-                let Some(view) = View::find(chat, place).await? else { continue };
-                views.push(view);
-                &views[views.len() - 1]
-            }
-        };
-        let moves_again = |later: &Logged| later.place.conversation_id == place.conversation_id && moves(&later.event);
-        if state && moves(&logged.event) && !events[at + 1..].iter().any(moves_again) {
-            news.push(view.conversation(chat, logged.event.id).await?);
+        // Removed since: nobody has to know any more.
+        let Some(view) = views.get(&logged.place.conversation_id) else { continue };
+        let moves_again =
+            |later: &Logged| later.place.conversation_id == logged.place.conversation_id && moves(&later.event);
+        if view.is_shown && moves(&logged.event) && !events[at + 1..].iter().any(moves_again) {
+            news.push(view.conversation(logged.event.id));
         }
         news.extend(view.event(&logged.event));
     }
@@ -136,28 +128,55 @@ struct View {
     direct: Direct,
     platform: PlatformId,
     pbk: Uuid,
+    /// Whether it is told how the conversation stands.
+    is_shown: bool,
+    /// Its last visible letter, if that is told.
+    last: Option<Arc<Message>>,
 }
 
 impl View {
-    async fn find(chat: &SharedChat, place: &Place) -> Result<Option<Self>> {
-        let Some(id) = place.platform_id else { return Ok(None) };
-        let platform = match chat.app_numbered(id).await {
-            Ok(platform) => platform,
-            // Gone: so are its users.
-            Err(Error::Forbidden(_)) => return Ok(None),
-            Err(error) => return Err(error),
+    /// All that it takes to show some events, in as few reads.
+    async fn all(
+        chat: &SharedChat,
+        events: &[Logged],
+        shows: impl Fn(&Direct) -> bool,
+    ) -> Result<HashMap<ConversationId, Self>> {
+        let is_direct = |logged: &&Logged| logged.place.kind == ConversationKind::Direct;
+        let platform = |logged: &Logged| Some((logged.place.conversation_id, logged.place.platform_id?));
+        let platforms: HashMap<_, _> = events.iter().filter(is_direct).filter_map(platform).collect();
+        let mut views = HashMap::with_capacity(platforms.len());
+        if platforms.is_empty() {
+            return Ok(views);
+        }
+        for direct in chat.directs(platforms.keys().copied().collect()).await? {
+            let id = direct.conversation.id;
+            let Some(platform) = platforms.get(&id) else { continue };
+            let pbk = match chat.app_numbered(*platform).await {
+                Ok(platform) => platform.key,
+                // Gone: so are its users.
+                Err(Error::Forbidden(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            views.insert(id, Self { is_shown: shows(&direct), direct, platform: *platform, pbk, last: None });
+        }
+        let moved = |id: &ConversationId| {
+            events.iter().any(|logged| logged.place.conversation_id == *id && moves(&logged.event))
         };
-        let found = chat.direct_at(id, place.uuid).await?;
-        Ok(found.map(|direct| Self { direct, platform: id, pbk: platform.key }))
+        let shown = views.iter().filter(|(id, view)| view.is_shown && moved(id)).map(|(id, _)| *id).collect();
+        for last in chat.last_letters(shown).await? {
+            if let Some(view) = views.get_mut(&last.conversation_id) {
+                view.last = Some(last);
+            }
+        }
+        Ok(views)
     }
 
     /// The conversation as it is now, for its users.
-    async fn conversation(&self, chat: &SharedChat, id: EventId) -> Result<News> {
-        let last = chat.last_letter(&self.direct).await?;
-        let whole = ConversationResource::whole(&self.direct, last.as_deref());
+    fn conversation(&self, id: EventId) -> News {
+        let whole = ConversationResource::whole(&self.direct, self.last.as_deref());
         let users = self.direct.members.iter().map(|member| member.user.uuid).collect();
         let data = told(whole, EventId(id.0 - 1));
-        Ok(News { event: "conversation.updated", data, to: To::Users(users), id, platform: self.platform, sent: None })
+        News { event: "conversation.updated", data, to: To::Users(users), id, platform: self.platform, sent: None }
     }
 
     fn event(&self, event: &Event) -> Option<News> {

@@ -82,6 +82,14 @@ impl Store for PostgresStore {
         fetch!(self, conn => inbox::direct(conn, platform, uuid))
     }
 
+    async fn directs(&self, ids: Vec<ConversationId>) -> Result<Vec<Direct>> {
+        fetch!(self, conn => inbox::directs(conn, &ids))
+    }
+
+    async fn last_letters(&self, ids: Vec<ConversationId>) -> Result<Vec<Arc<Message>>> {
+        fetch!(self, conn => inbox::last_letters(conn, &ids))
+    }
+
     async fn inbox(&self, user: UserId, filter: InboxFilter) -> Result<Vec<InboxEntry>> {
         fetch!(self, conn => inbox::page(conn, user, filter))
     }

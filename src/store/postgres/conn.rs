@@ -40,13 +40,18 @@ impl Conn {
     }
 
     /// The rows of two statements that go out together, one behind the other: the second sees whatever was committed
-    /// while the first waited for a lock.
-    pub async fn pair(&self, first: &str, second: &str, values: Values<'_>) -> Result<(Vec<Row>, Vec<Row>), Fail> {
+    /// while the first ran, or waited for a lock.
+    pub async fn pair(
+        &self,
+        first: (&str, Values<'_>),
+        second: (&str, Values<'_>),
+    ) -> Result<(Vec<Row>, Vec<Row>), Fail> {
         let client = self.client()?;
         // Both are prepared before either goes out, and `try_join` looks at them in this order, always: `tokio::join`
         // takes turns, and with the second before the first it would see the past.
-        let (first, second) = (client.prepare_cached(first).await?, client.prepare_cached(second).await?);
-        Ok(futures_util::future::try_join(client.query(&first, values), client.query(&second, values)).await?)
+        let prepared = (client.prepare_cached(first.0).await?, client.prepare_cached(second.0).await?);
+        let (first, second) = (client.query(&prepared.0, first.1), client.query(&prepared.1, second.1));
+        Ok(futures_util::future::try_join(first, second).await?)
     }
 
     /// The row, if there is one.

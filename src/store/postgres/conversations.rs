@@ -68,9 +68,13 @@ pub(super) fn from_row(row: &Row) -> Result<Conversation, Fail> {
     })
 }
 
+/// The statement that reads the conversations of a condition.
+pub(super) fn those(which: &str) -> String {
+    format!("select {COLUMNS} from {TABLES} where {which}")
+}
+
 pub(super) async fn one(conn: &Conn, condition: &str, values: Values<'_>) -> Result<Option<Conversation>, Fail> {
-    let sql = format!("select {COLUMNS} from {TABLES} where {condition}");
-    conn.opt(&sql, values).await?.as_ref().map(from_row).transpose()
+    conn.opt(&those(condition), values).await?.as_ref().map(from_row).transpose()
 }
 
 pub(super) async fn by_id(conn: &Conn, id: ConversationId) -> Result<Option<Conversation>, Fail> {
@@ -82,8 +86,8 @@ pub(super) async fn by_id(conn: &Conn, id: ConversationId) -> Result<Option<Conv
 /// Two statements, because one would see the conversation's other row as it was before it waited for the lock. They go
 /// out together.
 pub(super) async fn lock(tx: &Tx, id: ConversationId) -> Result<Option<Conversation>, Fail> {
-    let found = format!("select {COLUMNS} from {TABLES} where c.id = $1");
-    let (_, rows) = tx.pair("select 1 from heads where conversation_id = $1 for update", &found, &[&id.0]).await?;
+    let (locked, values): (_, Values<'_>) = ("select 1 from heads where conversation_id = $1 for update", &[&id.0]);
+    let (_, rows) = tx.pair((locked, values), (&those("c.id = $1"), values)).await?;
     rows.first().map(from_row).transpose()
 }
 

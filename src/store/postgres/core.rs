@@ -107,6 +107,11 @@ impl Core {
         EventId(self.horizon.fetch_max(read.0, Ordering::AcqRel).max(read.0))
     }
 
+    /// How far everything is known to be decided, without a look.
+    pub fn known_horizon(&self) -> EventId {
+        EventId(self.horizon.load(Ordering::Acquire))
+    }
+
     fn places(&self) -> MutexGuard<'_, HashMap<ConversationId, Arc<Place>>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tokio_postgres::Row as SqlRow;
 use tokio_postgres::types::ToSql;
 
 use super::conn::Conn;
@@ -13,12 +14,14 @@ use super::core::Core;
 use super::fail::Fail;
 use super::log::{self, Row};
 use super::{place, rows};
-use crate::domain::{ConversationId, ConversationKind, Event, EventId, Logged, Place, Scope, UserId};
+use crate::domain::{ConversationId, ConversationKind, Event, EventId, Logged, Place, Scope};
 use crate::store::{FEED_SPAN, FeedPage};
+
+const HORIZON: &str = "select event_horizon()";
 
 /// How far everything has been decided.
 pub(super) async fn horizon(core: &Core, conn: &Conn) -> Result<EventId, Fail> {
-    Ok(core.decided(EventId(conn.one("select event_horizon()", &[]).await?.try_get(0)?)))
+    Ok(core.decided(EventId(conn.one(HORIZON, &[]).await?.try_get(0)?)))
 }
 
 /// The last number that was given out; it may not be visible yet.
@@ -35,21 +38,20 @@ pub(super) async fn page(
     after: EventId,
     limit: usize,
 ) -> Result<FeedPage, Fail> {
-    // Before the rows are read: what is decided by now is seen by the statements that follow.
-    let end = horizon(core, conn).await?;
-    let (mut rows, mut through) = match scope {
-        // Its own order holds above the horizon, too: but the cursor may be used elsewhere.
-        Scope::Conversation(id) => (of_conversation(conn, id, after, limit + 1).await?, end),
-        _ if after >= end => (Vec::new(), after),
-        Scope::User(user, kind) => (of_user(conn, user, kind, after, limit + 1, end).await?, end),
-        Scope::All => wide(conn, "$4::bigint = 0", &0_i64, after, limit + 1, end).await?,
-        Scope::Kind(kind) => {
-            wide(conn, &in_conversations("c.kind = $4"), &kind.as_str(), after, limit + 1, end).await?
-        }
-        Scope::Platform(id) => {
-            wide(conn, &in_conversations("c.platform_id = $4"), &id.0, after, limit + 1, end).await?
-        }
-    };
+    let listing = Listing::of(scope, after, limit);
+    // What others find out while the rows are read may be above what these rows show.
+    let known = core.known_horizon();
+    // What is decided by the first is seen by the second.
+    let (read, found) = conn.pair((HORIZON, &[]), (&listing.sql, &listing.values())).await?;
+    let read = EventId(read.first().map_or(Ok(after.0), |row| row.try_get(0))?);
+    core.decided(read);
+    let end = known.max(read);
+    let mut rows = listed(&found)?;
+    // A conversation's own order holds above the horizon, too: but the cursor may be used elsewhere.
+    if !matches!(scope, Scope::Conversation(_)) {
+        rows.retain(|row| row.id <= end);
+    }
+    let mut through = listing.through(&found)?.map_or(end, |through| through.min(end));
     let mut is_end = through >= end;
     if rows.len() > limit {
         rows.truncate(limit);
@@ -63,6 +65,41 @@ pub(super) async fn page(
     }
     let last = events.last().map_or(after, |logged| logged.event.id);
     Ok(FeedPage { events, through: through.max(last).max(after), is_end })
+}
+
+/// The statement that lists the next rows of a scope, one more than were asked for, and its values.
+struct Listing {
+    sql: String,
+    /// The cursor, and how many rows.
+    bounds: [i64; 2],
+    more: Option<Box<dyn ToSql + Sync + Send>>,
+    /// Whether rows carry where the span began that was looked at, in a column behind the others.
+    is_wide: bool,
+}
+
+impl Listing {
+    fn of(scope: Scope, after: EventId, limit: usize) -> Self {
+        let (sql, more, is_wide): (_, Option<Box<dyn ToSql + Sync + Send>>, _) = match scope {
+            Scope::Conversation(id) => (OF_CONVERSATION.to_owned(), Some(Box::new(id.0)), false),
+            Scope::User(user, kind) => (of_user(kind), Some(Box::new(user.0)), false),
+            Scope::All => (wide("true"), None, true),
+            Scope::Kind(kind) => (wide(&in_conversations("c.kind = $3")), Some(Box::new(kind.as_str())), true),
+            Scope::Platform(id) => (wide(&in_conversations("c.platform_id = $3")), Some(Box::new(id.0)), true),
+        };
+        Self { sql, bounds: [after.0, rows::limit(limit + 1)], more, is_wide }
+    }
+
+    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        let bounds = self.bounds.iter().map(|bound| bound as &(dyn ToSql + Sync));
+        bounds.chain(self.more.iter().map(|more| &**more as &(dyn ToSql + Sync))).collect()
+    }
+
+    /// How far was looked, if that was not as far as there is something.
+    fn through(&self, found: &[SqlRow]) -> Result<Option<EventId>, Fail> {
+        let Some(row) = found.first().filter(|_| self.is_wide) else { return Ok(None) };
+        let first: Option<i64> = row.try_get(3)?;
+        Ok(first.map(|first| EventId(first.saturating_add(FEED_SPAN))))
+    }
 }
 
 /// The events of those rows with their places, up to the one with which they hold as much as a page may; whether that
@@ -103,17 +140,27 @@ async fn places(core: &Core, conn: &Conn, rows: &[Row]) -> Result<HashMap<Conver
     Ok(places)
 }
 
-async fn found(conn: &Conn, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Fail> {
-    let found = conn.rows(sql, values).await?;
-    let row = |row: &tokio_postgres::Row| {
-        Ok(Row {
-            id: EventId(row.try_get(0)?),
-            added: row.try_get(1)?,
-            conversation_id: ConversationId(row.try_get(2)?),
-        })
-    };
-    found.iter().map(row).collect()
+/// What was listed; a row without a number says that there was nothing.
+fn listed(found: &[SqlRow]) -> Result<Vec<Row>, Fail> {
+    let mut rows = Vec::with_capacity(found.len());
+    for row in found {
+        if let Some(id) = row.try_get::<_, Option<i64>>(0)? {
+            let conversation_id = ConversationId(row.try_get(2)?);
+            rows.push(Row { id: EventId(id), added: row.try_get(1)?, conversation_id });
+        }
+    }
+    Ok(rows)
 }
+
+/// Each half has its own limit, so that neither is read past what the page can hold. One statement: both halves see the
+/// same commits.
+const OF_CONVERSATION: &str = "select * from ( \
+         select id, true as added, conversation_id from messages \
+         where conversation_id = $3 and id > $1 order by id limit $2) a \
+     union all \
+     select * from (select id, false, conversation_id from events \
+                    where conversation_id = $3 and id > $1 order by id limit $2) b \
+     order by id limit $2";
 
 /// The next rows of one conversation.
 pub(super) async fn of_conversation(
@@ -122,52 +169,35 @@ pub(super) async fn of_conversation(
     after: EventId,
     limit: usize,
 ) -> Result<Vec<Row>, Fail> {
-    // Each half has its own limit, so that neither is read past what the page can hold. One statement: both halves see
-    // the same commits.
-    found(
-        conn,
-        "select * from (select id, true as added, conversation_id from messages \
-                        where conversation_id = $1 and id > $2 order by id limit $3) a \
-         union all \
-         select * from (select id, false, conversation_id from events \
-                        where conversation_id = $1 and id > $2 order by id limit $3) b \
-         order by id limit $3",
-        &[&id.0, &after.0, &rows::limit(limit)],
-    )
-    .await
+    listed(&conn.rows(OF_CONVERSATION, &[&after.0, &rows::limit(limit), &id.0]).await?)
 }
 
 /// The next rows of a user's conversations of one kind. Only those are looked at in which something happened since, and
 /// that is told by their heads.
-async fn of_user(
-    conn: &Conn,
-    user: UserId,
-    kind: ConversationKind,
-    after: EventId,
-    limit: usize,
-    end: EventId,
-) -> Result<Vec<Row>, Fail> {
+fn of_user(kind: ConversationKind) -> String {
     let moved = match kind {
         ConversationKind::Direct => {
             "select p.conversation_id from participants p join heads h on h.conversation_id = p.conversation_id \
-             where p.user_id = $1 and p.listed_id is not null and h.event_id > $2"
+             where p.user_id = $3 and p.listed_id is not null and h.event_id > $1"
         }
         ConversationKind::AssistantChat => {
             "select c.id as conversation_id from conversations c join heads h on h.conversation_id = c.id \
-             where c.user_id = $1 and c.kind = 'assistant_chat' and h.event_id > $2"
+             where c.user_id = $3 and c.kind = 'assistant_chat' and h.event_id > $1"
         }
-        ConversationKind::LiveChat | ConversationKind::AssistantSession => return Ok(Vec::new()),
+        // Nobody who signs in has these.
+        ConversationKind::LiveChat | ConversationKind::AssistantSession => {
+            "select c.id as conversation_id from conversations c where c.id = $3 and false"
+        }
     };
-    let sql = format!(
+    format!(
         "select x.id, x.added, x.conversation_id from ({moved}) s cross join lateral ( \
              select * from (select m.id, true as added, m.conversation_id from messages m \
-                 where m.conversation_id = s.conversation_id and m.id > $2 and m.id <= $4 order by m.id limit $3) a \
+                 where m.conversation_id = s.conversation_id and m.id > $1 order by m.id limit $2) a \
              union all \
              select * from (select e.id, false, e.conversation_id from events e \
-                 where e.conversation_id = s.conversation_id and e.id > $2 and e.id <= $4 order by e.id limit $3) b \
-         ) x order by x.id limit $3"
-    );
-    found(conn, &sql, &[&user.0, &after.0, &rows::limit(limit), &end.0]).await
+                 where e.conversation_id = s.conversation_id and e.id > $1 order by e.id limit $2) b \
+         ) x order by x.id limit $2"
+    )
 }
 
 /// Passes rows whose conversation is so. A look at each, because they come in their order and most pages are full
@@ -176,34 +206,22 @@ fn in_conversations(condition: &str) -> String {
     format!("(select {condition} from conversations c where c.id = x.conversation_id)")
 }
 
-/// The next rows that pass a filter, among the next [`FEED_SPAN`] numbers; and how far that was.
-async fn wide(
-    conn: &Conn,
-    filter: &str,
-    value: &(dyn ToSql + Sync),
-    after: EventId,
-    limit: usize,
-    end: EventId,
-) -> Result<(Vec<Row>, EventId), Fail> {
-    // Numbers may be missing, many at once after a crash: the span begins where there is something.
-    let first = conn
-        .one(
-            "select least((select id from messages where id > $1 order by id limit 1), \
-                          (select id from events where id > $1 order by id limit 1))",
-            &[&after.0],
-        )
-        .await?;
-    let Some(first) = first.try_get::<_, Option<i64>>(0)? else { return Ok((Vec::new(), end)) };
-    let through = EventId(first.saturating_add(FEED_SPAN)).min(end);
-    let sql = format!(
-        "select x.id, x.added, x.conversation_id from ( \
-             select * from (select id, true as added, conversation_id from messages \
-                            where id > $1 and id <= $2 order by id) a \
-             union all \
-             select * from (select id, false, conversation_id from events \
-                            where id > $1 and id <= $2 order by id) b \
-             order by id) x \
-         where {filter} order by x.id limit $3"
-    );
-    Ok((found(conn, &sql, &[&after.0, &through.0, &rows::limit(limit), value]).await?, through))
+/// The next rows that pass a filter, among the next [`FEED_SPAN`] numbers, each with where those begin. Numbers may be
+/// missing, many at once after a crash: the span begins where there is something.
+fn wide(filter: &str) -> String {
+    format!(
+        "select y.id, y.added, y.conversation_id, s.first from ( \
+             select least((select id from messages where id > $1 order by id limit 1), \
+                          (select id from events where id > $1 order by id limit 1)) as first) s \
+         left join lateral ( \
+             select x.id, x.added, x.conversation_id from ( \
+                 select * from (select id, true as added, conversation_id from messages \
+                                where id > $1 and id <= s.first + {FEED_SPAN} order by id) a \
+                 union all \
+                 select * from (select id, false, conversation_id from events \
+                                where id > $1 and id <= s.first + {FEED_SPAN} order by id) b \
+                 order by id) x \
+             where {filter} order by x.id limit $2) y on true \
+         order by y.id"
+    )
 }

@@ -12,14 +12,24 @@ use super::conversations::{self, COLUMNS, MORE};
 use super::fail::Fail;
 use super::messages;
 use super::rows;
-use crate::domain::{Conversation, ConversationId, ConversationKind, EventId, Message, PlatformId, Timestamp, UserId};
+use crate::domain::{Conversation, ConversationId, EventId, Message, PlatformId, Timestamp, UserId};
 use crate::store::{Direct, InboxEntry, InboxFilter, InboxPlace, Member};
 
 pub(super) async fn direct(conn: &Conn, platform: PlatformId, uuid: Uuid) -> Result<Option<Direct>, Fail> {
-    let kind = ConversationKind::Direct.as_str();
-    let condition = "c.uuid = $2 and (c.kind = $1) is true and (c.platform_id = $3) is true";
-    let found = conversations::one(conn, condition, &[&kind, &uuid, &platform.0]).await?;
-    Ok(with_members(conn, found.into_iter().collect()).await?.pop())
+    let which = "c.uuid = $1 and (c.kind = 'direct') is true and (c.platform_id = $2) is true";
+    Ok(those(conn, which, &[&uuid, &platform.0]).await?.pop())
+}
+
+pub(super) async fn directs(conn: &Conn, ids: &[ConversationId]) -> Result<Vec<Direct>, Fail> {
+    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    those(conn, "c.id = any($1) and (c.kind = 'direct') is true", &[&ids]).await
+}
+
+/// The conversations of a condition with their users.
+async fn those(conn: &Conn, which: &str, values: Values<'_>) -> Result<Vec<Direct>, Fail> {
+    let (found, members) = conn.pair((&conversations::those(which), values), (&members_of(which), values)).await?;
+    let found = found.iter().map(conversations::from_row).collect::<Result<_, _>>()?;
+    joined(found, &members)
 }
 
 /// Conversations with their users, but for those that were removed since they were read.
@@ -27,25 +37,34 @@ pub(super) async fn with_members(conn: &Conn, conversations: Vec<Conversation>) 
     if conversations.is_empty() {
         return Ok(Vec::new());
     }
-    let sql = format!(
-        "select {}, p.unread, p.last_read_at, p.joined_at, p.conversation_id \
-         from participants p join users u on u.id = p.user_id \
-         where p.conversation_id = any($1) and p.kind = 'user' order by p.id",
-        accounts::COLUMNS
-    );
     let ids: Vec<i64> = conversations.iter().map(|conversation| conversation.id.0).collect();
+    let members = conn.rows(&members_of("c.id = any($1)"), &[&ids]).await?;
+    joined(conversations, &members)
+}
+
+/// The statement that reads the users of the conversations of a condition.
+fn members_of(which: &str) -> String {
+    format!(
+        "select {}, p.unread, p.last_read_at, p.joined_at, p.conversation_id \
+         from conversations c join participants p on p.conversation_id = c.id join users u on u.id = p.user_id \
+         where {which} and p.kind = 'user' order by p.id",
+        accounts::COLUMNS
+    )
+}
+
+fn joined(conversations: Vec<Conversation>, rows: &[Row]) -> Result<Vec<Direct>, Fail> {
     let mut members: HashMap<ConversationId, Vec<Member>> = HashMap::new();
-    for row in conn.rows(&sql, &[&ids]).await? {
+    for row in rows {
         let member = Member {
-            user: accounts::from_row(&row)?,
-            unread: rows::count(&row, accounts::WIDTH)?,
+            user: accounts::from_row(row)?,
+            unread: rows::count(row, accounts::WIDTH)?,
             last_read_at: row.try_get::<_, Option<i64>>(accounts::WIDTH + 1)?.map(Timestamp),
             joined_at: Timestamp(row.try_get(accounts::WIDTH + 2)?),
         };
         members.entry(ConversationId(row.try_get(accounts::WIDTH + 3)?)).or_default().push(member);
     }
     let directs = conversations.into_iter().filter_map(|conversation| {
-        let members = members.get(&conversation.id)?.clone();
+        let members = members.remove(&conversation.id)?;
         Some(Direct { conversation, members })
     });
     Ok(directs.collect())
@@ -91,7 +110,9 @@ async fn listed(conn: &Conn, sql: &str, values: Values<'_>) -> Result<Vec<Listed
 /// The entries of what was listed, in the same order.
 async fn with_last(conn: &Conn, listed: Vec<Listed>) -> Result<Vec<InboxEntry>, Fail> {
     let (conversations, places): (Vec<_>, Vec<_>) = listed.into_iter().unzip();
-    let mut last = last_visible(conn, &conversations).await?;
+    let ids: Vec<_> = conversations.iter().map(|conversation| conversation.id).collect();
+    let last = last_letters(conn, &ids).await?;
+    let mut last: HashMap<_, _> = last.into_iter().map(|letter| (letter.conversation_id, letter)).collect();
     let places: HashMap<_, _> = places.into_iter().map(|place| (place.conversation_id, place)).collect();
     let entry = |direct: Direct| {
         let id = direct.conversation.id;
@@ -100,11 +121,8 @@ async fn with_last(conn: &Conn, listed: Vec<Listed>) -> Result<Vec<InboxEntry>, 
     Ok(with_members(conn, conversations).await?.into_iter().filter_map(entry).collect())
 }
 
-async fn last_visible(
-    conn: &Conn,
-    conversations: &[Conversation],
-) -> Result<HashMap<ConversationId, Arc<Message>>, Fail> {
-    let ids: Vec<i64> = conversations.iter().map(|conversation| conversation.id.0).collect();
+pub(super) async fn last_letters(conn: &Conn, ids: &[ConversationId]) -> Result<Vec<Arc<Message>>, Fail> {
+    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
     let sql = format!(
         "select {} from {} where (m.conversation_id, m.id) in ( \
              select i.id, (select v.message_id from letters v where v.conversation_id = i.id and not v.is_gone \
@@ -113,9 +131,7 @@ async fn last_visible(
         messages::COLUMNS,
         messages::TABLES
     );
-    let found = conn.rows(&sql, &[&ids]).await?;
-    let message = |row: &Row| messages::from_row(row).map(|message| (message.conversation_id, message));
-    found.iter().map(message).collect()
+    conn.rows(&sql, &[&ids]).await?.iter().map(messages::from_row).collect()
 }
 
 pub(super) async fn numbers(conn: &Conn, user: UserId) -> Result<Vec<ConversationId>, Fail> {

@@ -1,5 +1,7 @@
 //! Direct conversations as their users see them: with each other, and in their order.
 
+use std::sync::Arc;
+
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use uuid::Uuid;
@@ -16,6 +18,17 @@ pub(super) fn direct(conn: &Connection, platform: PlatformId, uuid: Uuid) -> Res
     let found =
         one(conn, "c.uuid = ?2 and c.kind = ?1 and c.platform_id = ?3", params![kind, uuid.as_bytes(), platform.0])?;
     found.map(|conversation| with_members(conn, conversation)).transpose()
+}
+
+pub(super) fn directs(conn: &Connection, ids: &[ConversationId]) -> Result<Vec<Direct>, Fail> {
+    let kind = ConversationKind::Direct.as_str();
+    let mut directs = Vec::with_capacity(ids.len());
+    for id in ids {
+        if let Some(conversation) = one(conn, "c.id = ?2 and c.kind = ?1", params![kind, id.0])? {
+            directs.push(with_members(conn, conversation)?);
+        }
+    }
+    Ok(directs)
 }
 
 /// A conversation with its users.
@@ -101,7 +114,11 @@ pub(super) fn entries(conn: &Connection, user: UserId, ids: &[ConversationId]) -
     Ok(entries)
 }
 
-fn last_visible(conn: &Connection, id: ConversationId) -> Result<Option<std::sync::Arc<Message>>, Fail> {
+pub(super) fn last_letters(conn: &Connection, ids: &[ConversationId]) -> Result<Vec<Arc<Message>>, Fail> {
+    ids.iter().filter_map(|id| last_visible(conn, *id).transpose()).collect()
+}
+
+fn last_visible(conn: &Connection, id: ConversationId) -> Result<Option<Arc<Message>>, Fail> {
     let sql = format!(
         "select {} from letters l join messages m on m.id = l.message_id \
          where l.conversation_id = ?1 and l.is_gone = 0 order by l.message_id desc limit 1",

@@ -248,6 +248,14 @@ impl Store for SqliteStore {
         self.readers.read(move |conn| inbox::direct(conn, platform, uuid)).await
     }
 
+    async fn directs(&self, ids: Vec<ConversationId>) -> Result<Vec<Direct>> {
+        self.readers.read(move |conn| inbox::directs(conn, &ids)).await
+    }
+
+    async fn last_letters(&self, ids: Vec<ConversationId>) -> Result<Vec<Arc<Message>>> {
+        self.readers.read(move |conn| inbox::last_letters(conn, &ids)).await
+    }
+
     async fn inbox(&self, user: UserId, filter: InboxFilter) -> Result<Vec<InboxEntry>> {
         self.readers.read(move |conn| inbox::page(conn, user, filter)).await
     }

@@ -257,6 +257,9 @@ work! {
         store.inbox_entries(at.ana(), vec![at.direct()]).await.expect("they are read");
         let (platform, uuid) = (PlatformId(1), listed[0].direct.conversation.uuid);
         store.direct(platform, uuid).await.expect("it is read").expect("it is there");
+        let shown: Vec<_> = listed.iter().map(|entry| entry.direct.conversation.id).collect();
+        assert_eq!(store.directs(shown.clone()).await.expect("they are read").len(), 20);
+        assert!(!store.last_letters(shown).await.expect("they are read").is_empty());
         let letter = listed[0].last.as_ref().expect("it has letters").id;
         store.letter(platform, letter).await.expect("it is read").expect("it is there");
         store.inbox_total(at.ana()).await.expect("it is read");
