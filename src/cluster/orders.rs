@@ -44,6 +44,8 @@ impl Orders {
             Offered::Early => {
                 early.remove(&id);
                 realtime.hub.forget(id);
+                // Somebody may be about to load what they read before this was committed: it does not fit then.
+                realtime.hub.offer(&logged.event);
                 realtime.broker.ring(crate::domain::Scope::Conversation(id));
             }
             Offered::Unloaded => realtime.broker.ring(crate::domain::Scope::Conversation(id)),

@@ -162,10 +162,11 @@ impl Channel {
     }
 
     /// Takes over what the store holds: the conversation with its last events. What was announced
-    /// while the store was read is applied on top.
+    /// while the store was read is applied on top. Nothing if it is loaded by now, also when this is newer: what was
+    /// not announced yet has to be, because those who follow have looked already.
     pub fn load(&self, conversation: Conversation, place: Arc<Place>, events: Vec<Event>, complete_after: EventId) {
         let mut held = self.lock();
-        if held.gone || held.loaded.as_ref().is_some_and(|loaded| loaded.head.seq >= conversation.head.seq) {
+        if held.gone || held.loaded.is_some() {
             return;
         }
         let announced = std::mem::take(&mut held.events);
@@ -405,6 +406,32 @@ mod tests {
         };
         assert_eq!(events.iter().map(said).collect::<Vec<_>>(), ["nothing"; 3], "as the store tells it");
         assert_eq!(channel.lock().bytes, events.iter().map(|logged| weight(&logged.event)).sum::<usize>());
+    }
+
+    #[test]
+    fn a_second_look_at_the_store_does_not_pass_over_what_those_who_follow_were_not_told() {
+        let channel = Channel::new(ConversationId(1), Keep { events: 100, bytes: 4096 });
+        load(&channel, 0);
+        let mut newer = conversation(0);
+        (newer.head.seq, newer.head.event_id) = (1, EventId(1));
+        let place = Arc::new(Place::new(&newer, Vec::new()));
+        let said = event(1, EventBody::MessageAdded(message("said on another node")));
+        channel.load(newer, place, vec![said.clone()], EventId::START);
+        assert_eq!(channel.head().map(|head| head.seq), Some(0));
+        assert_eq!(channel.offer(&said), Offered::Next, "it is told when it is heard of");
+        assert_eq!(channel.offer(&said), Offered::Known);
+    }
+
+    #[test]
+    fn what_was_written_here_is_found_though_the_store_was_read_before() {
+        let channel = Channel::new(ConversationId(1), Keep { events: 100, bytes: 4096 });
+        load(&channel, 0);
+        let own = event(2, EventBody::MessageAdded(message("the second")));
+        assert_eq!(channel.offer(&own), Offered::Early);
+        channel.forget();
+        assert_eq!(channel.offer(&own), Offered::Unloaded);
+        load(&channel, 0);
+        assert!(!channel.is_loaded(), "what was read is too old");
     }
 
     fn load(channel: &Channel, metadata: usize) {

@@ -12,7 +12,7 @@ export const Server = require('pusher');
 export { Echo };
 
 /** How long a script waits for something that has to happen. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 60_000;
 
 /** Tells the suite something while the script goes on. */
 export function tell(object) {

@@ -148,6 +148,9 @@ impl Turn {
                     let news = self.news(&wanted, &events).await;
                     drop(turn);
                     self.tell(&missing, &news).await;
+                    // The holds end with a look that finds nothing: what they hold by then is next to nothing, so that
+                    // the largest cursor that the client has seen stays right for all of its channels.
+                    follower.look_back();
                 }
                 // Told above, for every scope alike.
                 Ok(Some(Batch::Reset(_) | Batch::Signal(_))) => {}

@@ -1,22 +1,26 @@
 //! Sends, many at once: lanes that append messages in batches.
 //!
 //! A lane takes whatever waits in its queue and hands it to the database as one statement (`append_messages` in the
-//! first migration, `append_letters` in the third): one round trip, one commit, however many senders. While it waits the queue fills, so the batches
-//! grow by themselves as the load does; nobody waits for a timer. A conversation's sends always go through the same
-//! lane, so that lanes of one node never wait for each other's locks.
+//! first migration, `append_letters` in the third): one round trip, one commit, however many senders. While it waits
+//! for the database the queue fills, so the batches grow by themselves as the load does. Who was answered together
+//! sends again at about the same time: a lane whose last batch held several waits a moment until as many are there
+//! (PostgreSQL's own `commit_delay` does the same for commits). A conversation's sends always go through the same lane,
+//! so that lanes of one node never wait for each other's locks.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::conn::{Conn, Tx};
 use super::core::Core;
 use super::fail::Fail;
-use super::{letters, messages, place, rows};
+use super::{PostgresOptions, letters, messages, place, rows};
 use crate::domain::{ConversationId, EventId, Logged, Message, Timestamp};
 use crate::error::{Error, Result, Subject};
 use crate::store::{Appended, NewLetter, NewMessage};
@@ -124,14 +128,15 @@ pub(super) struct Lanes {
 
 impl Lanes {
     /// Starts that many. Each ends when this is dropped and its queue is empty.
-    pub fn start(core: &Arc<Core>, lanes: usize, queue: usize, queue_wait: Duration, batch_max: usize) -> Self {
-        let lanes = lanes.max(1);
+    pub fn start(core: &Arc<Core>, options: &PostgresOptions) -> Self {
+        let lanes = options.lanes.max(1);
         let start = |_| {
-            let (sender, inbox) = mpsc::channel((queue / lanes).max(1));
-            tokio::spawn(Lane { core: Arc::clone(core), inbox, next: None, batch_max: batch_max.max(1) }.work());
+            let (sender, inbox) = mpsc::channel((options.queue / lanes).max(1));
+            let (batch_max, linger) = (options.batch_max.max(1), options.linger);
+            tokio::spawn(Lane { core: Arc::clone(core), inbox, next: None, batch_max, linger, last: 0 }.work());
             sender
         };
-        Self { lanes: (0..lanes).map(start).collect(), queue_wait }
+        Self { lanes: (0..lanes).map(start).collect(), queue_wait: options.queue_wait }
     }
 
     /// How many sends wait.
@@ -162,6 +167,9 @@ struct Lane {
     /// A twin of one in the batch before it.
     next: Option<Send>,
     batch_max: usize,
+    linger: Duration,
+    /// How many the last batch held.
+    last: usize,
 }
 
 impl Lane {
@@ -174,19 +182,22 @@ impl Lane {
                     None => return,
                 },
             };
-            let batch = self.gather(first);
+            let batch = self.gather(first).await;
+            self.last = batch.len();
             self.commit(batch).await;
         }
     }
 
     /// What waits behind the first, up to a batch, or to one that bears a key of the batch again.
-    fn gather(&mut self, first: Send) -> Vec<Send> {
+    async fn gather(&mut self, first: Send) -> Vec<Send> {
         let mut keys = HashSet::new();
         let owned = |new: &NewMessage| key(new).map(|(id, key)| (id, key.to_owned()));
         keys.extend(owned(&first.new));
         let mut batch = vec![first];
+        let until = Instant::now() + self.linger;
         while batch.len() < self.batch_max {
-            let Ok(send) = self.inbox.try_recv() else { break };
+            let is_awaited = batch.len() < self.last;
+            let Some(send) = self.another(is_awaited.then_some(until)).await else { break };
             if owned(&send.new).is_some_and(|key| !keys.insert(key)) {
                 self.next = Some(send);
                 break;
@@ -194,6 +205,15 @@ impl Lane {
             batch.push(send);
         }
         batch
+    }
+
+    /// What waits in the queue, or comes until then.
+    async fn another(&mut self, until: Option<Instant>) -> Option<Send> {
+        match (self.inbox.try_recv(), until) {
+            (Ok(send), _) => Some(send),
+            (Err(TryRecvError::Empty), Some(until)) => timeout_at(until, self.inbox.recv()).await.ok().flatten(),
+            (Err(_), _) => None,
+        }
     }
 
     async fn commit(&self, batch: Vec<Send>) {

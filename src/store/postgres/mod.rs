@@ -78,6 +78,8 @@ pub struct PostgresOptions {
     pub queue_wait: Duration,
     /// Sends in one commit.
     pub batch_max: usize,
+    /// How long a lane waits, at the most, for as many sends as its last batch held.
+    pub linger: Duration,
     /// Whether a commit waits for the disk.
     pub fsync: bool,
 }
@@ -93,6 +95,7 @@ impl Default for PostgresOptions {
             queue: 4096,
             queue_wait: Duration::from_secs(5),
             batch_max: 256,
+            linger: Duration::from_millis(1),
             fsync: true,
         }
     }
@@ -137,7 +140,7 @@ impl PostgresStore {
         migrate_schema(&pool, now).await?;
         let replica = replica::Replica::start(options)?;
         let core = Arc::new(Core::new(pool, replica, listener));
-        let lanes = append::Lanes::start(&core, options.lanes, options.queue, options.queue_wait, options.batch_max);
+        let lanes = append::Lanes::start(&core, options);
         Ok(Self { core, lanes })
     }
 

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::temp::TempDir;
 
 /// How long a test waits for something that has to happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running server.
 pub struct TestApp {

@@ -1,7 +1,6 @@
 //! A wire that can be cut: everything passes through it to the server, until every connection is dropped
 //! at once, as a network drops them.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -21,8 +20,8 @@ struct State {
     scissors: Mutex<CancellationToken>,
     connections: TaskTracker,
     all: CancellationToken,
-    /// What still passes to clients until the connection on which it was used up is dropped.
-    bytes: AtomicUsize,
+    /// What passes to the next client until its connection is dropped.
+    next: Mutex<Option<usize>>,
 }
 
 impl Wire {
@@ -33,8 +32,7 @@ impl Wire {
         let url = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
         let all = CancellationToken::new();
         let scissors = Mutex::new(all.child_token());
-        let state =
-            Arc::new(State { scissors, connections: TaskTracker::new(), all, bytes: AtomicUsize::new(usize::MAX) });
+        let state = Arc::new(State { scissors, connections: TaskTracker::new(), all, next: Mutex::new(None) });
         tokio::spawn(accept(listener, server, Arc::clone(&state)));
         Self { url, state }
     }
@@ -47,9 +45,9 @@ impl Wire {
         self.state.connections.len()
     }
 
-    /// Drops the connection on which clients have got that many bytes more: in the middle of whatever it is.
+    /// Drops the next connection when its client has got that many bytes: in the middle of whatever it is.
     pub fn cut_after(&self, bytes: usize) {
-        self.state.bytes.store(bytes, Ordering::Relaxed);
+        *self.state.next.lock().expect("nobody panics with it") = Some(bytes);
     }
 }
 
@@ -64,7 +62,8 @@ async fn accept(listener: TcpListener, server: String, state: Arc<State>) {
     let accepting = async {
         while let Ok((client, _)) = listener.accept().await {
             let cut = state.scissors.lock().expect("nobody panics with it").clone();
-            let carried = carry(client, server.clone(), Arc::clone(&state));
+            let bytes = state.next.lock().expect("nobody panics with it").take();
+            let carried = carry(client, server.clone(), bytes.unwrap_or(usize::MAX));
             state.connections.spawn(async move { cut.run_until_cancelled_owned(carried).await });
         }
     };
@@ -72,31 +71,24 @@ async fn accept(listener: TcpListener, server: String, state: Arc<State>) {
 }
 
 /// Both ends are dropped when this is dropped, with whatever was on its way.
-async fn carry(mut client: TcpStream, server: String, state: Arc<State>) {
+async fn carry(mut client: TcpStream, server: String, bytes: usize) {
     let Ok(mut server) = TcpStream::connect(server).await else { return };
     // Small frames go at once, as they came.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((mut from_client, mut to_client), (mut from_server, mut to_server)) = (client.split(), server.split());
     tokio::select! {
         _ = tokio::io::copy(&mut from_client, &mut to_server) => {}
-        () = pass(&mut from_server, &mut to_client, &state.bytes) => {}
+        () = pass(&mut from_server, &mut to_client, bytes) => {}
     }
 }
 
 /// Passes on until there is nothing more, or no more bytes are left to pass.
-async fn pass(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin), left: &AtomicUsize) {
+async fn pass(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin), mut left: usize) {
     let mut chunk = [0; 4096];
     while let Ok(count @ 1..) = from.read(&mut chunk).await {
-        let may = left.load(Ordering::Relaxed);
-        if to.write_all(&chunk[..count.min(may)]).await.is_err() {
+        if to.write_all(&chunk[..count.min(left)]).await.is_err() || left <= count {
             return;
         }
-        if may <= count {
-            left.store(usize::MAX, Ordering::Relaxed);
-            return;
-        }
-        if may < usize::MAX {
-            left.store(may - count, Ordering::Relaxed);
-        }
+        left -= count;
     }
 }

@@ -14,7 +14,7 @@ use super::temp::TempDir;
 
 /// How long a test waits for a script's next line: longer than a script waits for its server, so that it
 /// is the script that says what did not come.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A script that runs. It is ended with its test.
 pub struct Script {
