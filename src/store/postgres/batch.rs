@@ -4,8 +4,6 @@
 //! message has a key, nothing is sorted where no two are for one conversation. What it costs is mostly that it begins
 //! and ends, so it is one and not several, and no function of the server's.
 
-use std::sync::LazyLock;
-
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -64,7 +62,7 @@ async fn write(conn: &Conn, new: &[&NewMessage]) -> Result<Vec<Row>, Fail> {
         [&conversations, &instants, &uuids, &roles, &users, &texts, &metadatas, &replies, &keys, &fingerprints];
     let sql = Shape::of(new).sql();
     if new.iter().all(|one| one.letter.is_none()) {
-        return conn.rows(sql, &values).await;
+        return conn.rows(&sql, &values).await;
     }
     let receivers = column(new, |letter| letter.receiver_id.0);
     let kinds = column(new, |letter| letter.kind.as_str());
@@ -76,7 +74,7 @@ async fn write(conn: &Conn, new: &[&NewMessage]) -> Result<Vec<Row>, Fail> {
         Some(letters::lexemes(one.user_id, letter.receiver_id, one.text.as_str()).join(" "))
     });
     let beside: [&(dyn ToSql + Sync); 6] = [&receivers, &kinds, &attachments, &devices, &device_kinds, &words];
-    conn.rows(sql, &[&values[..], &beside].concat()).await
+    conn.rows(&sql, &[&values[..], &beside].concat()).await
 }
 
 /// Something of each letter; nothing of what is none.
@@ -102,10 +100,6 @@ struct Shape {
     letters: bool,
 }
 
-/// Every statement, by [`Shape::bits`].
-static STATEMENTS: LazyLock<Vec<String>> =
-    LazyLock::new(|| (0..16).map(|bits| Shape::from_bits(bits).make()).collect());
-
 impl Shape {
     /// That of messages in the order of their conversations.
     fn of(new: &[&NewMessage]) -> Self {
@@ -117,22 +111,7 @@ impl Shape {
         }
     }
 
-    fn from_bits(bits: usize) -> Self {
-        Self { twins: bits & 1 != 0, keys: bits & 2 != 0, joins: bits & 4 != 0, letters: bits & 8 != 0 }
-    }
-
-    fn bits(self) -> usize {
-        usize::from(self.twins)
-            | usize::from(self.keys) << 1
-            | usize::from(self.joins) << 2
-            | usize::from(self.letters) << 3
-    }
-
-    fn sql(self) -> &'static str {
-        STATEMENTS.get(self.bits()).map_or("", String::as_str)
-    }
-
-    fn make(self) -> String {
+    fn sql(self) -> String {
         let [before, behind] = if self.twins { TWINS } else { SINGLE };
         let unless_sent = if self.keys { UNLESS_SENT } else { "" };
         let joined = if self.joins { JOINED } else { "" };

@@ -74,7 +74,7 @@ async fn of_those_that_are_sent_together_each_fares_as_if_it_were_alone() {
             match sent {
                 Ok(sent) if sent.replayed => assert_eq!(sent.message, first),
                 Ok(sent) => {
-                    assert_eq!((&sent.message.uuid, sent.message.text.as_str()), (&new.uuid, new.text.as_str()))
+                    assert_eq!((&sent.message.uuid, sent.message.text.as_str()), (&new.uuid, new.text.as_str()));
                 }
                 Err(error) => {
                     assert_eq!(new.conversation_id.0, 999_999, "{error:?}");
