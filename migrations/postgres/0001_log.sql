@@ -6,18 +6,20 @@
 -- (docs/deploy.md, Citus). Nothing refers to a row by a foreign key but what is small: a look at the conversation's
 -- row for each message would lock and rewrite it. What belongs to a conversation is removed with it by hand.
 
--- Numbers of events: drawn while the conversation's head is locked, so that they grow in commit order within each
--- conversation. Over several conversations they are only drawn in order: see `event_horizon`.
+-- Numbers of events: drawn while the conversation's head is locked, or for the version of it that is then replaced, so
+-- that they grow in commit order within each conversation. Over several conversations they are only drawn in order: see
+-- `event_horizon`.
 create sequence event_ids cache 1;
 
 -- Called before a transaction draws its first number: says, for as long as it is open, above which number its own will
 -- be. 21071 (0x524F) marks these locks among others; it is shared, so that nobody waits for it.
-create function hold_horizon() returns void language plpgsql as $$
+create function hold_horizon() returns boolean language plpgsql as $$
 declare
     floor bigint;
 begin
     select last_value - (not is_called)::int into floor from event_ids;
     perform pg_advisory_xact_lock_shared((21071::bigint << 48) | floor);
+    return true;
 end $$;
 
 -- Everything up to this number has been decided: it is committed and seen by every statement that begins now, or it
@@ -169,8 +171,10 @@ create table messages (
 );
 create index messages_in_order on messages (id, conversation_id);
 create unique index messages_uuid on messages (uuid, conversation_id);
+-- The author of an account is one whatever the role; without an account the role tells.
 create unique index messages_idempotency
-    on messages (conversation_id, idempotency_key, coalesce(user_id, 0), role) where idempotency_key is not null;
+    on messages (conversation_id, idempotency_key, coalesce(user_id, 0), (case when user_id is null then role else '' end))
+    where idempotency_key is not null;
 create index messages_reply on messages (conversation_id, reply_to) where reply_to is not null;
 
 -- Every other event. Together with the messages' rows these are the log.
@@ -201,71 +205,3 @@ create table runs (
 create index runs_id on runs (id);
 create index runs_question on runs (conversation_id, question_id);
 create index runs_open on runs (id) where outcome is null;
-
--- Appends messages, as many at once as there are senders: in one round trip, one transaction. Says of each, by its place
--- in the arrays, what became of it: `added` with its numbers; `replayed`, with the number of the message that was sent
--- with the same key before; `closed`, when the chat has to be opened first; `gone`, when there is no such conversation.
---
--- The heads are locked in one order, so that two who append to the same conversations wait and do not deadlock; what is
--- read after that is read anew.
-create function append_messages(
-    conversations bigint[], uuids uuid[], roles text[], users bigint[], texts text[], metadatas text[],
-    replies bigint[], keys text[], fingerprints bytea[], instants bigint[]
-) returns table (n bigint, outcome text, id bigint, seq bigint, at bigint) language plpgsql as $$
-declare
-    formers bigint[];
-begin
-    perform 1 from heads h where h.conversation_id = any (conversations) order by h.conversation_id for update;
-    perform hold_horizon();
-    -- Few messages are sent again, and most have no key.
-    if array_remove(keys, null) <> '{}' then
-        formers := array(
-            select (
-                select m.id from messages m
-                where m.conversation_id = x.conversation_id and m.idempotency_key = x.key
-                    and coalesce(m.user_id, 0) = coalesce(x.user_id, 0)
-                    and (x.user_id is not null or m.role = x.role)
-                limit 1)
-            from unnest(conversations, keys, users, roles) with ordinality as x (conversation_id, key, user_id, role, n)
-            order by x.n);
-    end if;
-    return query
-    with numbered as materialized (
-        select j.*, case when j.verdict = 'added' then nextval('event_ids') else formers[j.n] end as new_id,
-            j.head_seq + count(*) filter (where j.verdict = 'added') over w as new_seq,
-            greatest(j.last_activity_at, max(j.instant) over w) as new_at
-        from (
-            select x.*, h.seq as head_seq, h.last_activity_at,
-                case when h.seq is null then 'gone'
-                     when formers[x.n] is not null then 'replayed'
-                     when not h.is_active and x.role = 'user' and
-                         (select c.kind from conversations c where c.id = x.conversation_id) = 'live_chat' then 'closed'
-                     else 'added' end as verdict
-            from unnest(conversations, uuids, roles, users, texts, metadatas, replies, keys, fingerprints, instants)
-                with ordinality
-                as x (conversation_id, uuid, role, user_id, text, metadata, reply_to, key, fingerprint, instant, n)
-            left join heads h on h.conversation_id = x.conversation_id) j
-        window w as (partition by j.conversation_id order by j.n)
-    ), written as (
-        insert into messages (conversation_id, id, uuid, seq, role, user_id, text, metadata, reply_to, idempotency_key,
-                              fingerprint, created_at, updated_at)
-        select w.conversation_id, w.new_id, w.uuid, w.new_seq, w.role, w.user_id, w.text, w.metadata, w.reply_to, w.key,
-               w.fingerprint, w.new_at, w.new_at
-        from numbered w where w.verdict = 'added'
-    ), moved as (
-        update heads h set seq = m.seq, event_id = m.id, message_id = m.id, message_at = m.at, last_activity_at = m.at,
-            updated_at = m.at,
-            listed_at = case when h.listed_at is not null then m.at / 16000000 end
-        from (select w.conversation_id, max(w.new_seq) as seq, max(w.new_id) as id, max(w.new_at) as at
-              from numbered w where w.verdict = 'added' group by w.conversation_id) m
-        where h.conversation_id = m.conversation_id
-    ), joined as (
-        insert into participants (conversation_id, kind, user_id, joined_at)
-        select distinct on (w.conversation_id, w.role, w.user_id)
-            w.conversation_id, w.role, case when w.role = 'staff' then coalesce(w.user_id, 0) else 0 end, w.new_at
-        from numbered w where w.verdict = 'added' and w.role in ('staff', 'assistant')
-        order by w.conversation_id, w.role, w.user_id, w.n
-        on conflict do nothing
-    )
-    select w.n, w.verdict, w.new_id, w.new_seq, w.new_at from numbered w order by w.n;
-end $$;

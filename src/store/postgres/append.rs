@@ -1,11 +1,10 @@
 //! Sends, many at once: lanes that append messages in batches.
 //!
-//! A lane takes whatever waits in its queue and hands it to the database as one statement (`append_messages` in the
-//! first migration, `append_letters` in the third): one round trip, one commit, however many senders. While it waits
-//! for the database the queue fills, so the batches grow by themselves as the load does. Who was answered together
-//! sends again at about the same time: a lane whose last batch held several waits a moment until as many are there
-//! (PostgreSQL's own `commit_delay` does the same for commits). A conversation's sends always go through the same lane,
-//! so that lanes of one node never wait for each other's locks.
+//! A lane takes whatever waits in its queue and hands it to the database as one statement ([`batch`]): one round trip,
+//! one commit, however many senders. While it waits for the database the queue fills, so the batches grow by
+//! themselves as the load does. Who was answered together sends again at about the same time: a lane whose last batch
+//! held several waits a moment until as many are there (PostgreSQL's own `commit_delay` does the same for commits). A
+//! conversation's sends always go through the same lane, so that lanes of one node never wait for each other's locks.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,16 +13,15 @@ use std::time::Duration;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
-use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
+use super::batch::{self, Verdict};
 use super::conn::{Conn, Tx};
 use super::core::Core;
-use super::fail::Fail;
-use super::{PostgresOptions, letters, messages, place, rows};
-use crate::domain::{ConversationId, EventId, Logged, Message, Timestamp};
-use crate::error::{Error, Result, Subject};
-use crate::store::{Appended, NewLetter, NewMessage};
+use super::fail::{Fail, is_unique};
+use super::{PostgresOptions, messages, place};
+use crate::domain::{ConversationId, Logged, Message};
+use crate::error::{Error, Result};
+use crate::store::{Appended, NewMessage};
 
 /// Whether a message can be appended in a batch: it brings no files along, whose rows have to be looked at first.
 pub(super) fn is_light(new: &NewMessage) -> bool {
@@ -38,80 +36,6 @@ pub(super) fn has_twins(new: &[NewMessage]) -> bool {
 
 fn key(new: &NewMessage) -> Option<(ConversationId, &str)> {
     new.idempotency.as_ref().map(|idempotency| (new.conversation_id, idempotency.key.as_str()))
-}
-
-/// What became of a message.
-#[derive(Debug)]
-pub(super) enum Verdict {
-    /// It has these numbers now.
-    Added { id: EventId, seq: u64, at: Timestamp },
-    /// Its key was used before.
-    Replayed,
-    /// The chat has to be opened first.
-    Closed,
-    /// There is no such conversation.
-    Gone,
-}
-
-/// Appends those messages, which have no twins among them.
-pub(super) async fn call(conn: &Conn, new: &[&NewMessage]) -> Result<Vec<Verdict>, Fail> {
-    let conversations: Vec<i64> = new.iter().map(|one| one.conversation_id.0).collect();
-    let uuids: Vec<_> = new.iter().map(|one| one.uuid).collect();
-    let roles: Vec<_> = new.iter().map(|one| one.role.as_str()).collect();
-    let users: Vec<_> = new.iter().map(|one| one.user_id.map(|user| user.0)).collect();
-    let texts: Vec<_> = new.iter().map(|one| one.text.as_str()).collect();
-    let metadatas: Vec<_> = new.iter().map(|one| one.metadata.as_ref().map(|json| json.0.as_str())).collect();
-    let replies: Vec<_> = new.iter().map(|one| one.reply_to.map(|id| id.0)).collect();
-    let keys: Vec<_> = new.iter().map(|one| one.idempotency.as_ref().map(|held| held.key.as_str())).collect();
-    let fingerprints: Vec<_> =
-        new.iter().map(|one| one.idempotency.as_ref().map(|held| held.fingerprint.as_slice())).collect();
-    let instants: Vec<_> = new.iter().map(|one| one.at.0).collect();
-    let values: [&(dyn ToSql + Sync); 10] =
-        [&conversations, &uuids, &roles, &users, &texts, &metadatas, &replies, &keys, &fingerprints, &instants];
-    let told = if new.iter().any(|one| one.letter.is_some()) {
-        with_letters(conn, new, &values).await?
-    } else {
-        let sql = "select outcome, id, seq, at from append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-        conn.rows(sql, &values).await?
-    };
-    if told.len() != new.len() {
-        return Err(Fail::Refused(Error::internal("an append answered for another number of messages")));
-    }
-    told.iter().map(verdict).collect()
-}
-
-/// Appends messages of which some are letters; `said` are the values of the messages themselves.
-async fn with_letters(conn: &Conn, new: &[&NewMessage], said: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Fail> {
-    let receivers = column(new, |letter| letter.receiver_id.0);
-    let kinds = column(new, |letter| letter.kind.as_str());
-    let attachments = column(new, |letter| letter.attachments.0.as_str());
-    let devices = column(new, |letter| letter.device.details.0.as_str());
-    let device_kinds = column(new, |letter| letter.device.kind.as_str());
-    let words = |one: &&NewMessage| {
-        let letter = one.letter.as_ref()?;
-        Some(letters::lexemes(one.user_id, letter.receiver_id, one.text.as_str()).join(" "))
-    };
-    let words: Vec<Option<String>> = new.iter().map(words).collect();
-    let beside: [&(dyn ToSql + Sync); 6] = [&receivers, &kinds, &attachments, &devices, &device_kinds, &words];
-    let sql = "select outcome, id, seq, at from append_letters($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
-               $11, $12, $13, $14, $15, $16)";
-    conn.rows(sql, &[said, &beside].concat()).await
-}
-
-/// Something of each letter; nothing of what is none.
-fn column<'a, T>(new: &[&'a NewMessage], of: impl Fn(&'a NewLetter) -> T) -> Vec<Option<T>> {
-    new.iter().map(|one| one.letter.as_ref().map(&of)).collect()
-}
-
-fn verdict(row: &Row) -> Result<Verdict, Fail> {
-    Ok(match row.try_get(0)? {
-        "added" => {
-            Verdict::Added { id: EventId(row.try_get(1)?), seq: rows::count(row, 2)?, at: Timestamp(row.try_get(3)?) }
-        }
-        "replayed" => Verdict::Replayed,
-        "closed" => Verdict::Closed,
-        _ => Verdict::Gone,
-    })
 }
 
 /// A send in a queue.
@@ -221,10 +145,8 @@ impl Lane {
             Ok(outcomes) => batch.into_iter().zip(outcomes).for_each(|(send, outcome)| self.answer(send, outcome)),
             Err(fail) if batch.len() > 1 && is_ones_fault(&fail) => {
                 for send in batch {
-                    let outcomes = self.transact(std::slice::from_ref(&send)).await;
-                    let outcome = outcomes.map(|mut all| all.pop().unwrap_or(Err(Outcome::Gone)));
-                    match outcome {
-                        Ok(outcome) => self.answer(send, outcome),
+                    match self.transact(std::slice::from_ref(&send)).await {
+                        Ok(mut outcomes) => self.answer(send, outcomes.pop().flatten()),
                         Err(fail) => refuse(send, fail.into()),
                     }
                 }
@@ -239,21 +161,21 @@ impl Lane {
         }
     }
 
-    /// Appends a batch and announces it.
-    async fn transact(&self, batch: &[Send]) -> Result<Vec<Result<Arc<Message>, Outcome>>, Fail> {
+    /// Appends a batch and announces it. Nothing of those that want a transaction of their own.
+    async fn transact(&self, sends: &[Send]) -> Result<Vec<Option<Arc<Message>>>, Fail> {
         let conn = self.core.conn().await?;
-        let new: Vec<_> = batch.iter().map(|send| &send.new).collect();
+        let new: Vec<_> = sends.iter().map(|send| &send.new).collect();
         let mut tries = 0;
         let verdicts = loop {
-            match call(&conn, &new).await {
-                Err(fail) if fail.is_transient() && tries < 5 => tries += 1,
+            match batch::append(&conn, &new).await {
+                // A key that another node used while this waited is found the next time.
+                Err(fail) if (fail.is_transient() || is_unique(&fail)) && tries < 5 => tries += 1,
                 done => break done?,
             }
         };
         let outcome = |(one, verdict): (&&NewMessage, Verdict)| match verdict {
-            Verdict::Added { id, seq, at } => Ok(Arc::new(one.appended(id, seq, at))),
-            Verdict::Replayed | Verdict::Closed => Err(Outcome::Alone),
-            Verdict::Gone => Err(Outcome::Gone),
+            Verdict::Added { id, seq, at } => Some(Arc::new(one.appended(id, seq, at))),
+            Verdict::Alone => None,
         };
         let outcomes: Vec<_> = new.iter().zip(verdicts).map(outcome).collect();
         let added: Vec<_> = outcomes.iter().flatten().collect();
@@ -280,27 +202,18 @@ impl Lane {
         added.iter().filter_map(located).collect()
     }
 
-    fn answer(&self, send: Send, outcome: Result<Arc<Message>, Outcome>) {
-        match outcome {
-            // Nobody waits any more when the request was dropped; the write stands all the same.
-            Ok(message) => drop(send.reply.send(Ok(Appended { message, replayed: false }))),
-            Err(Outcome::Gone) => refuse(send, Error::NotFound(Subject::Conversation)),
-            Err(Outcome::Alone) => {
-                let core = Arc::clone(&self.core);
-                tokio::spawn(async move {
-                    let appended = alone(&core, &send.new).await.map_err(Error::from);
-                    drop(send.reply.send(appended));
-                });
-            }
-        }
+    fn answer(&self, send: Send, appended: Option<Arc<Message>>) {
+        let Some(message) = appended else {
+            let core = Arc::clone(&self.core);
+            tokio::spawn(async move {
+                let appended = alone(&core, &send.new).await.map_err(Error::from);
+                drop(send.reply.send(appended));
+            });
+            return;
+        };
+        // Nobody waits any more when the request was dropped; the write stands all the same.
+        drop(send.reply.send(Ok(Appended { message, replayed: false })));
     }
-}
-
-/// What a batch cannot do for a message.
-enum Outcome {
-    /// It wants a transaction of its own: the chat has to be opened, or the answer is an older message.
-    Alone,
-    Gone,
 }
 
 async fn alone(core: &Arc<Core>, new: &NewMessage) -> Result<Appended, Fail> {

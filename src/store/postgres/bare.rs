@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::conn::Conn;
 use super::core::Core;
 use super::fail::Fail;
-use super::{PostgresOptions, append, migrate, pool};
+use super::{PostgresOptions, batch, migrate, pool};
 use crate::domain::{ConversationId, Logged, Timestamp};
 use crate::error::Result;
 use crate::store::{Listener, NewConversation, NewMessage};
@@ -89,7 +89,7 @@ impl BareDatabase {
     /// `Internal`, when the server refuses.
     pub async fn append(&self, batch: &[(NewMessage, i64)]) -> Result<()> {
         let new: Vec<_> = batch.iter().map(|(new, _)| new).collect();
-        let done: std::result::Result<_, Fail> = append::call(&self.conn, &new).await;
+        let done: std::result::Result<_, Fail> = batch::append(&self.conn, &new).await;
         done.map(|_| ()).map_err(Into::into)
     }
 }

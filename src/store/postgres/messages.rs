@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::append;
 use super::attachments;
+use super::batch::{self, Verdict};
 use super::conn::{Conn, Tx};
 use super::conversations::{self, Name, listed_at};
 use super::fail::Fail;
@@ -238,25 +239,23 @@ pub(super) async fn append_all(tx: &mut Tx, new: &[NewMessage]) -> Result<Vec<Ap
     };
     let gone = || Fail::Refused(Error::NotFound(Subject::Conversation));
     let conversation = conversations::lock(tx, first.conversation_id).await?.ok_or_else(gone)?;
-    let reopens = !conversation.state.is_active && conversation.kind == ConversationKind::LiveChat;
-    if reopens || new.iter().any(|one| one.conversation_id != first.conversation_id) {
+    // One that is closed is opened by some and not by others.
+    if !conversation.state.is_active || new.iter().any(|one| one.conversation_id != first.conversation_id) {
         return one_by_one(tx, new).await;
     }
-    let verdicts = append::call(tx, &new.iter().collect::<Vec<_>>()).await?;
+    let verdicts = batch::append(tx, &new.iter().collect::<Vec<_>>()).await?;
     let mut appended = Vec::with_capacity(new.len());
     for (one, verdict) in new.iter().zip(verdicts) {
-        match verdict {
-            append::Verdict::Added { id, seq, at } => {
-                let message = Arc::new(one.appended(id, seq, at));
-                tx.announce(added(&message));
-                appended.push(Appended { message, replayed: false });
-            }
-            append::Verdict::Replayed => {
+        let message = match verdict {
+            Verdict::Added { id, seq, at } => Arc::new(one.appended(id, seq, at)),
+            Verdict::Alone => {
                 let message = sent_before(tx, one).await?.ok_or_else(gone)?;
                 appended.push(Appended { message, replayed: true });
+                continue;
             }
-            append::Verdict::Closed | append::Verdict::Gone => return Err(gone()),
-        }
+        };
+        tx.announce(added(&message));
+        appended.push(Appended { message, replayed: false });
     }
     Ok(appended)
 }

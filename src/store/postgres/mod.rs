@@ -18,6 +18,7 @@ mod append;
 mod assigning;
 mod attachments;
 mod bare;
+mod batch;
 mod calls;
 mod conn;
 mod conversations;

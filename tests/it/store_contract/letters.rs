@@ -63,7 +63,7 @@ impl Bench {
         self.store.react(message.conversation_id, reaction).await
     }
 
-    async fn unread(&self, pair: &Pair) -> (u64, u64) {
+    pub(super) async fn unread(&self, pair: &Pair) -> (u64, u64) {
         let direct = self.store.direct(pair.platform.id, pair.direct.conversation.uuid).await.unwrap().unwrap();
         (direct.members[0].unread, direct.members[1].unread)
     }

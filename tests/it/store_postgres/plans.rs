@@ -75,8 +75,7 @@ fn compared(small: &Named, large: &Named) -> Vec<String> {
 /// Tables that stay small however many messages there are: nothing is lost by looking at all of them.
 const SMALL: &[&str] = &["conversation_counts", "event_ids", "nodes", "platforms", "pg_database"];
 
-const FUNCTIONS: &[&str] =
-    &["from append_messages(", "from append_letters(", "event_horizon()", "next_event_id()", "hold_horizon()"];
+const FUNCTIONS: &[&str] = &["select event_horizon()", "select next_event_id()", "SELECT hold_horizon()"];
 
 /// Does everything that is hot, and takes each statement's plans by what it was done for.
 async fn explained(filled: &Filled<'_>) -> Named {
