@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::domain::{ConversationId, Logged};
+use crate::domain::{ConversationId, EventBody, Logged};
 use crate::realtime::{Offered, Realtime};
 
 const SHARDS: usize = 64;
@@ -34,13 +34,18 @@ impl Default for Orders {
 }
 
 impl Orders {
-    /// Tells of an event that this node committed. When those before it are missing here, what is held in memory is
-    /// forgotten: whoever was answered must find the write, so the next to ask reads the store.
-    pub fn own(&self, realtime: &Realtime, logged: &Logged) {
+    /// Tells of an event that this node committed. Whoever was answered must find the write also while those before it
+    /// are missing here: who asks for messages is sent to the store then, and of any other change everything that is held
+    /// is forgotten.
+    pub fn own(&self, realtime: &Realtime, logged: &Logged) -> Told {
         let id = logged.event.conversation_id;
         let mut early = self.lock(id);
         match realtime.hub.offer(&logged.event) {
             Offered::Next => told(realtime, logged, &mut early),
+            Offered::Early if is_message(logged) && wait(&mut early, logged.clone()) => {
+                realtime.hub.expect(id, logged.event.seq);
+                return Told::Early;
+            }
             Offered::Early => {
                 early.remove(&id);
                 realtime.hub.forget(id);
@@ -51,6 +56,7 @@ impl Orders {
             Offered::Unloaded => realtime.broker.ring(crate::domain::Scope::Conversation(id)),
             Offered::Known | Offered::Unheld => {}
         }
+        Told::Done
     }
 
     /// Tells of an event that another node committed, or that was read from the store.
@@ -60,16 +66,18 @@ impl Orders {
         match realtime.hub.offer(&logged.event) {
             Offered::Next => told(realtime, &logged, &mut early),
             Offered::Early => {
-                let waiting = early.entry(id).or_default();
-                if waiting.len() < EARLY_MAX {
-                    waiting.insert(logged.event.seq, logged);
-                }
+                wait(&mut early, logged);
                 return Told::Early;
             }
             Offered::Unloaded => realtime.broker.ring(crate::domain::Scope::Conversation(id)),
             Offered::Known | Offered::Unheld => {}
         }
         Told::Done
+    }
+
+    /// Whether events of a conversation wait for those before them.
+    pub fn is_waiting(&self, id: ConversationId) -> bool {
+        self.lock(id).contains_key(&id)
     }
 
     /// Forgets what waits of a conversation.
@@ -81,6 +89,20 @@ impl Orders {
         let shard = &self.shards[id.0.unsigned_abs() as usize % SHARDS];
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_message(logged: &Logged) -> bool {
+    matches!(logged.event.body, EventBody::MessageAdded(_))
+}
+
+/// Keeps an event that came too early; whether there was room for it.
+fn wait(early: &mut HashMap<ConversationId, BTreeMap<u64, Logged>>, logged: Logged) -> bool {
+    let waiting = early.entry(logged.event.conversation_id).or_default();
+    let has_room = waiting.len() < EARLY_MAX;
+    if has_room {
+        waiting.insert(logged.event.seq, logged);
+    }
+    has_room
 }
 
 /// Tells of an event that the head table has taken, and of those that waited for it.

@@ -1,6 +1,6 @@
 //! Between the store, the other nodes, and those who follow here.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ use crate::store::{Listener, SharedStore};
 const PAGE: usize = 256;
 
 /// How long those before an early event may take to come by themselves.
-const GRACE: Duration = Duration::from_millis(5);
+const GRACE: Duration = Duration::from_millis(20);
 
 /// How often the horizon is looked at while something waits for it: each look goes through all locks of the server, so
 /// that many nodes that look often would cost more than what they look for.
@@ -48,11 +48,20 @@ pub struct Relay {
     orders: Orders,
     pub(super) topics: Topics,
     pub(super) rings: Rings,
-    behind: Mutex<HashSet<ConversationId>>,
+    behind: Mutex<HashMap<ConversationId, Behind>>,
     fell_behind: Notify,
     /// The bus went away or came back: everything that is followed is compared with the store.
     pub(super) doubted: Notify,
     me: OnceLock<Weak<Self>>,
+}
+
+/// What is known of a conversation that may have fallen behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Behind {
+    /// Something came early: those before it may be on their way.
+    Early,
+    /// Something is missing, or may be.
+    Missing,
 }
 
 impl fmt::Debug for Relay {
@@ -114,7 +123,14 @@ impl Relay {
 
     /// Reads of a conversation what is missing here, soon.
     pub(super) fn fall_behind(&self, id: ConversationId) {
-        self.behind.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        self.may_be_behind(id, Behind::Missing);
+    }
+
+    fn may_be_behind(&self, id: ConversationId, how: Behind) {
+        let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = behind.entry(id).or_insert(how);
+        *known = how.max(*known);
+        drop(behind);
         self.fell_behind.notify_one();
     }
 
@@ -124,7 +140,10 @@ impl Relay {
             // Those before them may be on their way.
             tokio::time::sleep(GRACE).await;
             let behind = std::mem::take(&mut *self.behind.lock().unwrap_or_else(PoisonError::into_inner));
-            for id in behind {
+            for (id, how) in behind {
+                if how == Behind::Early && !self.orders.is_waiting(id) {
+                    continue;
+                }
                 if let Err(error) = self.catch_up(id).await {
                     tracing::warn!(error = %error, "what is followed could not be read; it is tried again");
                     self.fall_behind(id);
@@ -136,7 +155,11 @@ impl Relay {
 
     /// Tells those who follow a conversation everything that the store has of it.
     pub(super) async fn catch_up(&self, id: ConversationId) -> crate::error::Result<()> {
-        let (Some(store), Some(channel)) = (self.store(), self.realtime.hub.held(id)) else { return Ok(()) };
+        let (Some(store), Some(channel)) = (self.store(), self.realtime.hub.held(id)) else {
+            // Nobody here asks any more: what waited has nobody to be told.
+            self.orders.remove(id);
+            return Ok(());
+        };
         loop {
             let (Some(head), Some(place)) = (channel.head(), channel.place()) else {
                 self.realtime.broker.ring(Scope::Conversation(id));
@@ -205,9 +228,10 @@ impl Relay {
         if news.is_gone {
             return self.gone(id);
         }
-        let told = news.logged(id).map(|logged| self.orders.others(&self.realtime, logged));
-        if told != Some(Told::Done) {
-            self.fall_behind(id);
+        match news.logged(id).map(|logged| self.orders.others(&self.realtime, logged)) {
+            Some(Told::Done) => {}
+            Some(Told::Early) => self.may_be_behind(id, Behind::Early),
+            None => self.fall_behind(id),
         }
     }
 
@@ -240,7 +264,9 @@ impl Relay {
 impl Listener for Relay {
     fn committed(&self, events: &[Logged]) {
         for logged in events {
-            self.orders.own(&self.realtime, logged);
+            if self.orders.own(&self.realtime, logged) == Told::Early {
+                self.may_be_behind(logged.event.conversation_id, Behind::Early);
+            }
             if let Some(bus) = &self.bus {
                 let topic = topics::name(Scope::Conversation(logged.event.conversation_id));
                 bus.publish(&topic, News::of(self.node, logged).write().into());

@@ -68,6 +68,8 @@ struct Held {
     events: VecDeque<Event>,
     bytes: usize,
     gone: bool,
+    /// The number of the last event that was written here and waits for those before it, or less than the head's.
+    awaits: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -138,7 +140,7 @@ impl Channel {
     /// The visible messages after a cursor; `None` when the store has to be asked.
     pub fn messages_since(&self, cursor: EventId) -> Option<Vec<Arc<Message>>> {
         let held = self.lock();
-        if held.gone {
+        if held.gone || held.is_awaiting() {
             return None;
         }
         if held.loaded.as_ref()?.head.message_id <= cursor {
@@ -158,7 +160,7 @@ impl Channel {
     /// Whether a message after the cursor is known to be there; `None` when not loaded.
     pub fn has_message_after(&self, cursor: EventId) -> Option<bool> {
         let held = self.lock();
-        held.loaded.as_ref().map(|loaded| loaded.head.message_id > cursor)
+        held.loaded.as_ref().map(|loaded| held.is_awaiting() || loaded.head.message_id > cursor)
     }
 
     /// Takes over what the store holds: the conversation with its last events. What was announced
@@ -204,6 +206,15 @@ impl Channel {
         offered
     }
 
+    /// A message with that number was written here, and those before it are not told yet: until they are, who asks for
+    /// messages is sent to the store.
+    pub(super) fn expect(&self, seq: u64) {
+        let mut held = self.lock();
+        held.awaits = held.awaits.max(seq);
+        drop(held);
+        self.ring();
+    }
+
     /// Forgets what is held: the next to ask reads the store.
     pub(super) fn forget(&self) {
         let mut held = self.lock();
@@ -237,11 +248,17 @@ enum Look {
 }
 
 impl Held {
+    fn is_awaiting(&self) -> bool {
+        self.loaded.as_ref().is_some_and(|loaded| self.awaits > loaded.head.seq)
+    }
+
     fn look(&self, cursor: EventId) -> Look {
         let Some(loaded) = &self.loaded else {
             return Look::Other(if self.gone { Since::Gone } else { Since::Unloaded });
         };
-        if loaded.head.event_id <= cursor {
+        if self.is_awaiting() {
+            Look::Other(Since::Older)
+        } else if loaded.head.event_id <= cursor {
             Look::Other(Since::Nothing)
         } else if cursor < loaded.complete_after {
             Look::Other(Since::Older)
@@ -358,122 +375,4 @@ impl Channel {
 }
 
 #[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::domain::{Change, Timestamp};
-
-    fn state(metadata: usize) -> ConversationState {
-        let metadata = crate::domain::Json(format!("\"{}\"", "x".repeat(metadata)));
-        ConversationState { metadata, ..ConversationState::open() }
-    }
-
-    fn event(seq: u64, body: EventBody) -> Event {
-        let id = EventId(i64::try_from(seq).unwrap());
-        Event { id, conversation_id: ConversationId(1), seq, at: Timestamp(0), body }
-    }
-
-    fn message(text: &str) -> Arc<Message> {
-        Arc::new(Message {
-            id: EventId(1),
-            uuid: Uuid::nil(),
-            conversation_id: ConversationId(1),
-            seq: 1,
-            role: crate::domain::Role::User,
-            user_id: None,
-            text: text.to_owned(),
-            metadata: None,
-            reply_to: None,
-            created_at: Timestamp(0),
-            updated_at: Timestamp(0),
-            edited_at: None,
-            letter: None,
-        })
-    }
-
-    #[test]
-    fn what_a_message_said_before_an_edit_is_not_told_again() {
-        let channel = Channel::new(ConversationId(1), Keep { events: 100, bytes: 4096 });
-        load(&channel, 0);
-        channel.announce(event(1, EventBody::MessageAdded(message("my password"))));
-        channel.announce(event(2, EventBody::MessageEdited(message("also a password"))));
-        channel.announce(event(3, EventBody::MessageEdited(message("nothing"))));
-        let Since::Events(events) = channel.since(EventId::START) else { panic!("they are held") };
-        let said = |logged: &Logged| match &logged.event.body {
-            EventBody::MessageAdded(message) | EventBody::MessageEdited(message) => message.text.clone(),
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(events.iter().map(said).collect::<Vec<_>>(), ["nothing"; 3], "as the store tells it");
-        assert_eq!(channel.lock().bytes, events.iter().map(|logged| weight(&logged.event)).sum::<usize>());
-    }
-
-    #[test]
-    fn a_second_look_at_the_store_does_not_pass_over_what_those_who_follow_were_not_told() {
-        let channel = Channel::new(ConversationId(1), Keep { events: 100, bytes: 4096 });
-        load(&channel, 0);
-        let mut newer = conversation(0);
-        (newer.head.seq, newer.head.event_id) = (1, EventId(1));
-        let place = Arc::new(Place::new(&newer, Vec::new()));
-        let said = event(1, EventBody::MessageAdded(message("said on another node")));
-        channel.load(newer, place, vec![said.clone()], EventId::START);
-        assert_eq!(channel.head().map(|head| head.seq), Some(0));
-        assert_eq!(channel.offer(&said), Offered::Next, "it is told when it is heard of");
-        assert_eq!(channel.offer(&said), Offered::Known);
-    }
-
-    #[test]
-    fn what_was_written_here_is_found_though_the_store_was_read_before() {
-        let channel = Channel::new(ConversationId(1), Keep { events: 100, bytes: 4096 });
-        load(&channel, 0);
-        let own = event(2, EventBody::MessageAdded(message("the second")));
-        assert_eq!(channel.offer(&own), Offered::Early);
-        channel.forget();
-        assert_eq!(channel.offer(&own), Offered::Unloaded);
-        load(&channel, 0);
-        assert!(!channel.is_loaded(), "what was read is too old");
-    }
-
-    fn load(channel: &Channel, metadata: usize) {
-        let conversation = conversation(metadata);
-        let place = Arc::new(Place::new(&conversation, Vec::new()));
-        channel.load(conversation, place, Vec::new(), EventId::START);
-    }
-
-    fn conversation(metadata: usize) -> Conversation {
-        Conversation {
-            id: ConversationId(1),
-            uuid: Uuid::nil(),
-            kind: ConversationKind::AssistantSession,
-            key: "a".to_owned(),
-            platform_id: None,
-            user_id: None,
-            tag: crate::domain::Tag::default(),
-            state: state(metadata),
-            head: Head::default(),
-            last_activity_at: Timestamp(0),
-            created_at: Timestamp(0),
-            edited_at: Timestamp(0),
-            updated_at: Timestamp(0),
-        }
-    }
-
-    #[test]
-    fn what_is_attached_counts_and_is_held_once() {
-        let channel = Channel::new(ConversationId(1), Keep { events: 100, bytes: 4096 });
-        assert!(!channel.is_loaded());
-        load(&channel, 2000);
-        assert!(channel.is_loaded());
-        for seq in 1..=20 {
-            channel.announce(event(seq, EventBody::MessageGone));
-        }
-        let held = || channel.lock().events.len();
-        assert_eq!(held(), 8, "the state takes half of the room");
-        let change = EventBody::StateChanged { change: Change::Edited, state: Arc::new(state(0)) };
-        channel.announce(event(21, change));
-        for seq in 22..=40 {
-            channel.announce(event(seq, EventBody::MessageGone));
-        }
-        assert_eq!(held(), 15, "and gives it back");
-    }
-}
+mod tests;

@@ -119,6 +119,13 @@ impl Hub {
         }
     }
 
+    /// A message with that number was written here, and those before it are not told yet.
+    pub fn expect(&self, id: ConversationId, seq: u64) {
+        if let Some(channel) = self.held(id) {
+            channel.expect(seq);
+        }
+    }
+
     /// In how many parts [`Hub::heads`] lists.
     pub fn shards(&self) -> usize {
         SHARDS
