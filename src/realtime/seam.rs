@@ -61,6 +61,12 @@ impl<C: Ord + Copy, T> Held<C, T> {
         Ok(std::mem::take(&mut self.queue).into_iter().filter(|(cursor, _)| is_new(cursor)).collect())
     }
 
+    /// Whether things were let go since the last time, which is forgotten: from here on everything is held again, and
+    /// what was held stays.
+    pub fn forgive(&mut self) -> bool {
+        std::mem::take(&mut self.has_lapsed)
+    }
+
     /// Whether a call of [`Held::take`] would find something, or has to be made to learn of a lapse.
     pub fn is_waiting(&self) -> bool {
         self.has_lapsed || !self.queue.is_empty()

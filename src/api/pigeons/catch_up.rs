@@ -65,7 +65,7 @@ impl CatchUp {
         owner: UserId,
     ) {
         if !is_told(&channel) {
-            broadcast.sockets().release(socket, &channel, since);
+            broadcast.sockets().release(socket, &[&channel], since);
             return;
         }
         let key = (socket.app(), socket.id(), owner);
@@ -228,14 +228,18 @@ impl Turn {
         }
     }
 
-    /// Ends the holds, but for those for which more came meanwhile than is held.
+    /// Ends the holds, unless more came meanwhile than is held.
     fn release(&self, missing: &mut Vec<Missing>, follower: &mut Follower) {
         let end = follower.cursor();
-        missing.retain_mut(|one| {
-            let is_released = self.broadcast.sockets().release(&self.socket, &one.channel, end);
+        let mut channels: Vec<_> = missing.iter().map(|one| one.channel.as_str()).collect();
+        // How a conversation stands is told before the event that moved it, under the same cursor.
+        channels.sort_by_key(|channel| conversation_of(channel).is_some());
+        if self.broadcast.sockets().release(&self.socket, &channels, end) {
+            missing.clear();
+        }
+        for one in missing {
             one.since = one.since.max(end);
-            !is_released
-        });
+        }
         follower.look_back();
     }
 }

@@ -136,6 +136,11 @@ impl Channel {
         list.iter_mut().find(|subscriber| subscriber.socket.is(socket)).map(look)
     }
 
+    /// The subscribers of a socket's thread, which publishes nothing to them meanwhile.
+    pub fn list(&self, socket: &Socket) -> MutexGuard<'_, Vec<Subscriber>> {
+        lock(&self.lanes[socket.lane()].subscribers)
+    }
+
     /// Whether any subscriber is like that.
     pub fn any(&self, is: impl Fn(&Subscriber) -> bool) -> bool {
         self.lanes.iter().any(|lane| lock(&lane.subscribers).iter().any(&is))
@@ -183,18 +188,6 @@ impl Subscriber {
         self.from < sequence
             && published.except != Some(self.socket.id())
             && published.cursor.is_none_or(|cursor| cursor > self.floor)
-    }
-
-    /// Ends a hold: queues what comes after the cursor. `false`: something is missing; hold on.
-    pub fn release(&mut self, after: EventId) -> bool {
-        let Some(held) = &mut self.held else { return true };
-        let Ok(held) = held.take(after) else { return false };
-        for (_, frame) in held {
-            self.socket.queue(frame);
-        }
-        self.floor = after;
-        self.held = None;
-        true
     }
 }
 

@@ -107,12 +107,26 @@ impl Sockets {
         });
     }
 
-    /// Ends a hold: what was held with a cursor after `after`, or without one, is sent in order, and from
-    /// now on everything goes straight through. `false`: more was published than is held; read the log
-    /// again and call again. `true` also when there is no such subscription any more.
-    pub fn release(&self, socket: &Socket, channel: &str, after: EventId) -> bool {
-        let Some(channel) = socket.own().subscription(channel).cloned() else { return true };
-        let is_released = channel.with(socket, |subscriber| subscriber.release(after)).unwrap_or(true);
+    /// Ends the holds of a connection on those channels, all at once: what was held with a cursor after `after`, or
+    /// without one, is sent in the order of the cursors, and of the channels as they are named where cursors are equal,
+    /// and from now on everything goes straight through. So the largest cursor that the client has seen is right for all of them at every moment.
+    /// `false`: more was published than is held; read the log again and call again. Channels on which there is no
+    /// subscription any more, or no hold, do not count.
+    pub fn release(&self, socket: &Socket, channels: &[&str], after: EventId) -> bool {
+        let own = socket.own();
+        let named = channels.iter().enumerate();
+        let mut found: Vec<_> = named.filter_map(|(at, name)| Some((at, own.subscription(name)?.clone()))).collect();
+        drop(own);
+        // Whoever locks several does it in this order.
+        found.sort_by_key(|(_, channel)| Arc::as_ptr(channel));
+        found.dedup_by_key(|(_, channel)| Arc::as_ptr(channel));
+        let mut lists: Vec<_> = found.iter().map(|(at, channel)| (*at, channel.list(socket))).collect();
+        let mut subscribers = Vec::with_capacity(lists.len());
+        for (at, list) in &mut lists {
+            subscribers.extend(list.iter_mut().find(|one| one.socket.is(socket)).map(|one| (*at, one)));
+        }
+        let is_released = release(subscribers, after);
+        drop(lists);
         socket.flush();
         is_released
     }
@@ -267,4 +281,31 @@ impl Sockets {
         let channel = self.channels.find(app, channel);
         channel.is_some_and(|channel| channel.any(|subscriber| subscriber.owner == owner.0))
     }
+}
+
+/// Ends the holds of one connection's subscribers, each with its place among them, unless something is missing of one:
+/// then it takes note of that, and holds on.
+fn release(mut subscribers: Vec<(usize, &mut Subscriber)>, after: EventId) -> bool {
+    let held = subscribers.iter_mut().filter_map(|(_, subscriber)| subscriber.held.as_mut());
+    if held.filter_map(|held| held.forgive().then_some(())).count() > 0 {
+        return false;
+    }
+    let mut frames = Vec::new();
+    for (at, subscriber) in &mut subscribers {
+        let Some(mut held) = subscriber.held.take() else { continue };
+        subscriber.floor = after;
+        // What has no cursor keeps its place behind what it came after.
+        let mut last = after;
+        for (cursor, frame) in held.take(after).unwrap_or_default() {
+            last = cursor.unwrap_or(last);
+            frames.push(((last, *at), frame));
+        }
+    }
+    frames.sort_by_key(|(place, _)| *place);
+    if let Some((_, subscriber)) = subscribers.first() {
+        for (_, frame) in frames {
+            subscriber.socket.queue(frame);
+        }
+    }
+    true
 }

@@ -44,7 +44,7 @@ impl Resume for OneMissed {
         self.0.publish(socket.app(), &channel, published("doubled", Some(next)));
         self.0.publish(socket.app(), &channel, published("live", Some(EventId(next.0 + 1))));
         socket.send(frame("missed"));
-        assert!(self.0.release(socket, &channel, next));
+        assert!(self.0.release(socket, &[&channel], next));
     }
 
     fn told_through(&self, _: &str) -> Option<roost::domain::EventId> {
