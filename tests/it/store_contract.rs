@@ -186,18 +186,19 @@ impl Bench {
     }
 }
 
+/// Everything that is in a folder and those in it.
+fn sources(folder: &Path) -> String {
+    let paths = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    paths.map(|path| if path.is_dir() { sources(&path) } else { fs::read_to_string(path).unwrap() }).collect()
+}
+
 /// A store method without a contract test does not exist.
 #[test]
 fn every_method_of_the_contract_is_tested_here() {
     // Said once, not by every test.
     postgres::is_there("the contract of the store on PostgreSQL");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let tests: String = fs::read_dir(root.join("tests/it/store_contract"))
-        .unwrap()
-        .map(|file| file.unwrap().path())
-        .filter(|path| path.is_file())
-        .map(|path| fs::read_to_string(path).unwrap())
-        .collect();
+    let tests = sources(&root.join("tests/it/store_contract"));
     let mut methods = Vec::new();
     for (file, contract) in [
         ("mod.rs", "pub trait Store:"),

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 /// A folder that removes itself. Its name is random, so that suites which run side by side, or
-/// again after a crash, never meet.
+/// again after a crash, never meet; and short, because there are sockets in it, whose paths have a limit.
 pub struct TempDir(PathBuf);
 
 impl TempDir {
     pub fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("roost-test-{}", uuid::Uuid::new_v4()));
+        let name = uuid::Uuid::new_v4().simple().to_string();
+        let path = std::env::temp_dir().join(format!("roost-test-{}", &name[..12]));
         std::fs::create_dir(&path).expect("the temporary folder can be written");
         Self(path)
     }
