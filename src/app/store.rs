@@ -151,7 +151,6 @@ fn postgres_options(config: &Config) -> PostgresOptions {
         queue: store.queue,
         queue_wait: Duration::from_millis(store.queue_wait_ms),
         batch_max: store.batch_max,
-        linger: Duration::from_millis(store.linger_ms),
         fsync: store.durability == Durability::Full,
     }
 }

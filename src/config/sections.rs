@@ -63,7 +63,6 @@ section!(Store {
     replica_lag_max_ms: u64 = 1000,
     pool: usize = 8,
     lanes: usize = 2,
-    linger_ms: u64 = 1,
     durability: Durability = Durability::Full,
     readers: usize = 2,
     queue: usize = 4096,

@@ -2,17 +2,15 @@
 //!
 //! A lane takes whatever waits in its queue and hands it to the database as one statement ([`batch`]): one round trip,
 //! one commit, however many senders. While it waits for the database the queue fills, so the batches grow by
-//! themselves as the load does. Who was answered together sends again at about the same time: a lane whose last batch
-//! held several waits a moment until as many are there (PostgreSQL's own `commit_delay` does the same for commits). A
-//! conversation's sends always go through the same lane, so that lanes of one node never wait for each other's locks.
+//! themselves as the load does; nobody waits for a timer (waiting up to 1 ms for as many as the last batch held made
+//! batches a fifth larger and sends no faster). A conversation's sends always go through the same lane, so that lanes of
+//! one node never wait for each other's locks.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
 
 use super::batch::{self, Verdict};
 use super::conn::{Conn, Tx};
@@ -56,8 +54,8 @@ impl Lanes {
         let lanes = options.lanes.max(1);
         let start = |_| {
             let (sender, inbox) = mpsc::channel((options.queue / lanes).max(1));
-            let (batch_max, linger) = (options.batch_max.max(1), options.linger);
-            tokio::spawn(Lane { core: Arc::clone(core), inbox, next: None, batch_max, linger, last: 0 }.work());
+            let batch_max = options.batch_max.max(1);
+            tokio::spawn(Lane { core: Arc::clone(core), inbox, next: None, batch_max }.work());
             sender
         };
         Self { lanes: (0..lanes).map(start).collect(), queue_wait: options.queue_wait }
@@ -91,9 +89,6 @@ struct Lane {
     /// A twin of one in the batch before it.
     next: Option<Send>,
     batch_max: usize,
-    linger: Duration,
-    /// How many the last batch held.
-    last: usize,
 }
 
 impl Lane {
@@ -106,22 +101,19 @@ impl Lane {
                     None => return,
                 },
             };
-            let batch = self.gather(first).await;
-            self.last = batch.len();
+            let batch = self.gather(first);
             self.commit(batch).await;
         }
     }
 
     /// What waits behind the first, up to a batch, or to one that bears a key of the batch again.
-    async fn gather(&mut self, first: Send) -> Vec<Send> {
+    fn gather(&mut self, first: Send) -> Vec<Send> {
         let mut keys = HashSet::new();
         let owned = |new: &NewMessage| key(new).map(|(id, key)| (id, key.to_owned()));
         keys.extend(owned(&first.new));
         let mut batch = vec![first];
-        let until = Instant::now() + self.linger;
         while batch.len() < self.batch_max {
-            let is_awaited = batch.len() < self.last;
-            let Some(send) = self.another(is_awaited.then_some(until)).await else { break };
+            let Ok(send) = self.inbox.try_recv() else { break };
             if owned(&send.new).is_some_and(|key| !keys.insert(key)) {
                 self.next = Some(send);
                 break;
@@ -129,15 +121,6 @@ impl Lane {
             batch.push(send);
         }
         batch
-    }
-
-    /// What waits in the queue, or comes until then.
-    async fn another(&mut self, until: Option<Instant>) -> Option<Send> {
-        match (self.inbox.try_recv(), until) {
-            (Ok(send), _) => Some(send),
-            (Err(TryRecvError::Empty), Some(until)) => timeout_at(until, self.inbox.recv()).await.ok().flatten(),
-            (Err(_), _) => None,
-        }
     }
 
     async fn commit(&self, batch: Vec<Send>) {

@@ -79,8 +79,6 @@ pub struct PostgresOptions {
     pub queue_wait: Duration,
     /// Sends in one commit.
     pub batch_max: usize,
-    /// How long a lane waits, at the most, for as many sends as its last batch held.
-    pub linger: Duration,
     /// Whether a commit waits for the disk.
     pub fsync: bool,
 }
@@ -96,7 +94,6 @@ impl Default for PostgresOptions {
             queue: 4096,
             queue_wait: Duration::from_secs(5),
             batch_max: 256,
-            linger: Duration::from_millis(1),
             fsync: true,
         }
     }
