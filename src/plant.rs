@@ -1,6 +1,8 @@
 //! Bugs that are put in on purpose, so that a test can show that `roost chaos` finds them. Only debug builds have them,
 //! and only when `SUITE_PLANT` names one.
 
+use std::hash::{BuildHasher, RandomState};
+
 /// A bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plant {
@@ -24,4 +26,9 @@ pub fn is_planted(plant: Plant) -> bool {
 #[cfg(not(debug_assertions))]
 pub const fn is_planted(_: Plant) -> bool {
     false
+}
+
+/// Whether what was planted goes wrong this time: about once in fifty.
+pub fn goes_wrong() -> bool {
+    RandomState::new().hash_one(0).is_multiple_of(50)
 }

@@ -10,6 +10,8 @@ use tokio_postgres::types::ToSql;
 use super::core::Core;
 use super::fail::Fail;
 use crate::domain::{ConversationId, Event, EventId, Logged};
+use crate::error::Error;
+use crate::plant::{Plant, goes_wrong, is_planted};
 
 /// The values of a statement.
 pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -141,7 +143,14 @@ impl Tx {
                 return Err(fail);
             }
         };
-        let logged = self.located().await?;
+        let mut logged = self.located().await?;
+        if is_planted(Plant::PublishBeforeCommit) && !logged.is_empty() {
+            self.core.announce(&std::mem::take(&mut logged), &[]);
+            if goes_wrong() {
+                // The connection is closed, and the server rolls back.
+                return Err(Fail::Refused(Error::Busy));
+            }
+        }
         self.conn.batch("commit").await?;
         self.conn.is_open = false;
         self.core.stats.committed(1);

@@ -45,13 +45,15 @@ pub(in crate::store) fn make(url: &str, options: &PostgresOptions) -> Result<Poo
 ///
 /// Every statement here is written for indexes whose order it follows, a few rows at a time. What a server that has no
 /// statistics yet, or a plan for unknown values, takes for cheaper (all of a conversation's rows and then a sort, all
-/// conversations into a hash table) is right in a small store, and stays when the store has grown.
+/// conversations into a hash table) is right in a small store, and stays when the store has grown. Several workers for
+/// one page, which the server takes for cheaper in a large one, each read pages of their own and throw most of them away.
 fn settings(fsync: bool) -> String {
     let commit = if fsync { "on" } else { "off" };
     format!(
         "set synchronous_commit = {commit}; set idle_in_transaction_session_timeout = '10s'; \
          set statement_timeout = '30s'; set lock_timeout = '10s'; set jit = off; set timezone = 'UTC'; \
          set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off; \
+         set max_parallel_workers_per_gather = 0; \
          set enable_hashjoin = off; set enable_mergejoin = off"
     )
 }

@@ -4,7 +4,6 @@
 //! announces the events, and answers everybody. While it waits for the disk the queue fills, so
 //! the batches grow by themselves as the load does; nobody waits for a timer.
 
-use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,7 +17,7 @@ use super::fail::{Fail, from_sql, is_hopeless};
 use super::feed::Places;
 use crate::domain::{ConversationId, Event, EventId, Logged};
 use crate::error::{Error, Result};
-use crate::plant::{Plant, is_planted};
+use crate::plant::{Plant, goes_wrong, is_planted};
 use crate::store::{Listener, WriterStats};
 
 /// What a running transaction offers to a command.
@@ -255,8 +254,7 @@ impl Worker {
             let events = located(conn, places, std::mem::take(&mut tx.events))?;
             if is_planted(Plant::PublishBeforeCommit) && !events.is_empty() {
                 listener.committed(&events);
-                fail_by_chance()?;
-                return Ok((refusals, Vec::new()));
+                return if goes_wrong() { Err(rusqlite::Error::InvalidQuery) } else { Ok((refusals, Vec::new())) };
             }
             Ok::<_, rusqlite::Error>((refusals, events))
         })
@@ -268,12 +266,6 @@ impl Worker {
     fn count(&self, size: usize) {
         self.stats.committed(size);
     }
-}
-
-/// Fails about once in fifty times, for the planted bug.
-fn fail_by_chance() -> rusqlite::Result<()> {
-    let is_unlucky = RandomState::new().hash_one(0).is_multiple_of(50);
-    if is_unlucky { Err(rusqlite::Error::InvalidQuery) } else { Ok(()) }
 }
 
 /// What the listener is told of a batch.
