@@ -49,12 +49,15 @@ impl Events {
     /// The next event that carries data; `None` when the stream has ended. Fails when nothing
     /// comes.
     pub async fn next(&mut self) -> Option<Event> {
-        loop {
-            let block = self.block().await?;
-            if let Some(event) = parse(&block) {
-                return Some(event);
+        let next = async {
+            loop {
+                let block = self.block().await?;
+                if let Some(event) = parse(&block) {
+                    return Some(event);
+                }
             }
-        }
+        };
+        tokio::time::timeout(PATIENCE, next).await.expect("an event in time")
     }
 
     /// Waits for a sign of life: a block without data that is no `retry`.
