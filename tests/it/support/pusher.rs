@@ -103,21 +103,27 @@ impl Client {
 
     /// The next frame of that event; others are skipped.
     pub async fn next_of(&mut self, event: &str) -> Value {
-        loop {
-            let frame = self.next().await;
-            if frame["event"] == event {
-                return frame;
+        let next = async {
+            loop {
+                let frame = self.next().await;
+                if frame["event"] == event {
+                    return frame;
+                }
             }
-        }
+        };
+        timeout(PATIENCE, next).await.expect("the event in time")
     }
 
     /// The code with which the server closes; what it says before is skipped.
     pub async fn closed(&mut self) -> u16 {
-        loop {
-            if let Said::Closed(code) = self.hear().await {
-                return code;
+        let closed = async {
+            loop {
+                if let Said::Closed(code) = self.hear().await {
+                    return code;
+                }
             }
-        }
+        };
+        timeout(PATIENCE, closed).await.expect("the end in time")
     }
 
     /// The code of the `pusher:error` that comes next.
