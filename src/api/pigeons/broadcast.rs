@@ -134,7 +134,7 @@ impl Broadcast {
         }
     }
 
-    /// Whether somebody hears how a conversation stands: on a channel of one of its users.
+    /// Whether somebody hears how a conversation stands: on a channel of one of its users, who are known from here on.
     fn is_shown(&self, direct: &Direct) -> bool {
         let users: Vec<_> = direct.members.iter().map(|member| member.user.uuid).collect();
         self.know(direct.conversation.id, &users);

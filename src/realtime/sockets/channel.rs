@@ -132,8 +132,7 @@ impl Channel {
 
     /// Looks at one subscriber.
     pub fn with<T>(&self, socket: &Socket, look: impl FnOnce(&mut Subscriber) -> T) -> Option<T> {
-        let mut list = lock(&self.lanes[socket.lane()].subscribers);
-        list.iter_mut().find(|subscriber| subscriber.socket.is(socket)).map(look)
+        self.list(socket).iter_mut().find(|subscriber| subscriber.socket.is(socket)).map(look)
     }
 
     /// The subscribers of a socket's thread, which publishes nothing to them meanwhile.

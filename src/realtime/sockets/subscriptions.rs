@@ -109,9 +109,9 @@ impl Sockets {
 
     /// Ends the holds of a connection on those channels, all at once: what was held with a cursor after `after`, or
     /// without one, is sent in the order of the cursors, and of the channels as they are named where cursors are equal,
-    /// and from now on everything goes straight through. So the largest cursor that the client has seen is right for all of them at every moment.
-    /// `false`: more was published than is held; read the log again and call again. Channels on which there is no
-    /// subscription any more, or no hold, do not count.
+    /// and from now on everything goes straight through. So the largest cursor that the client has seen is right for all
+    /// of them at every moment. `false`: more was published than is held; read the log again and call again. Channels on
+    /// which there is no subscription any more, or no hold, do not count.
     pub fn release(&self, socket: &Socket, channels: &[&str], after: EventId) -> bool {
         let own = socket.own();
         let named = channels.iter().enumerate();
@@ -286,8 +286,11 @@ impl Sockets {
 /// Ends the holds of one connection's subscribers, each with its place among them, unless something is missing of one:
 /// then it takes note of that, and holds on.
 fn release(mut subscribers: Vec<(usize, &mut Subscriber)>, after: EventId) -> bool {
-    let held = subscribers.iter_mut().filter_map(|(_, subscriber)| subscriber.held.as_mut());
-    if held.filter_map(|held| held.forgive().then_some(())).count() > 0 {
+    let mut has_lapsed = false;
+    for held in subscribers.iter_mut().filter_map(|(_, subscriber)| subscriber.held.as_mut()) {
+        has_lapsed |= held.forgive();
+    }
+    if has_lapsed {
         return false;
     }
     let mut frames = Vec::new();

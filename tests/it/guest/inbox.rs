@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 use roost::domain::{ConversationId, EventId};
 use serde_json::{Value, json};
 
-use crate::support::app::{Guest, Staff, TestApp, whole_answer};
+use crate::support::app::{Guest, Staff, TestApp, until_async, whole_answer};
 use crate::support::sse::{Event, Events};
 
 impl Staff<'_> {
@@ -57,12 +57,12 @@ async fn an_inbox_goes_on_from_a_list_and_through_a_restart() {
     let (lan, minh, mai) = (app.guest().await, app.guest().await, app.staff("Mai").await);
     let listed = lan.says("listed").await["id"].as_i64().unwrap();
     // A list's cursor may be behind what the list shows, where other nodes write: what is there comes once more then.
-    let (list, cursor) = loop {
-        let (list, cursor) = mai.lists_with_cursor("/api/v1/chat/admin/sessions").await;
-        if cursor.parse::<i64>().unwrap() >= listed {
-            break (list, cursor);
-        }
-    };
+    let (mut list, mut cursor) = (Value::Null, String::new());
+    until_async(async || {
+        (list, cursor) = mai.lists_with_cursor("/api/v1/chat/admin/sessions").await;
+        cursor.parse::<i64>().unwrap() >= listed
+    })
+    .await;
     assert_eq!(list[0]["last_message"]["message"], "listed");
     minh.says("between").await;
     let mut events = mai.follows(&format!("?since={cursor}")).await;

@@ -334,8 +334,8 @@ impl Follower {
     /// What a follower made of what it was told is what is there.
     fn is_as_listed(&self, conversation: &str, view: &BTreeMap<i64, Said>, listed: &BTreeMap<i64, Said>) {
         for number in view.keys().chain(listed.keys()) {
-            let by = |number: i64| self.visits.iter().find(|(_, from, to)| (from + 1..=*to).contains(&number));
-            let passed = by(*number).map(|(transport, ..)| (["socket", "stream", "poll"][*transport], by(*number)));
+            let passed = self.visits.iter().find(|(_, from, to)| from < number && number <= to);
+            let passed = passed.map(|(transport, from, to)| (["socket", "stream", "poll"][*transport], from, to));
             let (made, there) = (view.get(number), listed.get(number));
             assert_eq!(made, there, "msg_{number} of {conversation}, which it went past by {passed:?}");
         }
