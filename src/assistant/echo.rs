@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 
-use super::{Answer, Line, Provider};
+use super::{Answer, Ask, Part, Provider};
 
 /// Answers `Echo: <message>`, word by word. The production default, and the tests' double.
 #[derive(Clone, Copy, Debug)]
@@ -14,19 +14,19 @@ pub struct Echo {
 }
 
 impl Provider for Echo {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "echo"
     }
 
-    fn answer(&self, context: Vec<Line>) -> Answer {
-        let asked = context.last().map_or("", |line| line.text.as_str());
+    fn answer(&self, ask: Ask) -> Answer {
+        let asked = ask.lines.last().map_or("", |line| line.text.as_str());
         let pause = self.pause;
         let words = stream::iter(words(&format!("Echo: {asked}")));
         Box::pin(words.then(move |word| async move {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
-            Ok(word)
+            Ok(Part::Text(word))
         }))
     }
 }

@@ -59,7 +59,7 @@ pub use tickets::{Ticket, TicketFor};
 pub use webhooks::{WebhookDraft, WebhookRules};
 
 /// What an assistant is shown, and what it says.
-pub use crate::assistant::{Answer, Line};
+pub use crate::assistant::Line;
 /// The type of every small picture of an attachment.
 pub use crate::media::THUMBNAIL_TYPE;
 pub use crate::realtime::Channel;
@@ -213,7 +213,7 @@ impl Chat {
     }
 
     /// The name of the assistant that answers, if one does.
-    pub fn assistant(&self) -> Option<&'static str> {
+    pub fn assistant(&self) -> Option<&str> {
         self.provider.as_ref().map(|provider| provider.name())
     }
 

@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
@@ -20,13 +21,13 @@ use uuid::Uuid;
 
 use super::words::Word;
 use super::{Chat, Draft};
-use crate::assistant::{Answer, Line, Provider};
+use crate::assistant::{Answer, Ask, Line, Part, Provider};
 use crate::domain;
 use crate::domain::{
     Conversation, ConversationId, ConversationKind, EventId, INTEGER_MAX, Json, Message, MessageId, MessageText, Role,
     RunId, RunOutcome, Timestamp, code_blocks,
 };
-use crate::error::{Error, Refusal, Result};
+use crate::error::{Cause, Error, Refusal, Result};
 use crate::realtime::Channel;
 use crate::store::{Locator, MessageFilter, NewMessage, SharedStore};
 
@@ -395,20 +396,23 @@ impl Chat {
     ///
     /// # Errors
     /// `Busy` when too many answers are under way; `Upstream` when no assistant is configured.
-    pub fn ask_unkept(&self, context: Vec<Line>) -> Result<Answer> {
-        let answer = self.must_have_provider()?.answer(context);
+    pub fn ask_unkept(&self, context: Vec<Line>) -> Result<BoxStream<'static, Result<String, Cause>>> {
+        let answer = self.must_have_provider()?.answer(Ask { lines: context, ..Ask::default() });
         let place = self.runs.place()?;
         let deadline = Instant::now() + self.rules.answer_timeout;
         let left = self.rules.answer_bytes_max;
         let pieces = stream::try_unfold((answer, left, place), move |(mut answer, left, place)| async move {
-            let next = timeout_at(deadline, answer.next()).await;
-            match next.map_err(|_| "the assistant's provider took too long")? {
-                Some(piece) => {
-                    let piece = piece?;
-                    let left = left.checked_sub(piece.len()).ok_or("an answer was cut at its largest size")?;
-                    Ok(Some((piece, (answer, left, place))))
+            loop {
+                let next = timeout_at(deadline, answer.next()).await;
+                match next.map_err(|_| "the assistant's provider took too long")? {
+                    Some(Ok(Part::Text(piece))) => {
+                        let left = left.checked_sub(piece.len()).ok_or("an answer was cut at its largest size")?;
+                        return Ok(Some((piece, (answer, left, place))));
+                    }
+                    Some(Ok(_)) => {}
+                    Some(Err(failure)) => return Err(failure.cause),
+                    None => return Ok(None),
                 }
-                None => Ok(None),
             }
         });
         Ok(Box::pin(pieces))
@@ -645,7 +649,7 @@ impl Chat {
             Some(context) => context.clone(),
             None => self.context(question).await?,
         };
-        let outcome = self.collect(id, provider.answer(context), run).await;
+        let outcome = self.collect(id, provider.answer(Ask { lines: context, ..Ask::default() }), run).await;
         let text = run.text_from(0);
         let answer =
             (!text.is_empty()).then(|| self.answer_message(question.conversation_id, question.id, &text, outcome));
@@ -665,12 +669,13 @@ impl Chat {
                 piece = timeout_at(deadline, answer.next()) => piece,
             };
             match piece {
-                Ok(Some(Ok(chunk))) => {
+                Ok(Some(Ok(Part::Text(chunk)))) => {
                     if !run.push(&chunk, self.rules.answer_bytes_max) {
                         tracing::warn!("an answer was cut at its largest size");
                         return RunOutcome::Failed;
                     }
                 }
+                Ok(Some(Ok(_))) => continue,
                 Ok(None) => return RunOutcome::Done,
                 Ok(Some(Err(error))) => {
                     tracing::warn!(error = %error, "the assistant's provider failed");

@@ -6,19 +6,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-macro_rules! section {
-    ($name:ident { $($key:ident: $type:ty = $default:expr),+ $(,)? }) => {
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(deny_unknown_fields, default)]
-        pub struct $name { $(pub $key: $type),+ }
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self { $($key: $default),+ }
-            }
-        }
-    };
-}
+use super::section::{section, words};
 
 section!(Http {
     body_bytes_max: usize = 256 << 10,
@@ -163,16 +151,6 @@ fn models() -> Vec<String> {
     names.map(str::to_owned).to_vec()
 }
 
-section!(Assistant {
-    provider: ProviderName = ProviderName::Echo,
-    echo_pause_ms: u64 = 0,
-    context_messages: usize = 14,
-    runs_max: usize = 1000,
-    timeout_s: u64 = 120,
-    answer_bytes_max: usize = 256 << 10,
-    checkpoint_ms: u64 = 250,
-});
-
 section!(Accounts {
     code_minutes: u64 = 10,
     code_tries_max: u32 = 5,
@@ -246,18 +224,8 @@ section!(Webhooks {
 
 section!(Log { format: LogFormat = LogFormat::Pretty, filter: String = "info".to_owned() });
 
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($word:ident),+ }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(rename_all = "lowercase")]
-        pub enum $name { $($word),+ }
-    };
-}
-
 words!(Durability { Full, Relaxed });
 words!(ListSessions { Auto, Public, Key, Closed });
-words!(ProviderName { Echo, None });
 words!(ObjectStoreName { Folder, S3 });
 words!(LogFormat { Pretty, Json });
 

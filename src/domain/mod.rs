@@ -18,6 +18,7 @@ mod platform;
 mod run;
 mod text;
 mod time;
+mod usage;
 mod user;
 mod webhook;
 
@@ -40,6 +41,7 @@ pub use platform::{Membership, MembershipStatus, Platform, PushDevice, PushOs};
 pub use run::{Run, RunOutcome};
 pub use text::{Json, MessageText, TextError, clean, clean_line};
 pub use time::Timestamp;
+pub use usage::{Money, Usage};
 pub use user::{Ability, Access, Email, Language, User};
 pub use webhook::{
     Attempt, Content, Delivery, DeliveryState, Disabled, EventType, HookForm, HookKey, HookKeys, Retries, Webhook,

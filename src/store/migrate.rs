@@ -36,6 +36,9 @@ pub const SQLITE: &[Migration] = &[
     Migration { version: 6, name: "webhooks", sql: include_str!("../../migrations/sqlite/0006_webhooks.sql") },
     Migration { version: 7, name: "presence", sql: include_str!("../../migrations/sqlite/0007_presence.sql") },
     Migration { version: 8, name: "nodes", sql: include_str!("../../migrations/sqlite/0008_nodes.sql") },
+    Migration { version: 9, name: "runs", sql: include_str!("../../migrations/sqlite/0009_runs.sql") },
+    Migration { version: 10, name: "knowledge", sql: include_str!("../../migrations/sqlite/0010_knowledge.sql") },
+    Migration { version: 11, name: "budgets", sql: include_str!("../../migrations/sqlite/0011_budgets.sql") },
 ];
 
 /// Why a store is not opened.

@@ -4,6 +4,7 @@
 //! the connection; without one nothing is.
 
 use axum::response::Response;
+use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 
 use super::Answered;
@@ -13,9 +14,9 @@ use super::described::Question;
 use super::envelope::{Failure, no_answer};
 use super::messages::role;
 use crate::api::idempotency::{self, IdempotencyKey};
-use crate::chat::{Answer, Asked, Draft, Line, Piece};
+use crate::chat::{Asked, Draft, Line, Piece};
 use crate::domain::{ConversationId, MessageText, Role, RunOutcome};
-use crate::error::{Error, Kind, Result, Rule};
+use crate::error::{Cause, Error, Kind, Result, Rule};
 use crate::http::streams::Place;
 use crate::http::values::Values;
 use crate::telemetry::Counted;
@@ -205,7 +206,13 @@ fn kept(form: Form, writer: Writer, asked: Asked, held: (Place, Counted)) -> Res
 }
 
 /// An answer that ends with whoever listens.
-fn unkept(ctx: &Ctx, form: Form, writer: Writer, pieces: Answer, held: (Place, Counted)) -> Response {
+fn unkept(
+    ctx: &Ctx,
+    form: Form,
+    writer: Writer,
+    pieces: BoxStream<'static, Result<String, Cause>>,
+    held: (Place, Counted),
+) -> Response {
     let begin = writer.begin(&ctx.web().clock.uuid().to_string());
     let parts = stream::unfold((Some(pieces), writer, held), |(pieces, mut writer, held)| async move {
         let mut pieces = pieces?;

@@ -24,6 +24,9 @@ pub const POSTGRES: &[(Migration, u32)] = &[
     (step(6, "webhooks", include_str!("../../../migrations/postgres/0006_webhooks.sql")), 8),
     (step(7, "presence", include_str!("../../../migrations/postgres/0007_presence.sql")), 8),
     (step(8, "nodes", include_str!("../../../migrations/postgres/0008_nodes.sql")), 8),
+    (step(9, "runs", include_str!("../../../migrations/postgres/0009_runs.sql")), 9),
+    (step(10, "knowledge", include_str!("../../../migrations/postgres/0010_knowledge.sql")), 9),
+    (step(11, "budgets", include_str!("../../../migrations/postgres/0011_budgets.sql")), 9),
 ];
 
 /// Marks the advisory lock under which the schema is changed: "Roost" in ASCII.

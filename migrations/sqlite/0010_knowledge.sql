@@ -1,0 +1,1 @@
+-- Documents that answers rest on: their files, and the chunks that are searched.
