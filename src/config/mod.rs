@@ -16,7 +16,7 @@ use figment::error::Kind;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
-pub use assistant::{Assistant, ProviderName};
+pub use assistant::{Assistant, ProviderName, WhileAnswering};
 pub use sections::{
     Accounts, Attachments, AutoBool, Chats, Cluster, Durability, Guest, Heads, Http, Limits, ListSessions, Log,
     LogFormat, Mail, Neptun, Network, ObjectStoreName, Pigeons, Pusher, Redis, Sockets, Store, Webhooks,
