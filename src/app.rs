@@ -1,7 +1,7 @@
 //! The wired system: the only file that knows every part.
 
 mod abroad;
-mod assistant;
+pub mod assistant;
 mod beat;
 mod figures;
 mod outbox;
