@@ -269,7 +269,6 @@ pub fn check(config: &Config) -> Result<()> {
     telemetry::filter(&config.log).map_err(Error::internal)?;
     redis_options(config)?;
     assistant::provider(&config.assistant)?;
-    assistant::prompts(&config.assistant)?;
     if !config.mail.from.is_empty() {
         mail::sender(&config.mail.from)?;
     }
