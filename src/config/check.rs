@@ -37,6 +37,7 @@ impl Config {
         self.store.check()?;
         self.redis.check()?;
         self.cluster.check()?;
+        self.budgets.check()?;
         self.attachments.check()
     }
 
@@ -76,6 +77,7 @@ impl Config {
             ("neptun.batch_max", self.neptun.batch_max as u64),
             ("neptun.models", self.neptun.models.len() as u64),
             ("assistant.runs_max", self.assistant.runs_max as u64),
+            ("budgets.keep_days", self.budgets.keep_days),
             ("accounts.sign_in_free_tries", u64::from(self.accounts.sign_in_free_tries)),
             ("accounts.session_hours", self.accounts.session_hours),
             ("accounts.ticket_minutes", self.accounts.ticket_minutes),

@@ -4,6 +4,7 @@
 //! is also what `roost config defaults` prints, and a test keeps it equal to [`Config::default`].
 
 mod assistant;
+mod budgets;
 mod check;
 mod section;
 mod sections;
@@ -17,6 +18,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 pub use assistant::{Assistant, ProviderName};
+pub use budgets::{Budgets, OverBudget, TenantBudget};
 pub use sections::{
     Accounts, Attachments, AutoBool, Chats, Cluster, Durability, Guest, Heads, Http, Limits, ListSessions, Log,
     LogFormat, Mail, Neptun, Network, ObjectStoreName, Pigeons, Pusher, Redis, Sockets, Store, Webhooks,
@@ -59,6 +61,8 @@ pub struct Config {
     pub neptun: Neptun,
     /// Who answers.
     pub assistant: Assistant,
+    /// What answers may cost.
+    pub budgets: Budgets,
     /// Accounts.
     pub accounts: Accounts,
     /// Letters.
@@ -89,6 +93,7 @@ impl Default for Config {
             pusher: Pusher::default(),
             neptun: Neptun::default(),
             assistant: Assistant::default(),
+            budgets: Budgets::default(),
             accounts: Accounts::default(),
             mail: Mail::default(),
             attachments: Attachments::default(),
@@ -113,6 +118,7 @@ const SECTIONS: &[&str] = &[
     "pusher",
     "neptun",
     "assistant",
+    "budgets",
     "accounts",
     "mail",
     "attachments",

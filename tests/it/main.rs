@@ -5,6 +5,7 @@ mod accounts;
 mod attachments;
 mod bench;
 mod browser;
+mod budgets;
 mod chaos;
 mod chats;
 mod cluster;
