@@ -57,6 +57,8 @@ fn options(profile: Profile, url: String) -> Options {
         rounds: 1,
         preload: None,
         subscribers: 20,
+        runs: 20,
+        chunks: 20,
         nodes: vec![1],
         connections: Some(50),
         users: 10,
