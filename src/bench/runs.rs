@@ -24,8 +24,10 @@ use crate::error::{Error, Result};
 
 const NAME: &str = "runs";
 
-/// How long answers go on besides what is measured: while all of them begin, and while some are stopped.
-const BESIDES: u32 = 15;
+/// How many seconds answers go on besides what is measured: while all of them begin, and while some are stopped.
+fn besides(options: &Options) -> u32 {
+    5 + options.runs / 100
+}
 
 /// Answers that are stopped in each round, at the most.
 const STOPPED: usize = 100;
@@ -35,6 +37,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// After the last has begun, before anything counts.
 const SETTLE: Duration = Duration::from_secs(1);
+
+/// Answers before the first round: what is set up once, and code that is read from the disk, is no run's.
+const WARM_UP: usize = 20;
 
 /// Requests at once while a round is prepared and checked.
 const CLIENTS: usize = 16;
@@ -66,7 +71,7 @@ struct Stage<'a> {
 /// # Errors
 /// The first thing that goes wrong.
 pub async fn measure(options: &Options, folder: &Path, clock: &Clock) -> Result<Live> {
-    let pieces = (options.chunks * (options.seconds + BESIDES)) as usize;
+    let pieces = (options.chunks * (options.seconds + besides(options))) as usize;
     let provider = Provider::spawn(pieces, options.chunks)?;
     let server = spawn(options, &folder.join(NAME), &provider, pieces)?;
     let stage = Stage { options, clock, server: &server, provider: &provider, pieces };
@@ -79,6 +84,7 @@ pub async fn measure(options: &Options, folder: &Path, clock: &Clock) -> Result<
         each: None,
         memory: None,
     };
+    stage.warm_up().await?;
     for round in 0..options.rounds as usize {
         say(&format!("{NAME}: round {}, {} answers at once", round + 1, options.runs));
         stage.round(round, &mut all).await?;
@@ -89,7 +95,7 @@ pub async fn measure(options: &Options, folder: &Path, clock: &Clock) -> Result<
 
 fn spawn(options: &Options, data: &Path, provider: &Provider, pieces: usize) -> Result<Server> {
     let (runs, bytes) = ((options.runs + 100).to_string(), (pieces * piece::LENGTH * 2).to_string());
-    let seconds = (options.seconds + BESIDES + 120).to_string();
+    let seconds = (options.seconds + besides(options) + 120).to_string();
     let mut environment = ENVIRONMENT.to_vec();
     environment.extend([
         ("ROOST_ASSISTANT_PROVIDER", "openai"),
@@ -105,6 +111,18 @@ fn spawn(options: &Options, data: &Path, provider: &Provider, pieces: usize) -> 
 }
 
 impl Stage<'_> {
+    /// A few answers that are stopped as soon as all have begun.
+    async fn warm_up(&self) -> Result<()> {
+        let first = (self.options.runs * self.options.rounds) as usize;
+        let keys = self.open_sessions(WARM_UP).await?;
+        let board = Arc::new(Board::new(self.clock, WARM_UP));
+        let mut followers = self.ask(&keys, first, &board);
+        self.while_followed(&mut followers, board.all_begun()).await?;
+        let stopped = self.stop(&keys, &board).await?;
+        let shown = gathered(followers, WARM_UP).await?;
+        self.check(&keys, &stopped, &shown).await
+    }
+
     async fn round(&self, round: usize, all: &mut Measured) -> Result<()> {
         let count = self.options.runs as usize;
         let keys = self.open_sessions(count).await?;
@@ -122,7 +140,8 @@ impl Stage<'_> {
         let provider = self.provider.process.cpu()?.saturating_sub(provider);
         all.add(span, cost, provider, (before, memory, count));
         say(&format!("{NAME}: stopping some, and waiting for the others"));
-        let asked = self.stop(&keys, &board).await?;
+        let some = STOPPED.min(count.div_ceil(10));
+        let asked = self.stop(&keys[..some], &board).await?;
         let shown = gathered(followers, count).await?;
         self.check(&keys, &asked, &shown).await?;
         let lags = board.lags();
@@ -168,11 +187,11 @@ impl Stage<'_> {
         }
     }
 
-    /// Stops some, one after the other: when each was asked to, and what it is stored as.
+    /// Stops the answers of these sessions, one after the other: when each was asked to, and what it is stored as.
     async fn stop(&self, keys: &[String], board: &Board) -> Result<Vec<(i64, String)>> {
         let mut client = Client::connect(self.server.address).await.map_err(Error::internal)?;
         let mut asked = Vec::new();
-        for (number, key) in keys.iter().enumerate().take(STOPPED.min(keys.len().div_ceil(2))) {
+        for (number, key) in keys.iter().enumerate() {
             let body = format!(r#"{{"session_id":"{key}","message_id":"{}"}}"#, board.question(number));
             let request = post(&self.server.host, "/api/chats/messages/chat/stop/", &body);
             let at = self.clock.now().0;

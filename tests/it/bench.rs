@@ -144,6 +144,11 @@ fn measures_a_storm() {
 }
 
 #[test]
+fn measures_answers() {
+    measures("runs", &["--runs", "20"]);
+}
+
+#[test]
 fn measures_following() {
     measures("follow", &["--connections", "50"]);
 }
