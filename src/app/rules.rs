@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::outbox;
+use super::{budgets, outbox};
 use crate::chat::{AttachmentRules, Rules};
 use crate::config::{self, Config};
 use crate::domain::WhileAnswering;
@@ -38,6 +38,7 @@ pub(super) fn rules(config: &Config) -> Rules {
         ticket_lifetime: Duration::from_secs(accounts.ticket_minutes.saturating_mul(60)),
         attachments: attachment_rules(&config.attachments),
         webhooks: outbox::rules(&config.webhooks),
+        budgets: budgets::rules(&config.budgets),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod attachments;
+mod budgets;
 mod codes;
 mod connections;
 mod conversations;
@@ -45,6 +46,7 @@ use crate::store::SharedStore;
 
 pub use accounts::{AccountEdit, Registration};
 pub use attachments::{AttachmentRules, UploadError};
+pub use budgets::{Allowances, BudgetRules, BudgetStats, Budgeted, Estimate, Granted, Instead, Over, Payer, WhenOver};
 pub use connections::Resume;
 pub use conversations::{NewSession, SessionEdit};
 pub use credentials::NewToken;
@@ -123,6 +125,8 @@ pub struct Rules {
     pub attachments: AttachmentRules,
     /// Endpoints that are told what happens.
     pub webhooks: WebhookRules,
+    /// What answers may cost.
+    pub budgets: BudgetRules,
 }
 
 /// The use-cases with what they stand on. Shared by every door.
@@ -151,6 +155,7 @@ pub struct Chat {
     letters: Arc<tokio::sync::Semaphore>,
     shelf: attachments::Shelf,
     hooked: webhooks::Hooked,
+    budgets: budgets::Budgets,
 }
 
 /// A shared [`Chat`].
@@ -182,6 +187,7 @@ impl Chat {
         };
         let seal = seal::Seal::new(&store.secret("sessions", clock.secret()).await?);
         let ticket_seal = seal::Seal::new(&store.secret("event-tickets", clock.secret()).await?);
+        let budgets = budgets::Budgets::open(&store, &clock, &rules.budgets).await?;
         realtime.broker.begin_at(store.last_event().await?);
         let letters = Arc::new(tokio::sync::Semaphore::new(codes::LETTERS_MAX));
         Ok(Arc::new(Self {
@@ -208,6 +214,7 @@ impl Chat {
             letters,
             shelf,
             hooked: webhooks::Hooked::default(),
+            budgets,
         }))
     }
 

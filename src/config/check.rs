@@ -38,6 +38,7 @@ impl Config {
         self.store.check()?;
         self.redis.check()?;
         self.cluster.check()?;
+        self.budgets.check()?;
         self.attachments.check()
     }
 
@@ -87,6 +88,7 @@ impl Config {
             ("assistant.idle_timeout_s", self.assistant.idle_timeout_s),
             ("assistant.retry_first_ms", self.assistant.retry_first_ms),
             ("assistant.event_bytes_max", self.assistant.event_bytes_max as u64),
+            ("budgets.keep_days", self.budgets.keep_days),
             ("accounts.sign_in_free_tries", u64::from(self.accounts.sign_in_free_tries)),
             ("accounts.session_hours", self.accounts.session_hours),
             ("accounts.ticket_minutes", self.accounts.ticket_minutes),

@@ -5,6 +5,7 @@
 //! [`crate::api`]; columns belong to [`crate::store`].
 
 mod attachment;
+mod budget;
 mod conversation;
 mod event;
 mod files;
@@ -23,6 +24,7 @@ mod user;
 mod webhook;
 
 pub use attachment::{Attachment, FILE_NAME_CHARS_MAX, file_name};
+pub use budget::{Allowance, Day, Left, OverBudget, Purse, PurseKind, Spend};
 pub use conversation::{
     Assignment, Contact, Conversation, ConversationKind, ConversationState, Head, Participant, ParticipantKind, Tag,
 };

@@ -5,6 +5,7 @@ mod accounts;
 mod attachments;
 mod backup;
 mod bare;
+mod budgets;
 mod checkpoint;
 mod conversations;
 mod fail;

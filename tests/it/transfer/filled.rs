@@ -1,10 +1,11 @@
 //! A store with all kinds of things in it, and more of them at random.
 
 use roost::domain::{
-    Conversation, ConversationKind, ConversationState, EventId, Json, MembershipStatus, MessageText, NewFile, Platform,
-    PushOs, Reach, Receipt, RunOutcome, User,
+    Allowance, Conversation, ConversationKind, ConversationState, Day, EventId, Json, MembershipStatus, MessageText,
+    Money, NewFile, Platform, Purse, PushOs, Reach, Receipt, RunOutcome, Spend, User,
 };
 use roost::store::attachments::NewAttachment;
+use roost::store::budgets::Reservation;
 use roost::store::webhooks::{AfterAttempt, Claim, NewWebhook, Taken, Tried};
 use roost::store::{
     Direct, Idempotency, Mark, NewConversation, NewMessage, NewPlatform, NewPushDevice, NewReaction, NewShare,
@@ -33,6 +34,9 @@ impl Dice {
         usize::try_from(self.0 % sides.max(1) as u64).unwrap()
     }
 }
+
+/// Whose budgets are in the store.
+pub const BUDGETS: [Purse; 2] = [Purse::Tenant(None), Purse::Address([9; 16])];
 
 /// Who is in the store, and what they write in.
 pub struct World {
@@ -73,6 +77,7 @@ impl World {
         world.letters().await;
         world.own_chats().await;
         world.hooks().await;
+        world.budgets().await;
         world.play(&mut Dice::new(1), 150).await;
         world
     }
@@ -110,6 +115,19 @@ impl World {
         let idempotency = Idempotency { key: "k".to_owned(), fingerprint: [5; 16] };
         self.store.claim_key(ana.id, "chat", idempotency, at(3)).await.unwrap();
         self.store.note_seen(vec![ana.id, ben.id], at(3)).await.unwrap();
+    }
+
+    /// One answer's costs, and one's that is under way, on two days.
+    async fn budgets(&mut self) {
+        let limit = Allowance { tokens: Some(1000), money: None };
+        let amount = Spend { tokens: 100, money: Money(7) };
+        for run in 1..=3_u128 {
+            let (purses, run) = (BUDGETS.map(|purse| (purse, limit)).to_vec(), Uuid::from_u128(run));
+            let day = Day(run.as_u128() as i64 / 2);
+            let reservation = Reservation { run, purses, amount, day, lapses_at: at(9) };
+            self.store.reserve_budget(reservation).await.unwrap();
+        }
+        self.store.settle_budget(Uuid::from_u128(2), Spend { tokens: 60, money: Money(3) }).await.unwrap();
     }
 
     async fn live(&mut self) {
