@@ -2,6 +2,7 @@
 
 mod abroad;
 mod beat;
+mod doors;
 mod figures;
 mod outbox;
 mod rules;
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::api::{chats, document, guest, health, hooks as hooks_door, neptun, pigeons, pusher};
+use crate::api::{aisdk, chats, document, guest, health, hooks as hooks_door, neptun, openai, pigeons, pusher};
 use crate::assistant::{Echo, Provider};
 use crate::chat::{Chat, Resume, Rules, SharedChat};
 use crate::clock::Clock;
@@ -314,6 +315,8 @@ fn limits(config: &crate::config::Limits, shared: Option<&crate::limits::Shared>
         chats: limit("chats", config.chats_per_minute),
         pigeons: limit("pigeons", config.pigeons_per_minute),
         neptun: limit("neptun", config.neptun_per_minute),
+        openai: limit("openai", config.openai_per_minute),
+        aisdk: limit("aisdk", config.aisdk_per_minute),
         events: limit("events", config.events_per_minute),
     }
 }
@@ -361,15 +364,19 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resum
         texts: pigeons::texts(),
     });
     let neptun = neptun_door(config, chat, web, limits);
+    let (openai, aisdk) = (doors::openai(config, chat, web, limits), doors::aisdk(config, chat, web, limits));
     let hooks =
         Arc::new(hooks_door::Parts { chat: Arc::clone(chat), web: Arc::clone(web), limits: Arc::clone(limits) });
     let (guest_routes, guest_shared, guest_api) = guest::router(Arc::clone(&guest));
     let (chats_routes, chats_api) = chats::router(Arc::clone(&chats));
     let (pigeons_routes, pigeons_api) = pigeons::router(Arc::clone(&pigeons));
     let (neptun_routes, neptun_api) = neptun::router(&neptun);
+    let (openai_routes, openai_api) = openai::router(Arc::clone(&openai));
+    let (aisdk_routes, aisdk_api) = aisdk::router(Arc::clone(&aisdk));
     let (hooks_routes, hooks_api) = hooks_door::router(Arc::clone(&hooks));
     let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, shared, resume));
-    let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api, hooks_api, pusher_api]);
+    let apis = [guest_api, chats_api, pigeons_api, neptun_api, openai_api, aisdk_api, hooks_api, pusher_api];
+    let api = document::document(apis.into());
     let pigeons_shared = pigeons::shared_router(Arc::clone(&pigeons));
     let by_dialect_shared = guest_shared.layer(axum::middleware::from_fn_with_state(pigeons_shared, by_dialect));
     let doors = guest_routes
@@ -377,9 +384,19 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resum
         .merge(chats_routes)
         .merge(pigeons_routes)
         .merge(neptun_routes)
+        .merge(openai_routes)
+        .merge(aisdk_routes)
         .merge(hooks_routes)
         .merge(pusher_routes)
-        .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats, pigeons, neptun, hooks }));
+        .fallback_service(axum::routing::any(no_route).with_state(NoRoute {
+            guest,
+            chats,
+            pigeons,
+            neptun,
+            openai,
+            aisdk,
+            hooks,
+        }));
     Router::new()
         .merge(health::router(health))
         .merge(document::router(&api))
@@ -403,6 +420,8 @@ struct NoRoute {
     chats: chats::Chats,
     pigeons: pigeons::Pigeons,
     neptun: neptun::Neptun,
+    openai: openai::OpenAi,
+    aisdk: aisdk::AiSdk,
     hooks: hooks_door::Hooks,
 }
 
@@ -455,6 +474,12 @@ async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
     }
     if neptun::is_under_prefix(&path) {
         return neptun::not_found(&doors.neptun, request).await;
+    }
+    if openai::is_under_prefix(&path) {
+        return openai::not_found(&doors.openai, request).await;
+    }
+    if aisdk::is_under_prefix(&path) {
+        return aisdk::not_found(&doors.aisdk, request).await;
     }
     if hooks_door::is_under_prefix(&path) {
         return hooks_door::not_found(&doors.hooks, request).await;

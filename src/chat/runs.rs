@@ -350,6 +350,11 @@ impl Registry {
         lock(&self.runs).values().filter(|run| run.question.conversation_id == id).cloned().collect()
     }
 
+    /// The newest question that is being answered in that conversation.
+    pub fn newest_in(&self, id: ConversationId) -> Option<Arc<Message>> {
+        self.of(id).iter().map(|run| Arc::clone(&run.question)).max_by_key(|question| question.id)
+    }
+
     fn stop_all(&self) {
         lock(&self.runs).values().for_each(|run| run.stop.cancel());
     }

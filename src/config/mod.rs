@@ -5,6 +5,7 @@
 
 mod assistant;
 mod check;
+mod doors;
 mod section;
 mod sections;
 
@@ -17,6 +18,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 pub use assistant::{Assistant, ProviderName};
+pub use doors::{Aisdk, Openai};
 pub use sections::{
     Accounts, Attachments, AutoBool, Chats, Cluster, Durability, Guest, Heads, Http, Limits, ListSessions, Log,
     LogFormat, Mail, Neptun, Network, ObjectStoreName, Pigeons, Pusher, Redis, Sockets, Store, Webhooks,
@@ -57,6 +59,10 @@ pub struct Config {
     pub pusher: Pusher,
     /// The Neptun door.
     pub neptun: Neptun,
+    /// The OpenAI door.
+    pub openai: Openai,
+    /// The AI SDK door.
+    pub aisdk: Aisdk,
     /// Who answers.
     pub assistant: Assistant,
     /// Accounts.
@@ -88,6 +94,8 @@ impl Default for Config {
             pigeons: Pigeons::default(),
             pusher: Pusher::default(),
             neptun: Neptun::default(),
+            openai: Openai::default(),
+            aisdk: Aisdk::default(),
             assistant: Assistant::default(),
             accounts: Accounts::default(),
             mail: Mail::default(),
@@ -112,6 +120,8 @@ const SECTIONS: &[&str] = &[
     "pigeons",
     "pusher",
     "neptun",
+    "openai",
+    "aisdk",
     "assistant",
     "accounts",
     "mail",
