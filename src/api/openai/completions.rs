@@ -51,6 +51,8 @@ pub async fn create(ctx: Ctx, input: Input) -> Answered {
     let begun = match asked.conversation.take() {
         None => answer::ask_unkept(&ctx, asked)?,
         Some(name) => {
+            // Before the conversation is made: one that nobody asks in would be in the list.
+            asked.question(MESSAGES, ctx.door().message_chars_max)?;
             let chat = ctx.chat().named_chat(ctx.access(), &name, &asked.model).await?;
             if said(&asked.lines) == 1 {
                 answer::after_history(&ctx, &chat, &mut asked).await?;
