@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::api::{aisdk, chats, document, guest, health, hooks as hooks_door, neptun, openai, pigeons, pusher};
+use crate::api::{chats, document, guest, health, hooks as hooks_door, neptun, pigeons, pusher};
 use crate::assistant::{Echo, Provider};
 use crate::chat::{Chat, Resume, Rules, SharedChat};
 use crate::clock::Clock;
@@ -364,18 +364,16 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resum
         texts: pigeons::texts(),
     });
     let neptun = neptun_door(config, chat, web, limits);
-    let (openai, aisdk) = (doors::openai(config, chat, web, limits), doors::aisdk(config, chat, web, limits));
     let hooks =
         Arc::new(hooks_door::Parts { chat: Arc::clone(chat), web: Arc::clone(web), limits: Arc::clone(limits) });
     let (guest_routes, guest_shared, guest_api) = guest::router(Arc::clone(&guest));
     let (chats_routes, chats_api) = chats::router(Arc::clone(&chats));
     let (pigeons_routes, pigeons_api) = pigeons::router(Arc::clone(&pigeons));
     let (neptun_routes, neptun_api) = neptun::router(&neptun);
-    let (openai_routes, openai_api) = openai::router(Arc::clone(&openai));
-    let (aisdk_routes, aisdk_api) = aisdk::router(Arc::clone(&aisdk));
+    let (assistants, assistant_routes, assistant_api) = doors::assistants(config, shared);
     let (hooks_routes, hooks_api) = hooks_door::router(Arc::clone(&hooks));
     let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, shared, resume));
-    let apis = [guest_api, chats_api, pigeons_api, neptun_api, openai_api, aisdk_api, hooks_api, pusher_api];
+    let apis = [guest_api, chats_api, pigeons_api, neptun_api, assistant_api, hooks_api, pusher_api];
     let api = document::document(apis.into());
     let pigeons_shared = pigeons::shared_router(Arc::clone(&pigeons));
     let by_dialect_shared = guest_shared.layer(axum::middleware::from_fn_with_state(pigeons_shared, by_dialect));
@@ -384,8 +382,7 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resum
         .merge(chats_routes)
         .merge(pigeons_routes)
         .merge(neptun_routes)
-        .merge(openai_routes)
-        .merge(aisdk_routes)
+        .merge(assistant_routes)
         .merge(hooks_routes)
         .merge(pusher_routes)
         .fallback_service(axum::routing::any(no_route).with_state(NoRoute {
@@ -393,8 +390,7 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resum
             chats,
             pigeons,
             neptun,
-            openai,
-            aisdk,
+            assistants,
             hooks,
         }));
     Router::new()
@@ -420,8 +416,7 @@ struct NoRoute {
     chats: chats::Chats,
     pigeons: pigeons::Pigeons,
     neptun: neptun::Neptun,
-    openai: openai::OpenAi,
-    aisdk: aisdk::AiSdk,
+    assistants: doors::Assistants,
     hooks: hooks_door::Hooks,
 }
 
@@ -475,11 +470,8 @@ async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
     if neptun::is_under_prefix(&path) {
         return neptun::not_found(&doors.neptun, request).await;
     }
-    if openai::is_under_prefix(&path) {
-        return openai::not_found(&doors.openai, request).await;
-    }
-    if aisdk::is_under_prefix(&path) {
-        return aisdk::not_found(&doors.aisdk, request).await;
+    if doors::is_under_prefix(&path) {
+        return doors::not_found(&doors.assistants, &path, request).await;
     }
     if hooks_door::is_under_prefix(&path) {
         return hooks_door::not_found(&doors.hooks, request).await;

@@ -1,19 +1,36 @@
-//! The doors that speak other assistants' dialects, wired.
+//! The doors in the dialects of assistants' client libraries, wired.
 
 use std::sync::Arc;
 
-use crate::api::{aisdk, openai};
-use crate::chat::SharedChat;
-use crate::config::Config;
-use crate::http::SharedWeb;
-use crate::limits::Limits;
+use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
+use utoipa::openapi::OpenApi;
 
-/// The OpenAI door.
-pub fn openai(config: &Config, chat: &SharedChat, web: &SharedWeb, limits: &Arc<Limits>) -> openai::OpenAi {
+use super::Shared;
+use crate::api::{aisdk, openai};
+use crate::config::Config;
+
+/// The doors.
+#[derive(Clone)]
+pub struct Assistants {
+    openai: openai::OpenAi,
+    aisdk: aisdk::AiSdk,
+}
+
+/// The doors, their routes and their description.
+pub fn assistants(config: &Config, shared: Shared<'_>) -> (Assistants, Router, OpenApi) {
+    let doors = Assistants { openai: openai(config, shared), aisdk: aisdk(config, shared) };
+    let (openai_routes, openai_api) = openai::router(Arc::clone(&doors.openai));
+    let (aisdk_routes, aisdk_api) = aisdk::router(Arc::clone(&doors.aisdk));
+    (doors, openai_routes.merge(aisdk_routes), openai_api.merge_from(aisdk_api))
+}
+
+fn openai(config: &Config, shared: Shared<'_>) -> openai::OpenAi {
     Arc::new(openai::Parts {
-        chat: Arc::clone(chat),
-        web: Arc::clone(web),
-        limits: Arc::clone(limits),
+        chat: Arc::clone(shared.chat),
+        web: Arc::clone(shared.web),
+        limits: Arc::clone(shared.limits),
         models: config.neptun.models.as_slice().into(),
         message_chars_max: config.openai.message_chars_max,
         messages_max: config.openai.messages_max,
@@ -21,14 +38,26 @@ pub fn openai(config: &Config, chat: &SharedChat, web: &SharedWeb, limits: &Arc<
     })
 }
 
-/// The AI SDK door.
-pub fn aisdk(config: &Config, chat: &SharedChat, web: &SharedWeb, limits: &Arc<Limits>) -> aisdk::AiSdk {
+fn aisdk(config: &Config, shared: Shared<'_>) -> aisdk::AiSdk {
     Arc::new(aisdk::Parts {
-        chat: Arc::clone(chat),
-        web: Arc::clone(web),
-        limits: Arc::clone(limits),
+        chat: Arc::clone(shared.chat),
+        web: Arc::clone(shared.web),
+        limits: Arc::clone(shared.limits),
         message_chars_max: config.aisdk.message_chars_max,
         messages_max: config.aisdk.messages_max,
         body_bytes_max: config.aisdk.body_bytes_max,
     })
+}
+
+/// Whether a path that is no route is one of these doors' to refuse.
+pub fn is_under_prefix(path: &str) -> bool {
+    openai::is_under_prefix(path) || aisdk::is_under_prefix(path)
+}
+
+/// What such a path is answered with.
+pub async fn not_found(doors: &Assistants, path: &str, request: Request) -> Response {
+    if openai::is_under_prefix(path) {
+        return openai::not_found(&doors.openai, request).await;
+    }
+    aisdk::not_found(&doors.aisdk, request).await
 }

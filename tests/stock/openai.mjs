@@ -3,6 +3,9 @@
 import OpenAI from 'openai';
 import { run } from './lib.mjs';
 
+/** What a response says. Not everywhere the library adds the text by itself. */
+const said = response => response?.output_text ?? response?.output[0]?.content[0]?.text;
+
 run(async world => {
   // No retries: what went wrong has to be seen.
   const client = new OpenAI({ apiKey: world.key, baseURL: `${world.url}/v1`, maxRetries: 0 });
@@ -50,7 +53,7 @@ run(async world => {
   const rest = await client.responses.retrieve(heard.id, { stream: true, starting_after: heard.after });
   for await (const event of rest) {
     if (event.type === 'response.output_text.delta') heard.text += event.delta;
-    if (event.type === 'response.completed') heard.completed = event.response.output_text ?? event.response.output[0].content[0].text;
+    if (event.type === 'response.completed') heard.completed = said(event.response);
   }
   const again = client.responses.stream({ response_id: heard.id });
   const final = await again.finalResponse();
@@ -76,10 +79,10 @@ run(async world => {
     streamed, usage, helped: helped.choices[0].message.content,
     response: response.output_text, next: next.output_text,
     conversations: [response.conversation.id, next.conversation.id],
-    before, heard, final: final.output_text,
+    before, heard, final: said(final),
     stopped: {
       begun: stopped.begun, last: stopped.last, status: stopped.response?.status,
-      text: stopped.response?.output_text, kept: [stopped.kept.status, stopped.kept.output_text],
+      text: said(stopped.response), kept: [stopped.kept.status, said(stopped.kept)],
     },
     refused: {
       stranger: await refusal(() => stranger.models.list()),

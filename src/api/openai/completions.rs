@@ -14,6 +14,7 @@ use super::usage::Usage;
 use super::wire::{
     Choice, Chunk, ChunkChoice, Completion, CompletionFields, Delta, Said, completion_identifier, seconds,
 };
+use crate::api::events::StreamEvent;
 use crate::api::idempotency::{self, IdempotencyKey};
 use crate::chat::Line;
 use crate::domain::{Json, Role, RunOutcome};
@@ -39,7 +40,7 @@ const MESSAGES: &str = "messages";
         description = "Makes a retry in the same conversation return the first answer")),
     responses(
         (status = 200, description = "The answer",
-            content((Completion = "application/json"), (Chunk<'static> = "text/event-stream"))),
+            content((Completion = "application/json"), (StreamEvent = "text/event-stream"))),
         (status = 404, description = "There is no such model"),
     ),
     security(("bearer" = [])))]

@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use serde_json::{Value, json};
 
 use super::envelope;
-use super::wire::{Broken, Item, Shown, Status, Text};
+use super::wire_responses::{Broken, Item, ResponseUsage, Shown, Status, Text};
 use crate::domain::RunOutcome;
 use crate::http::json;
 use crate::http::sse::Frame;
@@ -54,13 +54,7 @@ impl Writer {
     }
 
     /// The end, after that many bytes of text.
-    pub fn end(
-        &self,
-        outcome: RunOutcome,
-        whole: String,
-        cursor: usize,
-        usage: Option<super::wire::ResponseUsage>,
-    ) -> Bytes {
+    pub fn end(&self, outcome: RunOutcome, whole: String, cursor: usize, usage: Option<ResponseUsage>) -> Bytes {
         let number = BEGUN + cursor.max(whole.len()) + 1;
         let response = ended(&self.response, &self.item_id, outcome, whole.clone());
         let item = response.output.first().cloned();

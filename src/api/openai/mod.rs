@@ -17,6 +17,7 @@ mod models;
 mod responses;
 mod usage;
 mod wire;
+mod wire_responses;
 
 use std::sync::Arc;
 

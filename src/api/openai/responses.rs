@@ -1,5 +1,7 @@
 //! Responses: asked for, heard again from any place, stopped.
 
+use std::sync::Arc;
+
 use axum::response::Response;
 use futures_util::{FutureExt, StreamExt, stream};
 use serde_json::Value;
@@ -11,7 +13,8 @@ use super::context::{Ctx, Input, Segment};
 use super::envelope::Failure;
 use super::events::{self, Writer};
 use super::usage::Usage;
-use super::wire::{Named, ResponseFields, ResponseUsage, Shown, Status, identifier, question_of, raw, seconds};
+use super::wire::{Named, identifier, question_of, seconds};
+use super::wire_responses::{ResponseFields, ResponseUsage, Shown, Status, raw};
 use crate::api::events::StreamEvent;
 use crate::api::idempotency::{self, IdempotencyKey};
 use crate::chat::{Line, chat_name};
@@ -139,7 +142,7 @@ fn title(question: &str) -> String {
 }
 
 /// The question that a response answers, and the conversation that it is in.
-async fn question_named(ctx: &Ctx, id: &str) -> Result<(std::sync::Arc<Message>, Conversation), Failure> {
+async fn question_named(ctx: &Ctx, id: &str) -> Result<(Arc<Message>, Conversation), Failure> {
     let none = || Failure::NoResponse(id.to_owned());
     let question = question_of(id).ok_or_else(none)?;
     match ctx.chat().own_message(ctx.access(), question).await {
