@@ -4,6 +4,7 @@ mod abroad;
 pub mod assistant;
 mod beat;
 mod budgets;
+mod doors;
 mod figures;
 mod outbox;
 mod rules;
@@ -311,6 +312,8 @@ fn limits(config: &crate::config::Limits, shared: Option<&crate::limits::Shared>
         chats: limit("chats", config.chats_per_minute),
         pigeons: limit("pigeons", config.pigeons_per_minute),
         neptun: limit("neptun", config.neptun_per_minute),
+        openai: limit("openai", config.openai_per_minute),
+        aisdk: limit("aisdk", config.aisdk_per_minute),
         events: limit("events", config.events_per_minute),
     }
 }
@@ -364,9 +367,11 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resum
     let (chats_routes, chats_api) = chats::router(Arc::clone(&chats));
     let (pigeons_routes, pigeons_api) = pigeons::router(Arc::clone(&pigeons));
     let (neptun_routes, neptun_api) = neptun::router(&neptun);
+    let (assistants, assistant_routes, assistant_api) = doors::assistants(config, shared);
     let (hooks_routes, hooks_api) = hooks_door::router(Arc::clone(&hooks));
     let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, shared, resume));
-    let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api, hooks_api, pusher_api]);
+    let apis = [guest_api, chats_api, pigeons_api, neptun_api, assistant_api, hooks_api, pusher_api];
+    let api = document::document(apis.into());
     let pigeons_shared = pigeons::shared_router(Arc::clone(&pigeons));
     let by_dialect_shared = guest_shared.layer(axum::middleware::from_fn_with_state(pigeons_shared, by_dialect));
     let doors = guest_routes
@@ -374,9 +379,17 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resum
         .merge(chats_routes)
         .merge(pigeons_routes)
         .merge(neptun_routes)
+        .merge(assistant_routes)
         .merge(hooks_routes)
         .merge(pusher_routes)
-        .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats, pigeons, neptun, hooks }));
+        .fallback_service(axum::routing::any(no_route).with_state(NoRoute {
+            guest,
+            chats,
+            pigeons,
+            neptun,
+            assistants,
+            hooks,
+        }));
     Router::new()
         .merge(health::router(health))
         .merge(document::router(&api))
@@ -400,6 +413,7 @@ struct NoRoute {
     chats: chats::Chats,
     pigeons: pigeons::Pigeons,
     neptun: neptun::Neptun,
+    assistants: doors::Assistants,
     hooks: hooks_door::Hooks,
 }
 
@@ -452,6 +466,9 @@ async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
     }
     if neptun::is_under_prefix(&path) {
         return neptun::not_found(&doors.neptun, request).await;
+    }
+    if doors::is_under_prefix(&path) {
+        return doors::not_found(&doors.assistants, &path, request).await;
     }
     if hooks_door::is_under_prefix(&path) {
         return hooks_door::not_found(&doors.hooks, request).await;

@@ -64,6 +64,8 @@ pub(super) fn figures(
             ("limit_typing_refusals_total", "Words of typing refused by the rate limit", &limits.typing),
             ("limit_auth_refusals_total", "Sign-in requests refused by the rate limit", &limits.auth),
             ("limit_neptun_refusals_total", "Requests at the Neptun door refused by the rate limit", &limits.neptun),
+            ("limit_openai_refusals_total", "Requests at the OpenAI door refused by the rate limit", &limits.openai),
+            ("limit_aisdk_refusals_total", "Requests at the AI SDK door refused by the rate limit", &limits.aisdk),
             ("limit_events_refusals_total", "Requests for endpoints and events refused", &limits.events),
             ("limit_chats_refusals_total", "Requests at the chats door refused by the rate limit", &limits.chats),
             ("limit_pigeons_refusals_total", "Requests at the Pigeons door refused by the rate limit", &limits.pigeons),

@@ -14,6 +14,8 @@ pub(super) fn rules(config: &Config) -> Rules {
         enforce_expiry: config.chats.enforce_expiry,
         session_lifetime: Duration::from_secs(config.chats.session_hours * 3600),
         context_messages: assistant.context_messages,
+        // What is wrong with them is said when the provider is made, before anybody asks.
+        prompts: super::assistant::prompts(assistant).unwrap_or_default(),
         runs_max: assistant.runs_max,
         answer_timeout: Duration::from_secs(assistant.timeout_s),
         is_one_of_many: !config.store.url.is_empty() || !config.redis.url.is_empty(),

@@ -113,6 +113,11 @@ impl Prompts {
         texts.find_map(|text| text).map(|pieces| write(pieces, scene)).filter(|text| !text.trim().is_empty())
     }
 
+    /// Whether the operator says anything: only then it is of use to know the scene.
+    pub fn has_words(&self) -> bool {
+        !self.everywhere.is_empty() || !self.tenants.is_empty()
+    }
+
     /// The operator's words, `more` of them (what was found in the knowledge base), and of the conversation the newest
     /// lines that fit in. Lines are kept whole or left out; the last one is what is answered, and always kept.
     pub fn lines(&self, scene: &Scene<'_>, more: Option<String>, conversation: Vec<Line>) -> Vec<Line> {

@@ -15,6 +15,7 @@ mod direct;
 mod follow;
 mod listen;
 mod messages;
+mod named;
 mod origin;
 mod own;
 mod passwords;
@@ -26,6 +27,7 @@ mod shares;
 mod staff;
 mod tickets;
 mod typing;
+mod under_way;
 mod webhooks;
 mod words;
 
@@ -35,6 +37,7 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
 use crate::assistant::Provider;
+use crate::assistant::prompt::Prompts;
 use crate::clock::Clock;
 use crate::domain::WhileAnswering;
 use crate::limits::{Attempts, Shared};
@@ -53,16 +56,17 @@ pub use credentials::NewToken;
 pub use follow::{BACKOFFICE, Topic};
 pub use listen::{Batch, Follower};
 pub use messages::{Draft, Key, MessagePage};
+pub use named::chat_name;
 pub use origin::Deed;
 pub use own::Retracted;
 pub use platforms::DeviceRegistration;
-pub use runs::{Again, Asked, Asking, Attached, Ended, Piece};
+pub use runs::{Again, Asked, Asking, Attached, Ended, Piece, Unkept};
 pub use shares::Opened;
 pub use tickets::{Ticket, TicketFor};
 pub use webhooks::{WebhookDraft, WebhookRules};
 
 /// What an assistant is shown, and what it says.
-pub use crate::assistant::{Ask, Line};
+pub use crate::assistant::Line;
 /// The type of every small picture of an attachment.
 pub use crate::media::THUMBNAIL_TYPE;
 pub use crate::realtime::Channel;
@@ -85,6 +89,8 @@ pub struct Rules {
     pub session_lifetime: Duration,
     /// How many of the last messages an assistant is shown.
     pub context_messages: usize,
+    /// What the assistant is told and shown.
+    pub prompts: Prompts,
     /// Answers under way at once, over all conversations.
     pub runs_max: usize,
     /// In one conversation.

@@ -23,7 +23,7 @@ use crate::bench;
 use crate::config::Config;
 use crate::error::{Error, Result};
 
-/// One chat server, four doors.
+/// One chat server, many doors.
 #[derive(Debug, Parser)]
 #[command(name = "roost", version, args_conflicts_with_subcommands = true)]
 struct Cli {

@@ -6,6 +6,7 @@
 mod assistant;
 mod budgets;
 mod check;
+mod doors;
 mod section;
 mod sections;
 
@@ -18,10 +19,10 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 pub use assistant::{
-    Anthropic, Assistant, Key, ModelRoute, NamedProvider, OpenAi, Price, ProviderName, TokensParameter,
-    WhileAnswering,
+    Anthropic, Assistant, Key, ModelRoute, NamedProvider, OpenAi, Price, ProviderName, TokensParameter, WhileAnswering,
 };
 pub use budgets::{Budgets, OverBudget, TenantBudget};
+pub use doors::{Aisdk, Openai};
 pub use sections::{
     Accounts, Attachments, AutoBool, Chats, Cluster, Durability, Guest, Heads, Http, Limits, ListSessions, Log,
     LogFormat, Mail, Neptun, Network, ObjectStoreName, Pigeons, Pusher, Redis, Sockets, Store, Webhooks,
@@ -62,6 +63,10 @@ pub struct Config {
     pub pusher: Pusher,
     /// The Neptun door.
     pub neptun: Neptun,
+    /// The OpenAI door.
+    pub openai: Openai,
+    /// The AI SDK door.
+    pub aisdk: Aisdk,
     /// Who answers.
     pub assistant: Assistant,
     /// What answers may cost.
@@ -95,6 +100,8 @@ impl Default for Config {
             pigeons: Pigeons::default(),
             pusher: Pusher::default(),
             neptun: Neptun::default(),
+            openai: Openai::default(),
+            aisdk: Aisdk::default(),
             assistant: Assistant::default(),
             budgets: Budgets::default(),
             accounts: Accounts::default(),
@@ -120,6 +127,8 @@ const SECTIONS: &[&str] = &[
     "pigeons",
     "pusher",
     "neptun",
+    "openai",
+    "aisdk",
     // Sections in a section come before it.
     "assistant_openai",
     "assistant_anthropic",

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests make up identifiers; only the program takes them as inputs")]
 
 mod accounts;
+mod aisdk;
 mod assistant;
 mod attachments;
 mod bench;
@@ -20,6 +21,7 @@ mod local;
 mod many_connections;
 mod migrations;
 mod neptun;
+mod openai;
 mod pigeons;
 mod process;
 mod promises;

@@ -13,6 +13,7 @@ use super::envelope::{Failure, no_answer};
 use super::messages::uuid;
 use super::sessions::NAME_CHARS_MAX;
 use super::wire::{Answer, Question, Stop, Stopped};
+use crate::api::budget;
 use crate::api::events::{self, StreamEvent};
 use crate::api::idempotency::{self, IdempotencyKey};
 use crate::chat::{Asked, Asking, Attached, Draft, Ended, Piece};
@@ -39,10 +40,11 @@ use crate::http::streams::Place;
 pub async fn ask(ctx: Ctx, input: Input) -> Answered {
     let (session, name, draft) = question(&ctx, input).await?;
     let asked = ctx.chat().ask(&session, draft, asking(&ctx)).await?;
-    let (replayed, message_id) = (asked.replayed, asked.question.uuid);
+    let (replayed, message_id, budget) = (asked.replayed, asked.question.uuid, asked.budget.clone());
     let (response, response_id) = whole(asked).await?;
     let answer = Answer { response, session_id: name, message_id, response_id };
     let mut response = json::response(json::bytes(&answer));
+    budget::tell(&mut response, budget);
     if replayed {
         idempotency::mark_replayed(&mut response);
     }
@@ -83,6 +85,7 @@ pub async fn stream(ctx: Ctx, input: Input) -> Answered {
     let place = ctx.stream_place()?;
     let asked = ctx.chat().ask(&session, draft, asking(&ctx)).await?;
     let mut response = streamed(&ctx, place, &asked.question, asked.answer);
+    budget::tell(&mut response, asked.budget);
     if asked.replayed {
         idempotency::mark_replayed(&mut response);
     }
@@ -149,7 +152,7 @@ async fn question(ctx: &Ctx, input: Input) -> Result<(Conversation, String, Draf
 }
 
 fn asking(ctx: &Ctx) -> Asking {
-    Asking { address: Some(ctx.address()), ..Asking::default() }
+    Asking { address: Some(ctx.address()), door: "chats", ..Asking::default() }
 }
 
 fn session_name(fields: &mut Fields) -> String {

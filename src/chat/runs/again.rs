@@ -36,15 +36,13 @@ impl Chat {
             if let Some(refusal) = chat.refusal(&conversation) {
                 return Err(refusal);
             }
-            let asked = |answer, replayed| Asked { question: Arc::clone(&question), replayed, answer };
             chat.runs.settled(question.uuid).await;
             let last = chat.store.run_for(conversation.id, question.id).await?;
             let outcome = last.as_ref().and_then(|run| run.outcome());
             let is_whole = how == Again::Onwards && outcome.is_some_and(|outcome| !outcome.is_incomplete());
-            if (last.is_some() && outcome.is_none()) || is_whole {
-                if let Some(answer) = chat.attach_to(&question, 0).await? {
-                    return Ok(asked(answer, true));
-                }
+            let is_heard = (last.is_some() && outcome.is_none()) || is_whole;
+            if is_heard && let Some(answer) = chat.attach_to(&question, 0).await? {
+                return Ok(Asked { question, replayed: true, answer, budget: None });
             }
             let owner = Owner::of(&conversation, &asking);
             let place = chat.runs.place_of(&owner, chat.crowd())?;
@@ -55,7 +53,8 @@ impl Chat {
             let asking = Asking { model, ..asking };
             let live = Live::new(chat.clock.uuid(), &question, (asking, owner), instead);
             let live = chat.start(provider, live, chat.while_answering(&conversation), place);
-            Ok(asked(live.attach(0), false))
+            let (answer, budget) = chat.begun(&live).await;
+            Ok(Asked { question, replayed: false, answer, budget })
         })
         .await
     }

@@ -21,9 +21,9 @@ impl Chat {
         if somebody_has_it {
             return;
         }
-        let asking = Asking::default();
+        let asking = Asking { door: "guest", ..Asking::default() };
         let tenant = channel.place().and_then(|place| place.platform_id);
-        let owner = Owner { conversation: message.conversation_id, user: message.user_id, address: None, tenant };
+        let owner = Owner { conversation: Some(message.conversation_id), user: message.user_id, address: None, tenant };
         match self.runs.place_of(&owner, self.crowd()) {
             Ok(place) => {
                 let live = Live::new(self.clock.uuid(), message, (asking, owner), Instead::default());

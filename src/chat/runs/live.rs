@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::attached::{Attached, Piece, Source, rest};
 use super::{Asking, Ended, Owner};
-use crate::domain::{Message, MessageId, Run, RunReason, Timestamp};
+use crate::domain::{Left, Message, MessageId, Run, RunReason, Timestamp};
 use crate::store::NewRunText;
 
 /// A run under way.
@@ -28,6 +28,8 @@ pub(in crate::chat) struct Live {
     text: Mutex<Text>,
     /// How much of the text may be shown, and the end once there is one.
     progress: watch::Sender<Progress>,
+    /// What is left of the budget, once that is known: `Some(None)` when nothing is to be said of it.
+    left: watch::Sender<Option<Option<Left>>>,
     stop: CancellationToken,
     why: OnceLock<RunReason>,
     /// Whether the recorder has it in its queue.
@@ -74,6 +76,7 @@ impl Live {
             run: OnceLock::new(),
             text: Mutex::default(),
             progress: watch::Sender::default(),
+            left: watch::Sender::default(),
             stop: CancellationToken::new(),
             why: OnceLock::new(),
             noted: AtomicBool::new(false),
@@ -169,6 +172,23 @@ impl Live {
         if end <= text.told { rest(&text.whole, end, cursor) } else { None }
     }
 
+    /// Says what is left of the budget; the first that is said counts.
+    pub fn budgeted(&self, left: Option<Left>) {
+        self.left.send_if_modified(|known| {
+            let open = known.is_none();
+            *known = known.or(Some(left));
+            open
+        });
+    }
+
+    /// Waits until it is known what is left of the budget.
+    pub async fn left(&self) -> Option<Left> {
+        let mut left = self.left.subscribe();
+        // The sender lives as long as the run.
+        let known = left.wait_for(Option::is_some).await;
+        known.ok().and_then(|known| known.flatten())
+    }
+
     /// Stops it, for that reason unless there is one already.
     pub fn stop(&self, why: RunReason) {
         // The first reason is the one that counts.
@@ -195,6 +215,7 @@ impl Live {
     }
 
     pub fn finish(&self, ended: Ended) {
+        self.budgeted(None);
         self.progress.send_if_modified(|progress| {
             let open = progress.ended.is_none();
             if open {

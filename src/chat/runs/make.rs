@@ -9,11 +9,15 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Ended;
 use super::live::Live;
-use crate::assistant::{Answer, Ask, FailureKind, Finish, Line, Part, Provider};
+use super::scene::estimate;
+use crate::assistant::{Answer, By, FailureKind, Finish, Line, Part, Provider};
 use crate::chat::Chat;
-use crate::domain::{EventId, Json, MessageText, Role, Run, RunOutcome, RunReason, Usage, code_blocks};
+use crate::chat::budgets::{Budgeted, Instead as OverInstead};
+use crate::domain::{
+    ConversationKind, EventId, Json, MessageText, Role, Run, RunOutcome, RunReason, Usage, code_blocks,
+};
 use crate::error::Result;
-use crate::store::{MessageFilter, NewMessage, NewRun, RunEnd};
+use crate::store::{Locator, MessageFilter, NewMessage, NewRun, RunEnd};
 
 /// How long the end of an answer waits for its last piece to be in the log. It is in the message anyway.
 const TELL_WAIT: Duration = Duration::from_secs(5);
@@ -72,6 +76,9 @@ impl Chat {
             return Ok(Ended { outcome: RunOutcome::Completed, reason: None, answer: Some(answer), usage });
         }
         let is_queued = !before.is_empty();
+        if is_queued {
+            live.budgeted(None);
+        }
         let new = NewRun {
             uuid: live.uuid,
             conversation_id: id,
@@ -87,16 +94,62 @@ impl Chat {
             Some(said) => said,
             None => {
                 self.record(live);
-                let ask = self.asked_of(live).await?;
-                self.collect(provider.answer(ask), live).await
+                self.say(provider.as_ref(), live).await?
             }
         };
+        live.budgeted(None);
         live.hurry();
         self.record(live);
         if timeout(TELL_WAIT, live.all_told()).await.is_err() {
             tracing::warn!("the last piece of an answer is in its message only");
         }
         self.end(live, &run, said).await
+    }
+
+    /// Asks the provider, within what may be spent.
+    async fn say(self: &Arc<Self>, provider: &dyn Provider, live: &Arc<Live>) -> Result<Said> {
+        let mut ask = self.asked_of(&live.asking, &live.owner, self.lines_of(live).await?).await?;
+        match self.reserve_budget(&live.owner.payer(), estimate(provider, &ask), live.uuid).await? {
+            Budgeted::Over(over) => {
+                live.budgeted(Some(over.left));
+                return self.say_instead(live, over.instead).await;
+            }
+            Budgeted::Granted(granted) => {
+                live.budgeted(Some(granted.left));
+                if granted.is_cheaper {
+                    ask.model = provider.cheaper();
+                }
+            }
+        }
+        let lines = ask.lines.clone();
+        let mut said = self.collect(provider.answer(ask), live).await;
+        if said.usage == Usage::default() {
+            // It was cut off, or its provider does not say.
+            let by = said.by.clone().map(|(provider, model)| By { provider, model });
+            said.usage = provider.spent(by.as_ref(), &lines, &live.text()[live.instead.text.len()..]);
+        }
+        if let Err(error) = self.settle_budget(live.uuid, said.usage).await {
+            tracing::warn!(error = %error, "what an answer took counts as what was put aside for it");
+        }
+        Ok(said)
+    }
+
+    /// What is said where there is nothing left to spend.
+    async fn say_instead(self: &Arc<Self>, live: &Live, instead: OverInstead) -> Result<Said> {
+        let id = live.question.conversation_id;
+        let text = match instead {
+            OverInstead::Refuse => return Ok(Said::nothing(RunOutcome::Failed, Some(RunReason::Budget))),
+            OverInstead::Answer(text) => text,
+            OverInstead::Person(text) => {
+                let chat = self.store.conversation(ConversationKind::LiveChat, Locator::Id(id)).await?;
+                if chat.is_some() && self.transfer_to_staff(self.load(id).await?.as_ref()).await?.is_some() {
+                    return Ok(Said::nothing(RunOutcome::Stopped, Some(RunReason::TakenOver)));
+                }
+                text
+            }
+        };
+        live.push(&text, self.rules.answer_bytes_max);
+        Ok(Said::nothing(RunOutcome::Completed, Some(RunReason::Budget)))
     }
 
     /// Waits for those before it; what it ends with when it is stopped meanwhile.
@@ -176,8 +229,8 @@ impl Chat {
         }
     }
 
-    /// What the assistant is asked.
-    async fn asked_of(&self, live: &Live) -> Result<Ask> {
+    /// What was said, and what of the answer is there already.
+    async fn lines_of(&self, live: &Live) -> Result<Vec<Line>> {
         let mut lines = match &live.asking.context {
             Some(context) => context.clone(),
             None => self.context(live).await?,
@@ -185,7 +238,7 @@ impl Chat {
         if !live.instead.text.is_empty() {
             lines.push(Line { role: Role::Assistant, text: live.instead.text.clone() });
         }
-        Ok(Ask { lines, model: live.asking.model.clone(), tokens_max: live.asking.tokens_max })
+        Ok(lines)
     }
 
     /// The last messages up to the question, oldest first.

@@ -14,31 +14,33 @@ mod live;
 mod make;
 mod recorder;
 mod registry;
+mod scene;
 mod stop;
+mod unkept;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::BoxStream;
-use futures_util::{StreamExt, stream};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use self::attached::{Elsewhere, Source};
 use self::live::{Instead, Live};
+use super::budgets::Payer;
 use super::words::Word;
 use super::{Chat, Draft};
-use crate::assistant::{Ask, Line, Part, Provider};
+use crate::assistant::{Line, Provider};
 use crate::domain::{
     Conversation, ConversationId, EventId, Message, PlatformId, RunOutcome, RunReason, Usage, UserId, WhileAnswering,
 };
-use crate::error::{Cause, Error, Refusal, Result};
+use crate::error::{Error, Refusal, Result};
 
 pub use self::again::Again;
 pub use self::attached::{Attached, Piece};
 pub(super) use self::registry::Registry;
+pub use self::unkept::Unkept;
 
 /// How often at most the store is looked at for what another node does.
 const LOOK: Duration = Duration::from_millis(50);
@@ -70,12 +72,16 @@ pub struct Asking {
     pub tokens_max: Option<u32>,
     /// Where the question comes from, for limits and budgets.
     pub address: Option<IpAddr>,
+    /// The door that it comes by, as the configuration names it.
+    pub door: &'static str,
+    /// The language that its answer is read in, if that is known.
+    pub language: Option<&'static str>,
 }
 
 /// Whose a run is, for limits and budgets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
-    pub conversation: ConversationId,
+    pub conversation: Option<ConversationId>,
     pub user: Option<UserId>,
     pub address: Option<IpAddr>,
     pub tenant: Option<PlatformId>,
@@ -84,7 +90,11 @@ pub(super) struct Owner {
 impl Owner {
     fn of(conversation: &Conversation, asking: &Asking) -> Self {
         let (id, user, tenant) = (conversation.id, conversation.user_id, conversation.platform_id);
-        Self { conversation: id, user, address: asking.address, tenant }
+        Self { conversation: Some(id), user, address: asking.address, tenant }
+    }
+
+    fn payer(&self) -> Payer {
+        Payer { tenant: self.tenant, user: self.user, session: self.conversation, address: self.address }
     }
 }
 
@@ -96,6 +106,8 @@ pub struct Asked {
     pub replayed: bool,
     /// The answer.
     pub answer: Attached,
+    /// What is left of the budget, for `X-Budget-Remaining`.
+    pub budget: Option<String>,
 }
 
 impl Chat {
@@ -110,32 +122,6 @@ impl Chat {
         let provider = self.must_have_provider()?;
         let (chat, conversation) = (Arc::clone(self), conversation.clone());
         self.unbroken(async move { chat.put(provider, &conversation, draft, asking).await }).await
-    }
-
-    /// The pieces of an answer that nothing is kept of: it ends with whoever listens.
-    ///
-    /// # Errors
-    /// `Busy` when too many answers are under way; `Upstream` when no assistant is configured.
-    pub fn ask_unkept(&self, ask: Ask) -> Result<BoxStream<'static, Result<String, Cause>>> {
-        let answer = self.must_have_provider()?.answer(ask);
-        let place = self.runs.place()?;
-        let deadline = Instant::now() + self.rules.answer_timeout;
-        let left = self.rules.answer_bytes_max;
-        let pieces = stream::try_unfold((answer, left, place), move |(mut answer, left, place)| async move {
-            loop {
-                let next = timeout_at(deadline, answer.next()).await;
-                match next.map_err(|_| "the assistant's provider took too long")? {
-                    Some(Ok(Part::Text(piece))) => {
-                        let left = left.checked_sub(piece.len()).ok_or("an answer was cut at its largest size")?;
-                        return Ok(Some((piece, (answer, left, place))));
-                    }
-                    Some(Ok(_)) => {}
-                    Some(Err(failure)) => return Err(failure.cause),
-                    None => return Ok(None),
-                }
-            }
-        });
-        Ok(Box::pin(pieces))
     }
 
     /// Finishes what was begun also when the caller goes away in its middle. A client that hangs up
@@ -162,16 +148,22 @@ impl Chat {
         let _putting = self.runs.put(new.uuid);
         let sent = self.append_unless(self.refusal(conversation), new).await?;
         let heard = if sent.replayed { self.attach_to(&sent.message, 0).await? } else { None };
-        let answer = match heard {
-            Some(answer) => answer,
+        let (answer, budget) = match heard {
+            Some(answer) => (answer, None),
             None => {
                 let model = asking.model.clone().or_else(|| conversation.state.model.as_deref().map(Arc::from));
                 let asking = Asking { model, ..asking };
                 let live = Live::new(self.clock.uuid(), &sent.message, (asking, owner), Instead::default());
-                self.start(provider, live, self.while_answering(conversation), place).attach(0)
+                self.begun(&self.start(provider, live, self.while_answering(conversation), place)).await
             }
         };
-        Ok(Asked { question: sent.message, replayed: sent.replayed, answer })
+        Ok(Asked { question: sent.message, replayed: sent.replayed, answer, budget })
+    }
+
+    /// Where a run that was started can be heard, and what is left of the budget.
+    async fn begun(&self, live: &Arc<Live>) -> (Attached, Option<String>) {
+        let left = live.left().await;
+        (live.attach(0), left.and_then(|left| self.budget_told(left)))
     }
 
     /// Why nobody may ask the assistant there.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::live::Live;
 use super::recorder::Recorder;
-use crate::domain::{ConversationId, MessageId, RunReason};
+use crate::domain::{ConversationId, Message, MessageId, RunReason};
 use crate::error::{Error, Result};
 
 /// The runs under way, by the message that they answer.
@@ -86,7 +86,7 @@ impl Registry {
         let (mut conversation, mut own, mut tenant) = (0, 0, 0);
         for live in self.lock().values() {
             let theirs = &live.owner;
-            conversation += usize::from(theirs.conversation == owner.conversation);
+            conversation += usize::from(theirs.conversation.is_some() && theirs.conversation == owner.conversation);
             own += usize::from(theirs.user.is_some() && theirs.user == owner.user);
             tenant += usize::from(theirs.tenant == owner.tenant);
         }
@@ -149,6 +149,11 @@ impl Registry {
             self.lock().values().filter(|live| live.question.conversation_id == id).cloned().collect();
         found.sort_unstable_by_key(|live| live.question.id);
         found
+    }
+
+    /// The newest question that is being answered in that conversation.
+    pub fn newest_in(&self, id: ConversationId) -> Option<Arc<Message>> {
+        self.of(id).last().map(|live| Arc::clone(&live.question))
     }
 
     pub(super) fn stop_all(&self, why: RunReason) {

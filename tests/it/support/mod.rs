@@ -7,6 +7,7 @@ pub mod cut;
 pub mod engine;
 pub mod neptun;
 pub mod nginx;
+pub mod openai;
 pub mod outside;
 pub mod pigeon;
 pub mod postgres;

@@ -75,7 +75,7 @@ const LAYERS: &[Layer] = &[
 const WIRING: &[&str] = &["main", "lib", "app", "serve", "cli", "bench", "chaos"];
 
 /// The dialects, which must not know each other.
-const DIALECTS: &[&str] = &["guest", "chats", "pigeons", "neptun", "hooks", "pusher", "console"];
+const DIALECTS: &[&str] = &["guest", "chats", "pigeons", "neptun", "openai", "aisdk", "hooks", "pusher", "console"];
 
 #[test]
 fn modules_use_what_is_below_them() {
