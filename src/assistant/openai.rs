@@ -83,8 +83,7 @@ pub(super) fn hear(event: Event<'_>, heard: &mut Heard) -> Result<bool, Failure>
         heard.end();
         return Ok(true);
     }
-    let chunk: Chunk<'_> = serde_json::from_str(event.data)
-        .map_err(|error| Failure::broken(format!("the provider sent an event that is no chunk ({})", place(&error))))?;
+    let chunk: Chunk<'_> = object(event.data)?;
     if chunk.error.is_some() {
         return Err(failures::in_stream(event.data));
     }
@@ -106,9 +105,16 @@ pub(super) fn hear(event: Event<'_>, heard: &mut Heard) -> Result<bool, Failure>
     Ok(true)
 }
 
-/// Where JSON is wrong, without what stands there.
-pub(super) fn place(error: &serde_json::Error) -> String {
-    format!("wrong JSON at byte {}", error.column())
+/// An object in JSON. What is wrong about it is told by its place, without what stands there.
+pub(super) fn object<'a, T: Deserialize<'a>>(data: &'a str) -> Result<T, Failure> {
+    // A list would be read as the members of an object, in their order.
+    if !data.trim_start().starts_with('{') {
+        return Err(Failure::broken("the provider sent an event that is no object in JSON"));
+    }
+    let wrong = |error: serde_json::Error| format!("wrong JSON at byte {}", error.column());
+    serde_json::from_str(data).map_err(|error| {
+        Failure::broken(format!("the provider sent an event that is none of the format ({})", wrong(error)))
+    })
 }
 
 fn finish(reason: &str) -> Finish {
