@@ -3,6 +3,7 @@
 mod abroad;
 pub mod assistant;
 mod beat;
+mod budgets;
 mod figures;
 mod outbox;
 mod rules;
@@ -129,6 +130,7 @@ impl App {
                 background.run(beat.go_on());
             }
         }
+        background.run(budgets::tend(Arc::clone(&chat)));
         let outbox = outbox::outbox(config, &store, &chat, clock.clone())?;
         let draining = Arc::new(AtomicBool::new(false));
         let health = Arc::new(health::Parts {
@@ -248,6 +250,7 @@ async fn clear_up(config: &Config, chat: &SharedChat) -> Result<()> {
     if interrupted > 0 {
         tracing::info!(interrupted, "answers that the last stop cut off were closed; their text is kept");
     }
+    chat.lapse_budgets(Timestamp::MAX).await?;
     Ok(())
 }
 

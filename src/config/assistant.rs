@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::section::section;
+use super::section::{section, words};
 
 section!(Assistant {
     provider: ProviderName = ProviderName::Echo,
@@ -16,6 +16,10 @@ section!(Assistant {
     prompt_tokens_max: usize = 16_000,
     tokens_max: u32 = 4096,
     runs_max: usize = 1000,
+    runs_per_conversation_max: usize = 16,
+    runs_per_user_max: usize = 32,
+    runs_per_tenant_max: usize = 1000,
+    while_answering: WhileAnswering = WhileAnswering::Parallel,
     timeout_s: u64 = 120,
     connect_timeout_s: u64 = 5,
     first_token_timeout_s: u64 = 60,
@@ -24,8 +28,8 @@ section!(Assistant {
     retry_first_ms: u64 = 500,
     retry_wait_max_s: u64 = 20,
     answer_bytes_max: usize = 256 << 10,
+    delta_ms: u64 = 30,
     event_bytes_max: usize = 1 << 20,
-    checkpoint_ms: u64 = 250,
     cheaper_model: String = String::new(),
     openai: OpenAi = OpenAi::default(),
     anthropic: Anthropic = Anthropic::default(),
@@ -35,6 +39,8 @@ section!(Assistant {
     prompts: BTreeMap<String, String> = BTreeMap::new(),
     tenants: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new(),
 });
+
+words!(WhileAnswering { Queue, Interrupt, Parallel });
 
 section!(OpenAi {
     base_url: String = "https://api.openai.com/v1".to_owned(),

@@ -4,6 +4,7 @@
 //! is also what `roost config defaults` prints, and a test keeps it equal to [`Config::default`].
 
 mod assistant;
+mod budgets;
 mod check;
 mod section;
 mod sections;
@@ -18,7 +19,9 @@ use serde::{Deserialize, Serialize};
 
 pub use assistant::{
     Anthropic, Assistant, Key, ModelRoute, NamedProvider, OpenAi, Price, ProviderName, TokensParameter,
+    WhileAnswering,
 };
+pub use budgets::{Budgets, OverBudget, TenantBudget};
 pub use sections::{
     Accounts, Attachments, AutoBool, Chats, Cluster, Durability, Guest, Heads, Http, Limits, ListSessions, Log,
     LogFormat, Mail, Neptun, Network, ObjectStoreName, Pigeons, Pusher, Redis, Sockets, Store, Webhooks,
@@ -61,6 +64,8 @@ pub struct Config {
     pub neptun: Neptun,
     /// Who answers.
     pub assistant: Assistant,
+    /// What answers may cost.
+    pub budgets: Budgets,
     /// Accounts.
     pub accounts: Accounts,
     /// Letters.
@@ -91,6 +96,7 @@ impl Default for Config {
             pusher: Pusher::default(),
             neptun: Neptun::default(),
             assistant: Assistant::default(),
+            budgets: Budgets::default(),
             accounts: Accounts::default(),
             mail: Mail::default(),
             attachments: Attachments::default(),
@@ -118,6 +124,7 @@ const SECTIONS: &[&str] = &[
     "assistant_openai",
     "assistant_anthropic",
     "assistant",
+    "budgets",
     "accounts",
     "mail",
     "attachments",

@@ -39,12 +39,13 @@ const ALLOWED: [HeaderName; 14] = [
 ];
 
 /// Headers that a page may read, beyond those that every page may.
-const EXPOSED: [HeaderName; 11] = [
+const EXPOSED: [HeaderName; 12] = [
     header::ETAG,
     header::LINK,
     header::RETRY_AFTER,
     HeaderName::from_static("event-cursor"),
     HeaderName::from_static("idempotent-replayed"),
+    HeaderName::from_static("x-budget-remaining"),
     HeaderName::from_static("x-correlation-id"),
     HeaderName::from_static("x-ratelimit-limit"),
     HeaderName::from_static("x-ratelimit-remaining"),

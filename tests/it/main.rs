@@ -6,6 +6,7 @@ mod assistant;
 mod attachments;
 mod bench;
 mod browser;
+mod budgets;
 mod chaos;
 mod chats;
 mod cluster;
