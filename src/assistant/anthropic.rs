@@ -9,7 +9,7 @@ use serde_json::json;
 use super::heard::Heard;
 use super::openai::object;
 use super::sse_decode::Event;
-use super::turns::{Speaker, turns};
+use super::turns::{Speaker, asked, turns};
 use super::{Ask, Failure, Finish, failures};
 use crate::domain::Role;
 
@@ -22,13 +22,9 @@ pub(super) const VERSION: &str = "2023-06-01";
 /// The body of a request. What the operator says stands beside the messages, and the first of them is the user's.
 pub(super) fn body(model: &str, ask: &Ask) -> Vec<u8> {
     let (system, said): (Vec<_>, Vec<_>) = ask.lines.iter().cloned().partition(|line| line.role == Role::System);
-    let mut said = turns(&said);
+    let mut said = asked(&said);
     if said.first().is_none_or(|(speaker, _)| *speaker != Speaker::User) {
         said.insert(0, (Speaker::User, "(The conversation begins.)".to_owned()));
-    }
-    if let Some((Speaker::Assistant, text)) = said.last_mut() {
-        // A beginning that the answer goes on from may not end in white space.
-        text.truncate(text.trim_end().len());
     }
     let message = |(speaker, text): (Speaker, String)| json!({"role": speaker.as_str(), "content": text});
     let messages: Vec<_> = said.into_iter().map(message).collect();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::heard::Heard;
 use super::sse_decode::Event;
-use super::turns::turns;
+use super::turns::{Speaker, asked};
 use super::{Ask, Failure, Finish, failures};
 use crate::config;
 
@@ -19,8 +19,8 @@ pub(super) const PATH: &str = "/chat/completions";
 
 /// The body of a request.
 pub(super) fn body(options: &config::OpenAi, model: &str, ask: &Ask) -> Vec<u8> {
-    let message = |(speaker, text): (super::turns::Speaker, String)| json!({"role": speaker.as_str(), "content": text});
-    let messages: Vec<_> = turns(&ask.lines).into_iter().map(message).collect();
+    let message = |(speaker, text): (Speaker, String)| json!({"role": speaker.as_str(), "content": text});
+    let messages: Vec<_> = asked(&ask.lines).into_iter().map(message).collect();
     let mut body = json!({"model": model, "messages": messages, "stream": true});
     if options.ask_usage {
         body["stream_options"] = json!({"include_usage": true});

@@ -18,8 +18,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 pub use assistant::{
-    Anthropic, Assistant, Key, ModelRoute, NamedProvider, OpenAi, Price, ProviderName, TokensParameter,
-    WhileAnswering,
+    Anthropic, Assistant, Key, ModelRoute, NamedProvider, OpenAi, Price, ProviderName, TokensParameter, WhileAnswering,
 };
 pub use budgets::{Budgets, OverBudget, TenantBudget};
 pub use sections::{
