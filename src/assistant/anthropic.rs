@@ -7,10 +7,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::heard::Heard;
-use super::openai::place;
+use super::openai::object;
 use super::sse_decode::Event;
-use super::turns::{Speaker, turns};
+use super::turns::{Speaker, asked, turns};
 use super::{Ask, Failure, Finish, failures};
+use crate::domain::Role;
 
 /// What stands behind the address.
 pub(super) const PATH: &str = "/v1/messages";
@@ -20,22 +21,17 @@ pub(super) const VERSION: &str = "2023-06-01";
 
 /// The body of a request. What the operator says stands beside the messages, and the first of them is the user's.
 pub(super) fn body(model: &str, ask: &Ask) -> Vec<u8> {
-    let (system, mut said): (Vec<_>, Vec<_>) =
-        turns(&ask.lines).into_iter().partition(|(speaker, _)| *speaker == Speaker::System);
+    let (system, said): (Vec<_>, Vec<_>) = ask.lines.iter().cloned().partition(|line| line.role == Role::System);
+    let mut said = asked(&said);
     if said.first().is_none_or(|(speaker, _)| *speaker != Speaker::User) {
         said.insert(0, (Speaker::User, "(The conversation begins.)".to_owned()));
-    }
-    if let Some((Speaker::Assistant, text)) = said.last_mut() {
-        // A beginning that the answer goes on from may not end in white space.
-        text.truncate(text.trim_end().len());
     }
     let message = |(speaker, text): (Speaker, String)| json!({"role": speaker.as_str(), "content": text});
     let messages: Vec<_> = said.into_iter().map(message).collect();
     let mut body =
         json!({"model": model, "max_tokens": ask.tokens_max.unwrap_or(1), "messages": messages, "stream": true});
-    if !system.is_empty() {
-        let texts: Vec<_> = system.into_iter().map(|(_, text)| text).collect();
-        body["system"] = texts.join("\n\n").into();
+    if let Some((_, text)) = turns(&system).pop() {
+        body["system"] = text.into();
     }
     body.to_string().into_bytes()
 }
@@ -109,8 +105,7 @@ struct Reason<'a> {
 /// # Errors
 /// When it says that the answer broke off, or is no event of this format.
 pub(super) fn hear(event: Event<'_>, heard: &mut Heard) -> Result<bool, Failure> {
-    let told: Told<'_> = serde_json::from_str(event.data)
-        .map_err(|error| Failure::broken(format!("the provider sent what is no event of it ({})", place(&error))))?;
+    let told: Told<'_> = object(event.data)?;
     let mut count = |tokens: &Tokens| {
         if tokens.is_told() {
             heard.usage(tokens.prompt(), tokens.output_tokens);

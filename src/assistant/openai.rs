@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::heard::Heard;
 use super::sse_decode::Event;
-use super::turns::turns;
+use super::turns::{Speaker, asked};
 use super::{Ask, Failure, Finish, failures};
 use crate::config;
 
@@ -19,8 +19,8 @@ pub(super) const PATH: &str = "/chat/completions";
 
 /// The body of a request.
 pub(super) fn body(options: &config::OpenAi, model: &str, ask: &Ask) -> Vec<u8> {
-    let message = |(speaker, text): (super::turns::Speaker, String)| json!({"role": speaker.as_str(), "content": text});
-    let messages: Vec<_> = turns(&ask.lines).into_iter().map(message).collect();
+    let message = |(speaker, text): (Speaker, String)| json!({"role": speaker.as_str(), "content": text});
+    let messages: Vec<_> = asked(&ask.lines).into_iter().map(message).collect();
     let mut body = json!({"model": model, "messages": messages, "stream": true});
     if options.ask_usage {
         body["stream_options"] = json!({"include_usage": true});
@@ -83,8 +83,7 @@ pub(super) fn hear(event: Event<'_>, heard: &mut Heard) -> Result<bool, Failure>
         heard.end();
         return Ok(true);
     }
-    let chunk: Chunk<'_> = serde_json::from_str(event.data)
-        .map_err(|error| Failure::broken(format!("the provider sent an event that is no chunk ({})", place(&error))))?;
+    let chunk: Chunk<'_> = object(event.data)?;
     if chunk.error.is_some() {
         return Err(failures::in_stream(event.data));
     }
@@ -106,9 +105,16 @@ pub(super) fn hear(event: Event<'_>, heard: &mut Heard) -> Result<bool, Failure>
     Ok(true)
 }
 
-/// Where JSON is wrong, without what stands there.
-pub(super) fn place(error: &serde_json::Error) -> String {
-    format!("wrong JSON at byte {}", error.column())
+/// An object in JSON. What is wrong about it is told by its place, without what stands there.
+pub(super) fn object<'a, T: Deserialize<'a>>(data: &'a str) -> Result<T, Failure> {
+    // A list would be read as the members of an object, in their order.
+    if !data.trim_start().starts_with('{') {
+        return Err(Failure::broken("the provider sent an event that is no object in JSON"));
+    }
+    let wrong = |error: serde_json::Error| format!("wrong JSON at byte {}", error.column());
+    serde_json::from_str(data).map_err(|error| {
+        Failure::broken(format!("the provider sent an event that is none of the format ({})", wrong(error)))
+    })
 }
 
 fn finish(reason: &str) -> Finish {

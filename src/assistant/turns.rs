@@ -50,6 +50,19 @@ pub(super) fn turns(lines: &[Line]) -> Vec<(Speaker, String)> {
     turns
 }
 
+/// What is said where an answer goes on that broke off. That a provider goes on from a beginning that it is given is a
+/// habit of some; others refuse a conversation that ends with the assistant, or begin anew.
+const GO_ON: &str = "(Your last message was cut off. Go on exactly where it ends, and repeat nothing of it.)";
+
+/// The lines by turns, of which the last one asks for something.
+pub(super) fn asked(lines: &[Line]) -> Vec<(Speaker, String)> {
+    let mut turns = turns(lines);
+    if turns.last().is_some_and(|(speaker, _)| *speaker == Speaker::Assistant) {
+        turns.push((Speaker::User, GO_ON.to_owned()));
+    }
+    turns
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,5 +87,8 @@ mod tests {
             said(Speaker::User, "good"),
         ];
         assert_eq!(turns(&lines), want);
+        assert_eq!(asked(&lines), want);
+        assert_eq!(asked(&lines[..6])[..3], want[..3]);
+        assert_eq!(asked(&lines[..6])[3], said(Speaker::User, GO_ON));
     }
 }

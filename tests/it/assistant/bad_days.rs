@@ -143,7 +143,12 @@ async fn it_hangs_before_it_answers() {
 #[tokio::test]
 async fn it_hangs_before_the_first_token() {
     fails(
-        vec![events(), event(": "), event(r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#), Step::Hang],
+        vec![
+            events(),
+            Step::Body(b": \n\n".to_vec()),
+            event(r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#),
+            Step::Hang,
+        ],
         "",
     )
     .await;

@@ -58,6 +58,7 @@ fn scenarios(config: &mut Config, provider: &str, model: &str, scenarios: &[&str
     }
 }
 
+/// What its scenarios for errors are. One that it does not know, like `mock-repeat`, repeats what was said.
 const ERRORS: [(&str, FailureKind); 5] = [
     ("mock/mock-400", FailureKind::Rejected),
     ("mock/mock-401", FailureKind::Unauthorized),
@@ -93,7 +94,7 @@ async fn chat_completions_of_another_make() {
     let Some(provider) = Independent::start("app.openai_app:app").await else { return };
     let mut config = Config::default();
     config.assistant.openai.base_url = format!("{}/v1", provider.url);
-    config.assistant.openai.model = "gpt-4.1".to_owned();
+    config.assistant.openai.model = "gpt-4.1:mock-repeat".to_owned();
     let names = ["mock-400", "mock-401", "mock-429", "mock-500", "mock-503", "mock-tool-stream"];
     scenarios(&mut config, "openai", "gpt-4.1", &names);
     answers(config, "Mock stream for: ", "mock/mock-tool-stream").await;
@@ -104,7 +105,7 @@ async fn messages_of_another_make() {
     let Some(provider) = Independent::start("app.anthropic_app:app").await else { return };
     let mut config = Config::default();
     config.assistant.anthropic.base_url = provider.url.clone();
-    config.assistant.anthropic.model = "claude-sonnet-4-20250514".to_owned();
+    config.assistant.anthropic.model = "claude-sonnet-4-20250514:mock-repeat".to_owned();
     let names = ["mock-400", "mock-401", "mock-429", "mock-500", "mock-503", "mock-tool-stream"];
     scenarios(&mut config, "anthropic", "claude-sonnet-4-20250514", &names);
     answers(config, "Mock Anthropic stream for: ", "mock/mock-tool-stream").await;
