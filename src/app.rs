@@ -1,7 +1,7 @@
 //! The wired system: the only file that knows every part.
 
 mod abroad;
-mod assistant;
+pub mod assistant;
 mod beat;
 mod budgets;
 mod figures;
@@ -272,7 +272,6 @@ pub fn check(config: &Config) -> Result<()> {
     telemetry::filter(&config.log).map_err(Error::internal)?;
     redis_options(config)?;
     assistant::provider(&config.assistant)?;
-    assistant::prompts(&config.assistant)?;
     if !config.mail.from.is_empty() {
         mail::sender(&config.mail.from)?;
     }

@@ -12,3 +12,4 @@ pub mod log;
 pub mod neptun;
 pub mod pigeons;
 pub mod pusher;
+pub mod run;

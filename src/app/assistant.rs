@@ -12,11 +12,13 @@ use crate::assistant::{By, Echo, Provider};
 use crate::config::{Assistant, NamedProvider, ProviderName};
 use crate::error::{Error, Result};
 
-/// The assistant's provider; `None` when nobody answers.
+/// The assistant's provider; `None` when nobody answers. What it is told is read as well, so that a server with a
+/// variable in it that nobody knows does not start.
 ///
 /// # Errors
 /// `Internal` with a sentence for the operator.
 pub fn provider(options: &Assistant) -> Result<Option<Arc<dyn Provider>>> {
+    prompts(options)?;
     if options.provider == ProviderName::None {
         return Ok(None);
     }

@@ -1,7 +1,10 @@
 //! How many tokens a text has, where no provider says so: an estimate, and a bound.
 //!
 //! Every provider cuts text in its own way, by a table of some megabytes. What they have in common is enough for an
-//! estimate: about four letters of English make a token, fewer of other languages, and no token is less than a byte.
+//! estimate: about four letters of English make a token, fewer of other languages, and no token is less than a byte. The
+//! shares below are within a fifth of what OpenAI's tokenizers count (`o200k_base`, `cl100k_base`) for English and code;
+//! for other languages, of which the newer of the two makes up to three times fewer tokens than the older one, they lie
+//! between the two, or near the newer one.
 
 use super::Line;
 

@@ -166,7 +166,7 @@ impl Provider for Remote {
         let exchange = Exchange {
             place: Arc::clone(&self.place),
             // Nothing is sent before this is polled for the first time.
-            stage: Stage::Ready(self.place.request(&ask)),
+            stage: Stage::Ready(Box::new(self.place.request(&ask))),
             decoder: Decoder::new(self.line.event_bytes_max),
             heard: Heard::default(),
             failure: None,
@@ -191,7 +191,7 @@ struct Exchange {
 }
 
 enum Stage {
-    Ready(Request<Full<Bytes>>),
+    Ready(Box<Request<Full<Bytes>>>),
     Asking(ResponseFuture),
     Hearing(Incoming),
     Over,
@@ -209,7 +209,7 @@ impl Exchange {
             self.stage = match std::mem::replace(&mut self.stage, Stage::Over) {
                 Stage::Ready(request) => {
                     self.deadline = Instant::now() + self.line.waits.first;
-                    Stage::Asking(self.line.client.request(request))
+                    Stage::Asking(self.line.client.request(*request))
                 }
                 Stage::Asking(response) => {
                     let answer = timeout_at(self.deadline, response).await.map_err(|_| silent("began no answer"))?;

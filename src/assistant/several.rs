@@ -121,12 +121,14 @@ impl Provider for Several {
         let shared = Arc::clone(&self.shared);
         let line_up = shared.line_up(ask.model.as_ref());
         let ask = Ask { tokens_max: Some(shared.allowed(&ask)), ..ask };
+        let shown = count::prompt(&ask.lines);
         let telling = Telling {
             shared,
             ask,
             line_up,
             now: None,
             tries: 0,
+            shown,
             said: None,
             usage: None,
             failure: None,
@@ -179,6 +181,8 @@ struct Telling {
     now: Option<(Target, Answer)>,
     /// How often the one that is asked now was asked before.
     tries: u32,
+    /// Tokens that it is shown, counted.
+    shown: u64,
     /// What was said, counted; `None` before the first token.
     said: Option<Counter>,
     /// What it took, as the provider says.
@@ -231,6 +235,10 @@ impl Telling {
     fn take(&mut self, part: Part) {
         match part {
             Part::Text(text) => {
+                if self.said.is_none() {
+                    // Nobody else is asked any more: what was shown need not be kept as long as the answer takes.
+                    self.ask.lines = Vec::new();
+                }
                 self.said.get_or_insert_default().add(&text);
                 self.ready.push_back(Part::Text(text));
             }
@@ -244,7 +252,7 @@ impl Telling {
     fn end(&mut self) {
         let Some((target, _)) = self.now.take() else { return };
         let usage = self.usage.unwrap_or_else(|| Usage {
-            prompt_tokens: count::prompt(&self.ask.lines),
+            prompt_tokens: self.shown,
             completion_tokens: self.said.unwrap_or_default().tokens(),
             is_estimated: true,
             ..Usage::default()

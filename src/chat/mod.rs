@@ -36,6 +36,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::assistant::Provider;
 use crate::clock::Clock;
+use crate::domain::WhileAnswering;
 use crate::limits::{Attempts, Shared};
 use crate::mail::Mailer;
 use crate::objects::Objects;
@@ -55,13 +56,13 @@ pub use messages::{Draft, Key, MessagePage};
 pub use origin::Deed;
 pub use own::Retracted;
 pub use platforms::DeviceRegistration;
-pub use runs::{Asked, Attached, Ended, Piece, Run};
+pub use runs::{Again, Asked, Asking, Attached, Ended, Piece};
 pub use shares::Opened;
 pub use tickets::{Ticket, TicketFor};
 pub use webhooks::{WebhookDraft, WebhookRules};
 
 /// What an assistant is shown, and what it says.
-pub use crate::assistant::Line;
+pub use crate::assistant::{Ask, Line};
 /// The type of every small picture of an attachment.
 pub use crate::media::THUMBNAIL_TYPE;
 pub use crate::realtime::Channel;
@@ -86,12 +87,20 @@ pub struct Rules {
     pub context_messages: usize,
     /// Answers under way at once, over all conversations.
     pub runs_max: usize,
+    /// In one conversation.
+    pub runs_per_conversation_max: usize,
+    /// Of one user.
+    pub runs_per_user_max: usize,
+    /// Of one tenant.
+    pub runs_per_tenant_max: usize,
     /// The longest that an answer may take.
     pub answer_timeout: Duration,
     /// Whether other nodes work on the same store.
     pub is_one_of_many: bool,
-    /// How often what has arrived of an answer is stored.
-    pub checkpoint_every: Duration,
+    /// How often at most what has arrived of an answer is stored and told.
+    pub tell_every: Duration,
+    /// What becomes of a message that is sent while an answer is under way, where the conversation does not say.
+    pub while_answering: WhileAnswering,
     /// Largest answer, in bytes; what comes after is cut.
     pub answer_bytes_max: usize,
     /// How long a mailed code is good for.

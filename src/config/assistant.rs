@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::section::section;
+use super::section::{section, words};
 
 section!(Assistant {
     provider: ProviderName = ProviderName::Echo,
@@ -16,6 +16,10 @@ section!(Assistant {
     prompt_tokens_max: usize = 16_000,
     tokens_max: u32 = 4096,
     runs_max: usize = 1000,
+    runs_per_conversation_max: usize = 16,
+    runs_per_user_max: usize = 32,
+    runs_per_tenant_max: usize = 1000,
+    while_answering: WhileAnswering = WhileAnswering::Parallel,
     timeout_s: u64 = 120,
     connect_timeout_s: u64 = 5,
     first_token_timeout_s: u64 = 60,
@@ -24,8 +28,8 @@ section!(Assistant {
     retry_first_ms: u64 = 500,
     retry_wait_max_s: u64 = 20,
     answer_bytes_max: usize = 256 << 10,
+    delta_ms: u64 = 30,
     event_bytes_max: usize = 1 << 20,
-    checkpoint_ms: u64 = 250,
     cheaper_model: String = String::new(),
     openai: OpenAi = OpenAi::default(),
     anthropic: Anthropic = Anthropic::default(),
@@ -35,6 +39,8 @@ section!(Assistant {
     prompts: BTreeMap<String, String> = BTreeMap::new(),
     tenants: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new(),
 });
+
+words!(WhileAnswering { Queue, Interrupt, Parallel });
 
 section!(OpenAi {
     base_url: String = "https://api.openai.com/v1".to_owned(),
@@ -195,4 +201,62 @@ impl Assistant {
 fn is_free(name: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
     !matches!(name, "" | "echo" | "none" | "openai" | "anthropic") && name.bytes().all(is_letter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn read(text: &str) -> Result<Assistant, String> {
+        let config: Config = figment::Figment::from(figment::providers::Serialized::defaults(Config::default()))
+            .merge(<figment::providers::Toml as figment::providers::Format>::string(text))
+            .extract()
+            .map_err(|error| error.to_string())?;
+        config.check().map(|()| config.assistant)
+    }
+
+    #[test]
+    fn a_provider_has_a_name_and_a_kind() {
+        let local = "[assistant]\nprovider = \"local\"\n[assistant.providers.local]\n";
+        let options = read(&format!("{local}kind = \"openai\"\nbase_url = \"http://h/v1\"\nmodel = \"m\"")).unwrap();
+        assert_eq!((options.provider.as_str(), options.used()), ("local", vec!["local"]));
+        let Some(NamedProvider::OpenAi(openai)) = options.named("local") else { panic!("{options:?}") };
+        assert_eq!((openai.model.as_str(), openai.ask_usage), ("m", true));
+        for (more, says) in [
+            ("model = \"m\"", "kind"),
+            ("kind = \"smoke\"", "smoke"),
+            ("kind = \"openai\"\nmodle = \"m\"", "modle"),
+            ("kind = \"openai\"", "assistant.providers.local.model"),
+            ("kind = \"anthropic\"\nmodel = \"m\"\nbase_url = \"example.com\"", "assistant.providers.local.base_url"),
+        ] {
+            let refused = read(&format!("{local}{more}")).unwrap_err();
+            assert!(refused.contains(says), "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_said() {
+        for (text, says) in [
+            ("provider = \"openai\"", "assistant.openai.model"),
+            ("provider = \"opnai\"", "there is no provider \"opnai\""),
+            ("fallback = [\"none\"]", "answers nothing"),
+            ("fallback = [\"anthropic\"]", "assistant.anthropic.model"),
+            ("cheaper_model = \"a/b\"", "assistant.cheaper_model"),
+            ("tokens_max = 0", "assistant.tokens_max must be at least 1"),
+            ("[assistant.providers.openai]\nkind = \"openai\"", "a name of its own"),
+            ("[assistant.models.\"a/b\"]\nprovider = \"x\"", "there is no provider \"x\""),
+            ("[assistant.prices.m]\nprompt = -1.0", "a million tokens"),
+            ("[assistant.prices.m]\nprompt = nan", "a million tokens"),
+        ] {
+            let refused = read(&format!("[assistant]\n{text}")).unwrap_err();
+            assert!(refused.contains(says), "{text}: {refused}");
+        }
+        assert!(read("[assistant]\nfallback = [\"echo\"]\n[assistant.prices.m]\nprompt = 3").is_ok());
+    }
+
+    #[test]
+    fn a_key_is_not_shown() {
+        assert_eq!(format!("{:?} {:?}", Key("k".to_owned()), Key::default()), "set none");
+    }
 }

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use assistant::{
     Anthropic, Assistant, Key, ModelRoute, NamedProvider, OpenAi, Price, ProviderName, TokensParameter,
+    WhileAnswering,
 };
 pub use budgets::{Budgets, OverBudget, TenantBudget};
 pub use sections::{

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests make up identifiers; only the program takes them as inputs")]
 
 mod accounts;
+mod assistant;
 mod attachments;
 mod bench;
 mod browser;

@@ -14,7 +14,8 @@ use roost::store::{
 use uuid::Uuid;
 
 use crate::support::store::{
-    answer, assistant_session, at, from_guest, from_staff, letter, live_chat, staff, with_key,
+    answer, assistant_session, at, from_guest, from_staff, letter, live_chat, new_run, run_end, run_text, staff,
+    with_key,
 };
 
 /// Numbers that look random and are the same in every run.
@@ -142,10 +143,12 @@ impl World {
         self.store.change_state(self.chats[1].id, StateChange::Close, at(5)).await.unwrap();
         let session = self.store.create_conversation(assistant_session("s")).await.unwrap();
         let question = self.store.append(from_guest(session.id, "what is AI?")).await.unwrap().message;
-        let run = self.store.begin_run(session.id, question.id, Uuid::new_v4(), at(6)).await.unwrap();
-        self.store.checkpoint_run(run, "It".to_owned()).await.unwrap();
-        self.store.end_run(run, RunOutcome::Done, Some(answer(&question, "It is"))).await.unwrap();
-        self.store.begin_run(session.id, question.id, Uuid::new_v4(), at(7)).await.unwrap();
+        let run = self.store.begin_run(new_run(&question, Uuid::new_v4())).await.unwrap();
+        self.store.tell_runs(vec![run_text(&run, 0, "It")]).await.unwrap();
+        let end = run_end(RunOutcome::Completed, Some(answer(&question, "It is")));
+        self.store.end_run(run.id, end).await.unwrap();
+        let run = self.store.begin_run(new_run(&question, Uuid::new_v4())).await.unwrap();
+        self.store.tell_runs(vec![run_text(&run, 0, "It was")]).await.unwrap();
         self.chats.push(session);
     }
 
