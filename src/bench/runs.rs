@@ -103,6 +103,7 @@ fn spawn(options: &Options, data: &Path, provider: &Provider, pieces: usize) -> 
         ("ROOST_ASSISTANT_OPENAI_API_KEY", "nobody-asks"),
         ("ROOST_ASSISTANT_OPENAI_MODEL", "scripted"),
         ("ROOST_ASSISTANT_RUNS_MAX", &runs),
+        ("ROOST_ASSISTANT_RUNS_PER_TENANT_MAX", &runs),
         ("ROOST_ASSISTANT_TIMEOUT_S", &seconds),
         ("ROOST_ASSISTANT_TOKENS_MAX", &bytes),
         ("ROOST_ASSISTANT_ANSWER_BYTES_MAX", &bytes),
