@@ -26,7 +26,7 @@ const NAME: &str = "runs";
 
 /// How many seconds answers go on besides what is measured: while all of them begin, and while some are stopped.
 fn besides(options: &Options) -> u32 {
-    5 + options.runs / 100
+    6 + options.runs / 70
 }
 
 /// Answers that are stopped in each round, at the most.
@@ -103,6 +103,7 @@ fn spawn(options: &Options, data: &Path, provider: &Provider, pieces: usize) -> 
         ("ROOST_ASSISTANT_OPENAI_API_KEY", "nobody-asks"),
         ("ROOST_ASSISTANT_OPENAI_MODEL", "scripted"),
         ("ROOST_ASSISTANT_RUNS_MAX", &runs),
+        ("ROOST_ASSISTANT_RUNS_PER_TENANT_MAX", &runs),
         ("ROOST_ASSISTANT_TIMEOUT_S", &seconds),
         ("ROOST_ASSISTANT_TOKENS_MAX", &bytes),
         ("ROOST_ASSISTANT_ANSWER_BYTES_MAX", &bytes),
@@ -197,8 +198,13 @@ impl Stage<'_> {
             let at = self.clock.now().0;
             let answer = client.call(&request).await.map_err(Error::internal)?;
             let answer: Value = serde_json::from_slice(answer.body).map_err(Error::internal)?;
-            let stored = answer["response_id"].as_str().filter(|_| answer["stopped"] == true);
-            let stored = stored.ok_or_else(|| Error::internal(format!("an answer was not stopped: {answer}")))?;
+            if answer["stopped"] != true {
+                return Err(Error::internal(
+                    "an answer ended before it was stopped: the machine is too slow for so many",
+                ));
+            }
+            let stored = answer["response_id"].as_str();
+            let stored = stored.ok_or_else(|| Error::internal("nothing is stored of an answer that was stopped"))?;
             asked.push((at, stored.to_owned()));
             tokio::time::sleep(PAUSE).await;
         }
