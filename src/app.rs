@@ -1,7 +1,9 @@
 //! The wired system: the only file that knows every part.
 
 mod abroad;
+pub mod assistant;
 mod beat;
+mod budgets;
 mod doors;
 mod figures;
 mod outbox;
@@ -22,10 +24,9 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::api::{chats, document, guest, health, hooks as hooks_door, neptun, pigeons, pusher};
-use crate::assistant::{Echo, Provider};
 use crate::chat::{Chat, Resume, Rules, SharedChat};
 use crate::clock::Clock;
-use crate::config::{Config, ListSessions, ObjectStoreName, ProviderName};
+use crate::config::{Config, ListSessions, ObjectStoreName};
 use crate::domain::{Timestamp, Witness};
 use crate::error::{Error, Result};
 use crate::http::multipart::FormLimits;
@@ -115,7 +116,7 @@ impl App {
         let sockets = Arc::clone(&realtime.sockets);
         let shared = line.as_ref().map(Line::shared);
         let limits = Arc::new(limits(&config.limits, shared));
-        let provider = provider(config);
+        let provider = assistant::provider(&config.assistant)?;
         let objects = objects(config)?;
         let mailer = mailer(config)?;
         let rules = Rules { sign_in_shared: shared.cloned(), ..rules(config) };
@@ -130,6 +131,7 @@ impl App {
                 background.run(beat.go_on());
             }
         }
+        background.run(budgets::tend(Arc::clone(&chat)));
         let outbox = outbox::outbox(config, &store, &chat, clock.clone())?;
         let draining = Arc::new(AtomicBool::new(false));
         let health = Arc::new(health::Parts {
@@ -215,13 +217,6 @@ fn sockets(config: &Config, clock: Clock) -> Result<Arc<Sockets>> {
     Sockets::start(SocketRules::new(&config.sockets, websocket::frame::close, draw)).map_err(Error::internal)
 }
 
-fn provider(config: &Config) -> Option<Arc<dyn Provider>> {
-    match config.assistant.provider {
-        ProviderName::Echo => Some(Arc::new(Echo { pause: Duration::from_millis(config.assistant.echo_pause_ms) })),
-        ProviderName::None => None,
-    }
-}
-
 fn mailer(config: &Config) -> Result<Mailer> {
     if !config.mail.smtp_url.is_empty() {
         return Mailer::smtp(&config.mail.smtp_url, &config.mail.from);
@@ -256,6 +251,7 @@ async fn clear_up(config: &Config, chat: &SharedChat) -> Result<()> {
     if interrupted > 0 {
         tracing::info!(interrupted, "answers that the last stop cut off were closed; their text is kept");
     }
+    chat.lapse_budgets(Timestamp::MAX).await?;
     Ok(())
 }
 
@@ -276,6 +272,7 @@ fn clear_remnants(config: &Config) {
 pub fn check(config: &Config) -> Result<()> {
     telemetry::filter(&config.log).map_err(Error::internal)?;
     redis_options(config)?;
+    assistant::provider(&config.assistant)?;
     if !config.mail.from.is_empty() {
         mail::sender(&config.mail.from)?;
     }

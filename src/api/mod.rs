@@ -14,3 +14,4 @@ pub mod neptun;
 pub mod openai;
 pub mod pigeons;
 pub mod pusher;
+pub mod run;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::outbox;
+use super::{budgets, outbox};
 use crate::chat::{AttachmentRules, Rules};
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::domain::WhileAnswering;
 
 pub(super) fn rules(config: &Config) -> Rules {
     let (assistant, accounts) = (&config.assistant, &config.accounts);
@@ -16,7 +17,15 @@ pub(super) fn rules(config: &Config) -> Rules {
         runs_max: assistant.runs_max,
         answer_timeout: Duration::from_secs(assistant.timeout_s),
         is_one_of_many: !config.store.url.is_empty() || !config.redis.url.is_empty(),
-        checkpoint_every: Duration::from_millis(assistant.checkpoint_ms),
+        tell_every: Duration::from_millis(assistant.delta_ms),
+        runs_per_conversation_max: assistant.runs_per_conversation_max,
+        runs_per_user_max: assistant.runs_per_user_max,
+        runs_per_tenant_max: assistant.runs_per_tenant_max,
+        while_answering: match assistant.while_answering {
+            config::WhileAnswering::Queue => WhileAnswering::Queue,
+            config::WhileAnswering::Interrupt => WhileAnswering::Interrupt,
+            config::WhileAnswering::Parallel => WhileAnswering::Parallel,
+        },
         answer_bytes_max: assistant.answer_bytes_max,
         code_lifetime: Duration::from_secs(accounts.code_minutes * 60),
         code_tries_max: accounts.code_tries_max,
@@ -29,6 +38,7 @@ pub(super) fn rules(config: &Config) -> Rules {
         ticket_lifetime: Duration::from_secs(accounts.ticket_minutes.saturating_mul(60)),
         attachments: attachment_rules(&config.attachments),
         webhooks: outbox::rules(&config.webhooks),
+        budgets: budgets::rules(&config.budgets),
     }
 }
 

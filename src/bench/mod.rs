@@ -10,6 +10,7 @@
 //!
 //! A run that met one wrong answer has no figures.
 
+mod answers;
 pub(crate) mod client;
 mod cluster;
 mod cluster_bare;
@@ -23,11 +24,14 @@ mod inbox;
 mod live;
 mod load;
 mod machine;
+mod piece;
 mod preload;
 mod profiles;
+mod provider;
 mod publish;
 pub(crate) mod pusher;
 mod report;
+mod runs;
 mod scripts;
 mod server;
 mod stamp;
@@ -42,6 +46,7 @@ use clap::{Args, ValueEnum};
 use crate::clock::Clock;
 use crate::descriptors;
 use crate::error::{Error, Result};
+pub use provider::{ProviderOptions, provide};
 use report::{Entry, Report};
 
 /// What to measure, and how.
@@ -83,6 +88,14 @@ pub struct Options {
     /// Users whose the connections of the profile storm are; each follows one of its user's conversations
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub users: u32,
+
+    /// Answers at once of the profile runs
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=9000))]
+    pub runs: u32,
+
+    /// Pieces a second of each of them
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub chunks: u32,
 
     /// Nodes of the profile cluster: one cluster for each number, side by side
     #[arg(long, value_delimiter = ',', default_values_t = [1, 3], value_parser = clap::value_parser!(u32).range(1..=16))]
@@ -150,6 +163,8 @@ pub enum Profile {
     Storm,
     /// Messages to one conversation while many others are followed
     Follow,
+    /// Answers of the assistant that are made at once, stored and followed
+    Runs,
     /// PostgreSQL, Redis and several nodes, which are started on this machine
     Cluster,
     /// All of them but cluster, one after another
@@ -157,7 +172,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    const EACH: [Self; 11] = [
+    const EACH: [Self; 12] = [
         Self::Send,
         Self::PollEmpty,
         Self::Poll20,
@@ -168,6 +183,7 @@ impl Profile {
         Self::Idle,
         Self::Storm,
         Self::Follow,
+        Self::Runs,
         Self::Cluster,
     ];
 
@@ -183,6 +199,7 @@ impl Profile {
             Self::Idle => "idle",
             Self::Storm => "storm",
             Self::Follow => "follow",
+            Self::Runs => "runs",
             Self::Cluster => "cluster",
             Self::All => "all",
         }
@@ -221,6 +238,9 @@ impl Options {
         }
         if matches!(profile, Profile::Storm | Profile::All) {
             line.push_str(&format!(" --users {}", self.users));
+        }
+        if matches!(profile, Profile::Runs | Profile::All) {
+            line.push_str(&format!(" --runs {} --chunks {}", self.runs, self.chunks));
         }
         if matches!(profile, Profile::Cluster) {
             let nodes: Vec<_> = self.nodes.iter().map(u32::to_string).collect();
@@ -304,8 +324,10 @@ async fn measure(options: &Options) -> Result<()> {
 
 async fn entry(profile: Profile, options: &Options, folder: &Path, clock: &Clock) -> Entry {
     let live = match profile {
-        // A server that runs already knows nobody whose inbox or conversations could be filled.
-        Profile::Start | Profile::Inbox | Profile::Storm | Profile::Cluster if options.url.is_some() => {
+        // A server that runs already knows nobody whose inbox or conversations could be filled, and asks another provider.
+        Profile::Start | Profile::Inbox | Profile::Storm | Profile::Runs | Profile::Cluster
+            if options.url.is_some() =>
+        {
             return Entry::NotRun;
         }
         Profile::Start => {
@@ -315,6 +337,7 @@ async fn entry(profile: Profile, options: &Options, folder: &Path, clock: &Clock
         Profile::Idle => idle::measure(options, folder, clock).await,
         Profile::Storm => storm::measure(options, folder, clock).await,
         Profile::Follow => follow::measure(options, folder, clock).await,
+        Profile::Runs => runs::measure(options, folder, clock).await,
         Profile::Cluster => cluster::measure(options, folder, clock).await,
         _ => {
             return profiles::http(profile, options, folder, clock)

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod attachments;
+mod budgets;
 mod codes;
 mod connections;
 mod conversations;
@@ -37,6 +38,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::assistant::Provider;
 use crate::clock::Clock;
+use crate::domain::WhileAnswering;
 use crate::limits::{Attempts, Shared};
 use crate::mail::Mailer;
 use crate::objects::Objects;
@@ -46,6 +48,7 @@ use crate::store::SharedStore;
 
 pub use accounts::{AccountEdit, Registration};
 pub use attachments::{AttachmentRules, UploadError};
+pub use budgets::{Allowances, BudgetRules, BudgetStats, Budgeted, Estimate, Granted, Instead, Over, Payer, WhenOver};
 pub use connections::Resume;
 pub use conversations::{NewSession, SessionEdit};
 pub use credentials::NewToken;
@@ -56,13 +59,13 @@ pub use named::chat_name;
 pub use origin::Deed;
 pub use own::Retracted;
 pub use platforms::DeviceRegistration;
-pub use runs::{Asked, Attached, Ended, Piece, Run};
+pub use runs::{Again, Asked, Asking, Attached, Ended, Piece};
 pub use shares::Opened;
 pub use tickets::{Ticket, TicketFor};
 pub use webhooks::{WebhookDraft, WebhookRules};
 
 /// What an assistant is shown, and what it says.
-pub use crate::assistant::Line;
+pub use crate::assistant::{Ask, Line};
 /// The type of every small picture of an attachment.
 pub use crate::media::THUMBNAIL_TYPE;
 pub use crate::realtime::Channel;
@@ -87,12 +90,20 @@ pub struct Rules {
     pub context_messages: usize,
     /// Answers under way at once, over all conversations.
     pub runs_max: usize,
+    /// In one conversation.
+    pub runs_per_conversation_max: usize,
+    /// Of one user.
+    pub runs_per_user_max: usize,
+    /// Of one tenant.
+    pub runs_per_tenant_max: usize,
     /// The longest that an answer may take.
     pub answer_timeout: Duration,
     /// Whether other nodes work on the same store.
     pub is_one_of_many: bool,
-    /// How often what has arrived of an answer is stored.
-    pub checkpoint_every: Duration,
+    /// How often at most what has arrived of an answer is stored and told.
+    pub tell_every: Duration,
+    /// What becomes of a message that is sent while an answer is under way, where the conversation does not say.
+    pub while_answering: WhileAnswering,
     /// Largest answer, in bytes; what comes after is cut.
     pub answer_bytes_max: usize,
     /// How long a mailed code is good for.
@@ -117,6 +128,8 @@ pub struct Rules {
     pub attachments: AttachmentRules,
     /// Endpoints that are told what happens.
     pub webhooks: WebhookRules,
+    /// What answers may cost.
+    pub budgets: BudgetRules,
 }
 
 /// The use-cases with what they stand on. Shared by every door.
@@ -145,6 +158,7 @@ pub struct Chat {
     letters: Arc<tokio::sync::Semaphore>,
     shelf: attachments::Shelf,
     hooked: webhooks::Hooked,
+    budgets: budgets::Budgets,
 }
 
 /// A shared [`Chat`].
@@ -176,6 +190,7 @@ impl Chat {
         };
         let seal = seal::Seal::new(&store.secret("sessions", clock.secret()).await?);
         let ticket_seal = seal::Seal::new(&store.secret("event-tickets", clock.secret()).await?);
+        let budgets = budgets::Budgets::open(&store, &clock, &rules.budgets).await?;
         realtime.broker.begin_at(store.last_event().await?);
         let letters = Arc::new(tokio::sync::Semaphore::new(codes::LETTERS_MAX));
         Ok(Arc::new(Self {
@@ -202,6 +217,7 @@ impl Chat {
             letters,
             shelf,
             hooked: webhooks::Hooked::default(),
+            budgets,
         }))
     }
 

@@ -57,6 +57,9 @@ enum Command {
     Migrate(migrate::Options),
     /// Measure what a server does on this machine.
     Bench(bench::Options),
+    /// The provider that the profile `runs` of `bench` starts.
+    #[command(name = "bench-provider", hide = true)]
+    BenchProvider(bench::ProviderOptions),
     /// Kill, freeze and cut off servers of its own, and audit what clients saw.
     Chaos(chaos::Options),
 }
@@ -106,6 +109,7 @@ pub fn run() -> ExitCode {
         Command::Restore(options) => restore::run(&options),
         Command::Migrate(options) => migrate::run(&options),
         Command::Bench(options) => bench::run(options),
+        Command::BenchProvider(options) => bench::provide(&options),
         Command::Chaos(options) => chaos::run(&options),
     };
     match done {

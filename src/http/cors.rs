@@ -52,12 +52,13 @@ const ALLOWED: [HeaderName; 26] = [
 ];
 
 /// Headers that a page may read, beyond those that every page may.
-const EXPOSED: [HeaderName; 13] = [
+const EXPOSED: [HeaderName; 14] = [
     header::ETAG,
     header::LINK,
     header::RETRY_AFTER,
     HeaderName::from_static("event-cursor"),
     HeaderName::from_static("idempotent-replayed"),
+    HeaderName::from_static("x-budget-remaining"),
     HeaderName::from_static("x-correlation-id"),
     HeaderName::from_static("x-ratelimit-limit"),
     HeaderName::from_static("x-ratelimit-remaining"),

@@ -3,9 +3,11 @@
 
 mod accounts;
 mod aisdk;
+mod assistant;
 mod attachments;
 mod bench;
 mod browser;
+mod budgets;
 mod chaos;
 mod chats;
 mod cluster;

@@ -59,6 +59,11 @@ impl Ctx {
         &self.door
     }
 
+    /// The client's address.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// The request's idempotency key, if it has one.
     pub fn idempotency_key(&self) -> Result<Option<Key>> {
         crate::api::idempotency::key(&self.headers)

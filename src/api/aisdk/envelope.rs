@@ -166,7 +166,7 @@ fn sentence(wrong: &FieldError) -> String {
 /// What is said in the stream of an answer that is not whole.
 pub fn why(outcome: RunOutcome) -> &'static str {
     match outcome {
-        RunOutcome::Done => "There is no answer: it was empty, or it has been deleted.",
+        RunOutcome::Completed => "There is no answer: it was empty, or it has been deleted.",
         RunOutcome::Stopped => "The answer was stopped.",
         RunOutcome::Failed => "The assistant could not finish its answer: ask again.",
         RunOutcome::Interrupted => "The server was restarted before the answer was finished: ask again.",

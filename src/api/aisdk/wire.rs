@@ -149,7 +149,7 @@ impl Writer {
     pub fn end(&self, outcome: RunOutcome) -> Bytes {
         let text_end = self.has_text.then_some(Chunk::TextEnd { id: TEXT });
         let rest = match outcome {
-            RunOutcome::Done => vec![Chunk::FinishStep, Chunk::Finish],
+            RunOutcome::Completed => vec![Chunk::FinishStep, Chunk::Finish],
             RunOutcome::Stopped => vec![Chunk::Abort],
             RunOutcome::Failed | RunOutcome::Interrupted => vec![Chunk::Error { error_text: why(outcome) }],
         };
@@ -186,7 +186,7 @@ mod tests {
                      data: {\"type\":\"start-step\"}\n\n";
         let done = "data: [DONE]\n\n";
         assert_eq!(
-            written(RunOutcome::Done, &["a\n", "b"]),
+            written(RunOutcome::Completed, &["a\n", "b"]),
             format!(
                 "{begin}data: {{\"type\":\"text-start\",\"id\":\"0\"}}\n\n\
                  data: {{\"type\":\"text-delta\",\"id\":\"0\",\"delta\":\"a\\n\"}}\n\n\

@@ -11,7 +11,7 @@ use super::messages::paged;
 use super::sessions::key;
 use super::wire::{AskChatbot, ChatbotAnswer, ChatbotHistory};
 use crate::api::idempotency::{self, IdempotencyKey};
-use crate::chat::{Channel, Draft};
+use crate::chat::{Asking, Channel, Draft};
 use crate::domain::{Contact, ConversationKind, EventId, Role};
 use crate::error::{Error, Subject};
 use crate::http::json;
@@ -53,7 +53,8 @@ pub async fn ask(ctx: Ctx, input: Input) -> Answered {
         let conversation = ctx.chat().conversation(ConversationKind::LiveChat, channel.id()).await?;
         let text = text.ok_or(Error::NotFound(Subject::Message))?;
         let draft = Draft { role: Role::User, user_id: user, text, metadata: None, letter: None, key: idempotency };
-        let asked = ctx.chat().ask(&conversation, draft, None).await?;
+        let asked =
+            ctx.chat().ask(&conversation, draft, Asking { address: Some(ctx.address()), ..Asking::default() }).await?;
         let is_replayed = asked.replayed;
         let answer = asked.answer.end().await.and_then(|ended| ended.answer).ok_or(Failure::Chatbot)?;
         let answer = ChatbotAnswer {

@@ -14,7 +14,7 @@ use super::described::Question;
 use super::envelope::{Failure, no_answer};
 use super::messages::role;
 use crate::api::idempotency::{self, IdempotencyKey};
-use crate::chat::{Asked, Draft, Line, Piece};
+use crate::chat::{Ask, Asked, Asking, Draft, Line, Piece};
 use crate::domain::{ConversationId, MessageText, Role, RunOutcome};
 use crate::error::{Cause, Error, Kind, Result, Rule};
 use crate::http::streams::Place;
@@ -135,14 +135,18 @@ async fn answered(ctx: &Ctx, model: &str, family: Family, input: Input) -> Answe
     // Before the question is stored: who gets no place has not asked.
     let held = (ctx.stream_place()?, ctx.web().metrics.stream());
     let Some(chat) = chat else {
-        let pieces = ctx.chat().ask_unkept(context)?;
+        let pieces = ctx.chat().ask_unkept(Ask { lines: context, model: Some(model.into()), tokens_max: None })?;
         return Ok(unkept(ctx, family.form(), writer, pieces, held));
     };
     let chat = ctx.chat().chat_of(access, chat).await?;
     let (role, key) = (Role::User, ctx.idempotency_key()?);
     let draft = Draft { role, user_id: Some(access.user.id), text: question, metadata: None, letter: None, key };
-    let asked = ctx.chat().ask(&chat, draft, Some(context)).await?;
+    let asked = ctx.chat().ask(&chat, draft, asking(ctx, model, context)).await?;
     Ok(kept(family.form(), writer, asked, held))
+}
+
+fn asking(ctx: &Ctx, model: &str, context: Vec<Line>) -> Asking {
+    Asking { context: Some(context), model: Some(model.into()), address: Some(ctx.address()), ..Asking::default() }
 }
 
 /// The chat to store in, if there is one.
@@ -192,7 +196,7 @@ fn kept(form: Form, writer: Writer, asked: Asked, held: (Place, Counted)) -> Res
         let part = match answer.next().await? {
             Piece::Text { chunk, .. } => writer.text(&chunk),
             Piece::End(ended) => match (ended.outcome, ended.answer) {
-                (RunOutcome::Done, Some(_)) => writer.end(),
+                (RunOutcome::Completed, Some(_)) => writer.end(),
                 (outcome, _) => writer.error(no_answer(outcome)),
             },
         };

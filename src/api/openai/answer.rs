@@ -7,9 +7,10 @@ use uuid::Uuid;
 use super::asked::Asked;
 use super::context::Ctx;
 use super::envelope::Failure;
+use super::usage::Usage;
 use super::wire::Named;
-use crate::chat::{Attached, Draft, Line, Piece, chat_name};
-use crate::domain::{Conversation, Json, Role, RunOutcome, Timestamp};
+use crate::chat::{Ask, Asking, Attached, Draft, Ended, Line, Piece, chat_name};
+use crate::domain::{Conversation, Json, Role, RunOutcome, RunReason, Timestamp};
 use crate::error::{Cause, Result};
 
 /// An answer that is on its way.
@@ -35,8 +36,40 @@ pub struct Begun {
 pub enum Heard {
     /// More text, and how many bytes of it there are up to its end.
     Text(String, usize),
-    /// The end: how, and the whole text.
-    End(RunOutcome, String),
+    /// The end.
+    End(End),
+}
+
+/// How an answer ended.
+#[derive(Debug)]
+pub struct End {
+    /// How.
+    pub outcome: RunOutcome,
+    /// Why, where the outcome does not say all.
+    pub reason: Option<RunReason>,
+    /// The whole text.
+    pub text: String,
+    /// What it took, where that was recorded.
+    pub usage: Option<Usage>,
+}
+
+impl End {
+    fn of(outcome: RunOutcome, text: String) -> Self {
+        Self { outcome, reason: None, text, usage: None }
+    }
+
+    /// What it took: as it was recorded, else counted.
+    pub fn took(&self, lines: &[Line]) -> Usage {
+        self.usage.unwrap_or_else(|| Usage::of(lines, &self.text))
+    }
+}
+
+impl From<Ended> for End {
+    fn from(ended: Ended) -> Self {
+        let text = ended.answer.map(|message| message.text.clone()).unwrap_or_default();
+        let usage = (ended.usage.tokens() > 0).then(|| Usage::from(ended.usage));
+        Self { outcome: ended.outcome, reason: ended.reason, text, usage }
+    }
 }
 
 /// Hears an answer.
@@ -72,10 +105,7 @@ impl Hearing {
             Source::Over => return None,
             Source::Kept(answer) => match answer.next().await? {
                 Piece::Text { chunk, cursor } => Heard::Text(chunk, cursor),
-                Piece::End(ended) => {
-                    let text = ended.answer.map(|message| message.text.clone()).unwrap_or_default();
-                    Heard::End(ended.outcome, text)
-                }
+                Piece::End(ended) => Heard::End(ended.into()),
             },
             Source::Unkept(pieces, whole) => match pieces.next().await {
                 Some(Ok(piece)) => {
@@ -84,9 +114,9 @@ impl Hearing {
                 }
                 Some(Err(cause)) => {
                     tracing::warn!(cause = %cause, "an answer could not be finished");
-                    Heard::End(RunOutcome::Failed, std::mem::take(whole))
+                    Heard::End(End::of(RunOutcome::Failed, std::mem::take(whole)))
                 }
-                None => Heard::End(RunOutcome::Done, std::mem::take(whole)),
+                None => Heard::End(End::of(RunOutcome::Completed, std::mem::take(whole))),
             },
         };
         match &heard {
@@ -101,20 +131,21 @@ impl Hearing {
         self.cursor
     }
 
-    /// How it ends, and the whole text.
-    pub async fn end(mut self) -> (RunOutcome, String) {
+    /// How it ends.
+    pub async fn end(mut self) -> End {
         while let Some(heard) = self.next().await {
-            if let Heard::End(outcome, text) = heard {
-                return (outcome, text);
+            if let Heard::End(end) = heard {
+                return end;
             }
         }
-        (RunOutcome::Failed, String::new())
+        End::of(RunOutcome::Failed, String::new())
     }
 }
 
 /// Asks, and keeps nothing.
 pub fn ask_unkept(ctx: &Ctx, asked: Asked) -> Result<Begun, Failure> {
-    let pieces = ctx.chat().ask_unkept(asked.lines.clone())?;
+    let (model, tokens_max) = (asked.model_named(), asked.tokens_max);
+    let pieces = ctx.chat().ask_unkept(Ask { lines: asked.lines.clone(), model, tokens_max })?;
     Ok(Begun {
         question: ctx.web().clock.uuid(),
         at: ctx.chat().now(),
@@ -133,8 +164,15 @@ pub async fn ask(ctx: &Ctx, chat: &Conversation, mut asked: Asked, field: &'stat
         text.as_str().clone_into(&mut question.text);
     }
     let (user_id, key) = (Some(ctx.access().user.id), ctx.idempotency_key()?);
+    let model = asked.model_named();
     let draft = Draft { role: Role::User, user_id, text, metadata: asked.metadata, letter: None, key };
-    let put = ctx.chat().ask(chat, draft, Some(asked.lines.clone())).await?;
+    let asking = Asking {
+        context: Some(asked.lines.clone()),
+        model,
+        tokens_max: asked.tokens_max,
+        address: Some(ctx.address()),
+    };
+    let put = ctx.chat().ask(chat, draft, asking).await?;
     Ok(Begun {
         question: put.question.uuid,
         at: put.question.created_at,

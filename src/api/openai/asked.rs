@@ -1,5 +1,7 @@
 //! What a client asks: messages in one of OpenAI's two forms, and where they are to be kept.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::context::Ctx;
@@ -34,9 +36,16 @@ pub struct Asked {
     pub metadata: Option<Json>,
     /// Whether the answer is to be streamed.
     pub is_streamed: bool,
+    /// At most this many tokens.
+    pub tokens_max: Option<u32>,
 }
 
 impl Asked {
+    /// The model, unless it is the operator's choice.
+    pub fn model_named(&self) -> Option<Arc<str>> {
+        (self.model != DEFAULT_MODEL).then(|| self.model.as_str().into())
+    }
+
     /// What is asked, as a message.
     pub fn question(&self, field: &'static str, chars_max: usize) -> Result<MessageText> {
         let Some(last) = self.lines.last() else { return Err(Error::field(field, Rule::Required)) };
@@ -98,13 +107,15 @@ pub fn metadata(values: &mut Values) -> Option<Value> {
 }
 
 /// A whole number of at least one that bounds something, if it was sent.
-pub fn bound(values: &mut Values, field: &str) {
-    match values.value(field) {
-        None => {}
-        Some(Value::Number(number)) if number.as_u64().is_some_and(|number| number > 0) => {}
-        Some(Value::Number(number)) if number.is_i64() || number.is_u64() => values.wrong(field, Rule::Positive),
-        Some(other) => values.wrong_type(field, Kind::Integer, Some(&other)),
+pub fn bound(values: &mut Values, field: &str) -> Option<u32> {
+    match values.value(field)? {
+        Value::Number(number) if number.as_u64().is_some_and(|number| number > 0) => {
+            return number.as_u64().map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+        }
+        Value::Number(number) if number.is_i64() || number.is_u64() => values.wrong(field, Rule::Positive),
+        other => values.wrong_type(field, Kind::Integer, Some(&other)),
     }
+    None
 }
 
 /// True or false, or what stands when nothing, or null, was sent.

@@ -72,6 +72,11 @@ impl Ctx {
         &self.door
     }
 
+    /// The client's address.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// Who asks.
     pub fn access(&self) -> &Access {
         &self.access

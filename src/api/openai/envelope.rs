@@ -174,7 +174,7 @@ fn no_answer(outcome: RunOutcome) -> Wrong {
 /// Why there is no whole answer.
 pub fn why(outcome: RunOutcome) -> &'static str {
     match outcome {
-        RunOutcome::Done => "There is no answer: it was empty, or it has been deleted.",
+        RunOutcome::Completed => "There is no answer: it was empty, or it has been deleted.",
         RunOutcome::Stopped => "The answer was stopped.",
         RunOutcome::Failed => "The assistant could not finish its answer: ask again.",
         RunOutcome::Interrupted => "The server was restarted before the answer was finished: ask again.",

@@ -64,7 +64,7 @@ pub enum Status {
 impl From<RunOutcome> for Status {
     fn from(outcome: RunOutcome) -> Self {
         match outcome {
-            RunOutcome::Done => Self::Completed,
+            RunOutcome::Completed => Self::Completed,
             RunOutcome::Stopped => Self::Cancelled,
             RunOutcome::Failed | RunOutcome::Interrupted => Self::Failed,
         }

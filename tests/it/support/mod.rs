@@ -12,6 +12,7 @@ pub mod outside;
 pub mod pigeon;
 pub mod postgres;
 pub mod process;
+pub mod provider;
 pub mod pusher;
 pub mod raw;
 pub mod receiver;

@@ -39,7 +39,7 @@ const LAYERS: &[Layer] = &[
     Layer { module: "hooks", uses: &["domain", "error", "https"], never: &["axum", "rusqlite", "serde"] },
     Layer { module: "store", uses: &["domain", "error", "config", "plant"], never: HTTP },
     Layer { module: "realtime", uses: &["domain", "config", "redis", "plant"], never: HTTP },
-    Layer { module: "assistant", uses: &["domain", "error", "config"], never: &["axum", "rusqlite"] },
+    Layer { module: "assistant", uses: &["domain", "error", "config", "https"], never: &["axum", "rusqlite"] },
     Layer { module: "push", uses: &["domain", "error", "config"], never: &["axum", "rusqlite"] },
     Layer {
         module: "chat",
