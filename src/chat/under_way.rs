@@ -18,16 +18,24 @@ impl Chat {
         if let Some(question) = self.runs.newest_in(id) {
             return Ok(Some(question));
         }
+        let Some(question) = self.newest_question(id).await? else { return Ok(None) };
+        // It may be stored and its answer about to begin, or be made by another node.
+        let Some(mut answer) = self.attach_to(&question, usize::MAX).await? else { return Ok(None) };
+        let is_over = answer.next().now_or_never().is_some();
+        Ok((!is_over).then_some(question))
+    }
+
+    /// What the user said last in a conversation.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn newest_question(&self, id: ConversationId) -> Result<Option<Arc<Message>>> {
         let newest = MessageFilter {
             before: Some(EventId(INTEGER_MAX)),
             role: Some(Role::User),
             limit: 1,
             ..MessageFilter::default()
         };
-        let Some(question) = self.store.messages(id, newest).await?.pop() else { return Ok(None) };
-        // It may be stored and its answer about to begin, or be made by another node.
-        let Some(mut answer) = self.attach_to(&question, usize::MAX).await? else { return Ok(None) };
-        let is_over = answer.next().now_or_never().is_some();
-        Ok((!is_over).then_some(question))
+        Ok(self.store.messages(id, newest).await?.pop())
     }
 }

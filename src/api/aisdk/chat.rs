@@ -14,7 +14,7 @@ use super::wire::{Sent, Stopped, UiMessage, Writer};
 use crate::api::budget;
 use crate::api::events::StreamEvent;
 use crate::api::idempotency::{self, IdempotencyKey};
-use crate::chat::{Asking, Attached, Draft, MessageFilter, MessagePage, Piece};
+use crate::chat::{Again, Asking, Attached, Draft, MessageFilter, MessagePage, Piece};
 use crate::domain::{EventId, Message, MessageId, MessageText, Role, TextError};
 use crate::error::{Error, Result, Rule};
 use crate::http::json::{self, Page};
@@ -25,7 +25,9 @@ use crate::http::values::Values;
 /// Longest id of a chat, in characters.
 pub const NAME_CHARS_MAX: usize = 255;
 /// Why a message is sent.
-const TRIGGERS: &[&str] = &["submit-message", "regenerate-message"];
+const TRIGGERS: &[&str] = &["submit-message", AGAIN];
+/// The answer to the last message is to be made again.
+const AGAIN: &str = "regenerate-message";
 /// Who may speak.
 const ROLES: &[&str] = &["user"];
 
@@ -44,10 +46,10 @@ const ROLES: &[&str] = &["user"];
 pub async fn send(ctx: Ctx, input: Input) -> Answered {
     let mut values = input.values(&ctx).await?;
     let id = values.string("id", 1..=NAME_CHARS_MAX);
-    if let Some(trigger) = values.nullable_string("trigger", 0..=NAME_CHARS_MAX)
-        && !TRIGGERS.contains(&trigger.as_str())
-    {
-        values.wrong("trigger", Rule::OneOf { got: trigger, choices: TRIGGERS });
+    let trigger = values.nullable_string("trigger", 0..=NAME_CHARS_MAX);
+    let is_again = trigger.as_deref() == Some(AGAIN);
+    if let Some(got) = trigger.filter(|trigger| !TRIGGERS.contains(&trigger.as_str())) {
+        values.wrong("trigger", Rule::OneOf { got, choices: TRIGGERS });
     }
     let text = question(&ctx, &mut values);
     values.finish()?;
@@ -56,8 +58,16 @@ pub async fn send(ctx: Ctx, input: Input) -> Answered {
     // Before the question is stored: who gets no place has not asked.
     let place = ctx.stream_place()?;
     let session = ctx.chat().named_session(&id).await?;
-    let draft = Draft { role: Role::User, user_id: None, text, metadata: None, letter: None, key };
-    let asked = ctx.chat().ask(&session, draft, asking(&ctx)).await?;
+    let asking = asking(&ctx);
+    // Only what was said last is answered again; what the page went back to before that is asked anew.
+    let newest = if is_again { ctx.chat().newest_question(session.id).await? } else { None };
+    let asked = match newest.filter(|newest| newest.text == text.as_str()) {
+        Some(question) => ctx.chat().ask_again(&session, &question, Again::Anew, asking).await?,
+        None => {
+            let draft = Draft { role: Role::User, user_id: None, text, metadata: None, letter: None, key };
+            ctx.chat().ask(&session, draft, asking).await?
+        }
+    };
     let mut response = streamed(&ctx, place, &asked.question, asked.answer);
     budget::tell(&mut response, asked.budget);
     if asked.replayed {

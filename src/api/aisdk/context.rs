@@ -49,11 +49,6 @@ impl Ctx {
         &self.door.chat
     }
 
-    /// Where the request came from.
-    pub fn address(&self) -> IpAddr {
-        self.address
-    }
-
     /// The plumbing.
     pub fn web(&self) -> &SharedWeb {
         &self.door.web
@@ -62,6 +57,11 @@ impl Ctx {
     /// The door's parts.
     pub fn door(&self) -> &AiSdk {
         &self.door
+    }
+
+    /// The client's address.
+    pub fn address(&self) -> IpAddr {
+        self.address
     }
 
     /// The request's idempotency key, if it has one.

@@ -2,12 +2,13 @@
 
 use uuid::Uuid;
 
-use super::asked::{Asked, DEFAULT_MODEL};
+use super::asked::Asked;
 use super::context::Ctx;
 use super::envelope::Failure;
+use super::usage::Usage;
 use super::wire::Named;
-use crate::chat::{Asking, Attached, Draft, Line, Piece, Unkept, chat_name};
-use crate::domain::{Conversation, Json, Role, RunOutcome, Timestamp};
+use crate::chat::{Asking, Attached, Draft, Ended, Line, Piece, Unkept, chat_name};
+use crate::domain::{Conversation, Json, Role, RunOutcome, RunReason, Timestamp};
 use crate::error::Result;
 
 /// An answer that is on its way.
@@ -35,8 +36,45 @@ pub struct Begun {
 pub enum Heard {
     /// More text, and how many bytes of it there are up to its end.
     Text(String, usize),
-    /// The end: how, and the whole text.
-    End(RunOutcome, String),
+    /// The end.
+    End(End),
+}
+
+/// How an answer ended.
+#[derive(Debug)]
+pub struct End {
+    /// How.
+    pub outcome: RunOutcome,
+    /// Why, where the outcome does not say all.
+    pub reason: Option<RunReason>,
+    /// The whole text.
+    pub text: String,
+    /// What it took, where that was recorded.
+    pub usage: Option<Usage>,
+}
+
+impl End {
+    fn of(outcome: RunOutcome, text: String) -> Self {
+        Self { outcome, reason: None, text, usage: None }
+    }
+
+    fn unkept(outcome: RunOutcome, answer: &Unkept, text: String) -> Self {
+        let usage = (answer.usage.tokens() > 0).then(|| Usage::from(answer.usage));
+        Self { outcome, reason: answer.reason, text, usage }
+    }
+
+    /// What it took: as it was recorded, else counted.
+    pub fn took(&self, lines: &[Line]) -> Usage {
+        self.usage.unwrap_or_else(|| Usage::of(lines, &self.text))
+    }
+}
+
+impl From<Ended> for End {
+    fn from(ended: Ended) -> Self {
+        let text = ended.answer.map(|message| message.text.clone()).unwrap_or_default();
+        let usage = (ended.usage.tokens() > 0).then(|| Usage::from(ended.usage));
+        Self { outcome: ended.outcome, reason: ended.reason, text, usage }
+    }
 }
 
 /// Hears an answer.
@@ -72,10 +110,7 @@ impl Hearing {
             Source::Over => return None,
             Source::Kept(answer) => match answer.next().await? {
                 Piece::Text { chunk, cursor } => Heard::Text(chunk, cursor),
-                Piece::End(ended) => {
-                    let text = ended.answer.map(|message| message.text.clone()).unwrap_or_default();
-                    Heard::End(ended.outcome, text)
-                }
+                Piece::End(ended) => Heard::End(ended.into()),
             },
             Source::Unkept(pieces, whole) => match pieces.next().await {
                 Some(Ok(piece)) => {
@@ -84,9 +119,14 @@ impl Hearing {
                 }
                 Some(Err(cause)) => {
                     tracing::warn!(cause = %cause, "an answer could not be finished");
-                    Heard::End(RunOutcome::Failed, std::mem::take(whole))
+                    Heard::End(End::unkept(RunOutcome::Failed, pieces, std::mem::take(whole)))
                 }
-                None => Heard::End(RunOutcome::Completed, std::mem::take(whole)),
+                None => {
+                    // What a provider withholds, it says at the end.
+                    let withheld = pieces.reason == Some(RunReason::ContentFilter);
+                    let outcome = if withheld { RunOutcome::Failed } else { RunOutcome::Completed };
+                    Heard::End(End::unkept(outcome, pieces, std::mem::take(whole)))
+                }
             },
         };
         match &heard {
@@ -101,14 +141,14 @@ impl Hearing {
         self.cursor
     }
 
-    /// How it ends, and the whole text.
-    pub async fn end(mut self) -> (RunOutcome, String) {
+    /// How it ends.
+    pub async fn end(mut self) -> End {
         while let Some(heard) = self.next().await {
-            if let Heard::End(outcome, text) = heard {
-                return (outcome, text);
+            if let Heard::End(end) = heard {
+                return end;
             }
         }
-        (RunOutcome::Failed, String::new())
+        End::of(RunOutcome::Failed, String::new())
     }
 }
 
@@ -116,7 +156,7 @@ impl Hearing {
 fn asking(ctx: &Ctx, asked: &Asked) -> Asking {
     Asking {
         context: Some(asked.lines.clone()),
-        model: (asked.model != DEFAULT_MODEL).then(|| asked.model.as_str().into()),
+        model: asked.model_named(),
         tokens_max: asked.tokens_max,
         address: Some(ctx.address()),
         door: "openai",

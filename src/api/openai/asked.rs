@@ -1,5 +1,7 @@
 //! What a client asks: messages in one of OpenAI's two forms, and where they are to be kept.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::context::Ctx;
@@ -32,13 +34,18 @@ pub struct Asked {
     pub conversation: Option<String>,
     /// What the client attached.
     pub metadata: Option<Json>,
-    /// At most this many tokens, if the client says so.
-    pub tokens_max: Option<u32>,
     /// Whether the answer is to be streamed.
     pub is_streamed: bool,
+    /// At most this many tokens.
+    pub tokens_max: Option<u32>,
 }
 
 impl Asked {
+    /// The model, unless it is the operator's choice.
+    pub fn model_named(&self) -> Option<Arc<str>> {
+        (self.model != DEFAULT_MODEL).then(|| self.model.as_str().into())
+    }
+
     /// What is asked, as a message.
     pub fn question(&self, field: &'static str, chars_max: usize) -> Result<MessageText> {
         let Some(last) = self.lines.last() else { return Err(Error::field(field, Rule::Required)) };
@@ -101,13 +108,12 @@ pub fn metadata(values: &mut Values) -> Option<Value> {
 
 /// A whole number of at least one that bounds something, if it was sent.
 pub fn bound(values: &mut Values, field: &str) -> Option<u32> {
-    match values.value(field) {
-        None => {}
-        Some(Value::Number(number)) if number.as_u64().is_some_and(|number| number > 0) => {
+    match values.value(field)? {
+        Value::Number(number) if number.as_u64().is_some_and(|number| number > 0) => {
             return number.as_u64().map(|number| u32::try_from(number).unwrap_or(u32::MAX));
         }
-        Some(Value::Number(number)) if number.is_i64() || number.is_u64() => values.wrong(field, Rule::Positive),
-        Some(other) => values.wrong_type(field, Kind::Integer, Some(&other)),
+        Value::Number(number) if number.is_i64() || number.is_u64() => values.wrong(field, Rule::Positive),
+        other => values.wrong_type(field, Kind::Integer, Some(&other)),
     }
     None
 }

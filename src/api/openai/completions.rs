@@ -6,7 +6,7 @@ use futures_util::stream;
 use serde_json::Value;
 
 use super::Answered;
-use super::answer::{self, Begun, Heard};
+use super::answer::{self, Begun, End, Heard};
 use super::asked::{self, Asked};
 use super::context::{Ctx, Input};
 use super::envelope::{self, Failure};
@@ -18,7 +18,7 @@ use crate::api::budget;
 use crate::api::events::StreamEvent;
 use crate::api::idempotency::{self, IdempotencyKey};
 use crate::chat::Line;
-use crate::domain::{Json, Role, RunOutcome};
+use crate::domain::{Json, Role, RunOutcome, RunReason};
 use crate::error::{Kind, Rule};
 use crate::http::json;
 use crate::http::sse::{self, Frame};
@@ -86,8 +86,8 @@ fn read(ctx: &Ctx, mut values: Values) -> Result<(Asked, bool), Failure> {
     let conversation = asked::conversation(&mut values, metadata.as_ref());
     let lines = asked::messages(ctx, &mut values, MESSAGES);
     let is_streamed = asked::boolean_or(&mut values, "stream", false);
-    let older = asked::bound(&mut values, "max_tokens");
-    let tokens_max = asked::bound(&mut values, "max_completion_tokens").or(older);
+    let old_bound = asked::bound(&mut values, "max_tokens");
+    let tokens_max = asked::bound(&mut values, "max_completion_tokens").or(old_bound);
     match values.value("n") {
         None => {}
         Some(Value::Number(number)) if number.as_u64() == Some(1) => {}
@@ -106,28 +106,37 @@ fn read(ctx: &Ctx, mut values: Values) -> Result<(Asked, bool), Failure> {
     };
     values.finish()?;
     let metadata = metadata.map(|metadata| Json(metadata.to_string()));
-    Ok((Asked { model, lines, conversation, metadata, tokens_max, is_streamed }, include_usage))
+    Ok((Asked { model, lines, conversation, metadata, is_streamed, tokens_max }, include_usage))
 }
 
 async fn whole(begun: Begun, model: String) -> Result<Response, Failure> {
     let is_kept = begun.conversation.is_some();
-    let (outcome, text) = begun.hearing.end().await;
+    let end = begun.hearing.end().await;
     // One that was stopped by somebody who had read enough is an answer.
-    if outcome.is_incomplete() && (outcome != RunOutcome::Stopped || text.is_empty()) {
-        return Err(Failure::NoAnswer(outcome, is_kept));
+    if end.outcome.is_incomplete() && (end.outcome != RunOutcome::Stopped || end.text.is_empty()) {
+        return Err(Failure::NoAnswer(end.outcome, is_kept));
     }
-    let usage = Usage::of(&begun.lines, &text);
-    let message = Said { role: "assistant", content: text, refusal: None };
+    let (usage, finish_reason) = (end.took(&begun.lines), finish_reason(&end));
+    let message = Said { role: "assistant", content: end.text, refusal: None };
     let completion = Completion {
         id: completion_identifier(begun.question),
         object: "chat.completion",
         created: seconds(begun.at),
         model,
-        choices: vec![Choice { index: 0, message, logprobs: None, finish_reason: "stop" }],
+        choices: vec![Choice { index: 0, message, logprobs: None, finish_reason }],
         usage,
         conversation: begun.conversation,
     };
     Ok(json::response(json::bytes(&completion)))
+}
+
+/// Why the assistant said no more.
+fn finish_reason(end: &End) -> &'static str {
+    match end.reason {
+        Some(RunReason::Length) => "length",
+        Some(RunReason::ContentFilter) => "content_filter",
+        _ => "stop",
+    }
 }
 
 fn streamed(ctx: &Ctx, place: Place, writer: Writer, begun: Begun) -> Response {
@@ -135,7 +144,7 @@ fn streamed(ctx: &Ctx, place: Place, writer: Writer, begun: Begun) -> Response {
     let rest = stream::unfold((begun.hearing, writer), |(mut hearing, writer)| async move {
         let frames = match hearing.next().await? {
             Heard::Text(text, _) => writer.chunk(Delta { role: None, content: Some(&text) }, None),
-            Heard::End(outcome, text) => writer.end(outcome, &text),
+            Heard::End(end) => writer.end(&end),
         };
         Some((frames, (hearing, writer)))
     });
@@ -168,16 +177,16 @@ impl Writer {
     }
 
     /// The end of the stream. The libraries raise what an `error` says.
-    fn end(&self, outcome: RunOutcome, text: &str) -> Bytes {
-        if !matches!(outcome, RunOutcome::Completed | RunOutcome::Stopped) {
-            return frame(&json::bytes(&envelope::broken_off(outcome)));
+    fn end(&self, end: &End) -> Bytes {
+        if !matches!(end.outcome, RunOutcome::Completed | RunOutcome::Stopped) {
+            return frame(&json::bytes(&envelope::broken_off(end.outcome)));
         }
-        let mut end = self.chunk(Delta::default(), Some("stop")).to_vec();
+        let mut frames = self.chunk(Delta::default(), Some(finish_reason(end))).to_vec();
         if let Some(lines) = &self.lines {
-            end.extend_from_slice(&self.frame(Vec::new(), Some(Some(Usage::of(lines, text)))));
+            frames.extend_from_slice(&self.frame(Vec::new(), Some(Some(end.took(lines)))));
         }
-        end.extend_from_slice(&frame(b"[DONE]"));
-        end.into()
+        frames.extend_from_slice(&frame(b"[DONE]"));
+        frames.into()
     }
 }
 

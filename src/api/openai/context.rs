@@ -62,11 +62,6 @@ impl Ctx {
         &self.door.chat
     }
 
-    /// Where the request came from.
-    pub fn address(&self) -> IpAddr {
-        self.address
-    }
-
     /// The plumbing.
     pub fn web(&self) -> &SharedWeb {
         &self.door.web
@@ -75,6 +70,11 @@ impl Ctx {
     /// The door's parts.
     pub fn door(&self) -> &OpenAi {
         &self.door
+    }
+
+    /// The client's address.
+    pub fn address(&self) -> IpAddr {
+        self.address
     }
 
     /// Who asks.

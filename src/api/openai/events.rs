@@ -7,6 +7,7 @@
 use axum::body::Bytes;
 use serde_json::{Value, json};
 
+use super::answer::End;
 use super::envelope;
 use super::wire_responses::{Broken, Item, ResponseUsage, Shown, Status, Text};
 use crate::domain::RunOutcome;
@@ -54,11 +55,11 @@ impl Writer {
     }
 
     /// The end, after that many bytes of text.
-    pub fn end(&self, outcome: RunOutcome, whole: String, cursor: usize, usage: Option<ResponseUsage>) -> Bytes {
+    pub fn end(&self, end: End, cursor: usize) -> Bytes {
+        let (outcome, whole) = (end.outcome, end.text.clone());
         let number = BEGUN + cursor.max(whole.len()) + 1;
-        let response = ended(&self.response, &self.item_id, outcome, whole.clone());
+        let response = ended(&self.response, &self.item_id, end);
         let item = response.output.first().cloned();
-        let response = Shown { usage, ..response };
         let last = match outcome {
             RunOutcome::Completed => "response.completed",
             // There is no event for one that was stopped.
@@ -100,8 +101,9 @@ impl Writer {
 }
 
 /// A response as it is after its end.
-pub fn ended(begun: &Shown, item_id: &str, outcome: RunOutcome, whole: String) -> Shown {
-    let status = Status::from(outcome);
+pub fn ended(begun: &Shown, item_id: &str, end: End) -> Shown {
+    let (outcome, whole) = (end.outcome, end.text);
+    let (status, usage) = (Status::from(outcome), end.usage.map(ResponseUsage::from));
     let error = (status == Status::Failed).then(|| Broken { code: "server_error", message: envelope::why(outcome) });
     let of_item = if status == Status::Completed { "completed" } else { "incomplete" };
     let output = if whole.is_empty() && status != Status::Completed {
@@ -109,7 +111,7 @@ pub fn ended(begun: &Shown, item_id: &str, outcome: RunOutcome, whole: String) -
     } else {
         vec![item(item_id, of_item, Some(whole))]
     };
-    Shown { status, error, output, ..begun.clone() }
+    Shown { status, error, output, usage, ..begun.clone() }
 }
 
 /// A response as it is while its text is on its way.

@@ -12,9 +12,8 @@ use super::asked::{self, Asked};
 use super::context::{Ctx, Input, Segment};
 use super::envelope::Failure;
 use super::events::{self, Writer};
-use super::usage::Usage;
 use super::wire::{Named, identifier, question_of, seconds};
-use super::wire_responses::{ResponseFields, ResponseUsage, Shown, Status, raw};
+use super::wire_responses::{ResponseFields, Shown, Status, raw};
 use crate::api::budget;
 use crate::api::events::StreamEvent;
 use crate::api::idempotency::{self, IdempotencyKey};
@@ -69,9 +68,9 @@ pub async fn create(ctx: Ctx, input: Input) -> Answered {
         }
         None if is_background => json::response(json::bytes(&response)),
         None => {
-            let (outcome, text) = begun.hearing.end().await;
-            let usage = Some(Usage::of(&begun.lines, &text).into());
-            json::response(json::bytes(&Shown { usage, ..events::ended(&response, &item_id, outcome, text) }))
+            let mut end = begun.hearing.end().await;
+            end.usage = Some(end.took(&begun.lines));
+            json::response(json::bytes(&events::ended(&response, &item_id, end)))
         }
     };
     budget::tell(&mut answered, left);
@@ -107,7 +106,7 @@ fn wanted(ctx: &Ctx, mut values: Values) -> Result<Wanted, Failure> {
         return Err(Failure::Contradiction("store", message));
     }
     let metadata = metadata.map(|metadata| Json(metadata.to_string()));
-    let asked = Asked { model, lines, conversation, metadata, tokens_max, is_streamed };
+    let asked = Asked { model, lines, conversation, metadata, is_streamed, tokens_max };
     Ok(Wanted { asked, is_background, is_stored, previous })
 }
 
@@ -185,9 +184,9 @@ fn streamed(ctx: &Ctx, place: Place, writer: Writer, hearing: Hearing, lines: Op
     let rest = stream::unfold((hearing, writer, lines), |(mut hearing, writer, lines)| async move {
         let frames = match hearing.next().await? {
             Heard::Text(text, cursor) => writer.text(&text, cursor),
-            Heard::End(outcome, text) => {
-                let usage = lines.as_ref().map(|lines| ResponseUsage::from(Usage::of(lines, &text)));
-                writer.end(outcome, text, hearing.cursor(), usage)
+            Heard::End(mut end) => {
+                end.usage = lines.as_ref().map(|lines| end.took(lines)).or(end.usage);
+                writer.end(end, hearing.cursor())
             }
         };
         Some((frames, (hearing, writer, lines)))
@@ -253,7 +252,7 @@ fn as_it_is(begun: &Shown, item_id: &str, mut hearing: Hearing) -> Shown {
     while let Some(Some(heard)) = hearing.next().now_or_never() {
         match heard {
             Heard::Text(text, _) => so_far.push_str(&text),
-            Heard::End(outcome, text) => return events::ended(begun, item_id, outcome, text),
+            Heard::End(end) => return events::ended(begun, item_id, end),
         }
     }
     events::under_way(begun, item_id, so_far)
@@ -271,7 +270,6 @@ pub async fn cancel(ctx: Ctx, Segment(id): Segment) -> Answered {
     let (question, chat) = question_named(&ctx, &id).await?;
     let (_, ended) = ctx.chat().stop_answer(&question).await?;
     let ended = ended.ok_or(Failure::NoResponse(id))?;
-    let text = ended.answer.map(|answer| answer.text.clone()).unwrap_or_default();
-    let response = events::ended(&stored(&question, &chat), &identifier("msg", question.uuid), ended.outcome, text);
+    let response = events::ended(&stored(&question, &chat), &identifier("msg", question.uuid), ended.into());
     Ok(json::response(json::bytes(&response)))
 }

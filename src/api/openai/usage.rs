@@ -4,8 +4,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::chat::Line;
+use crate::domain;
 
-/// What a completion took. Counted by the length of the texts: four letters a token.
+/// What a completion took. Where that is not known, it is counted by the length of the texts: four letters a token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = openai::CompletionUsage)]
 pub struct Usage {
@@ -23,6 +24,13 @@ impl Usage {
         let prompt_tokens = lines.iter().map(|line| tokens(&line.text)).sum();
         let completion_tokens = tokens(answer);
         Self { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens }
+    }
+}
+
+impl From<domain::Usage> for Usage {
+    fn from(usage: domain::Usage) -> Self {
+        let (prompt_tokens, completion_tokens) = (usage.prompt_tokens, usage.completion_tokens);
+        Self { prompt_tokens, completion_tokens, total_tokens: usage.tokens() }
     }
 }
 

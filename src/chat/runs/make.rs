@@ -289,7 +289,7 @@ fn incomplete(outcome: RunOutcome, reason: Option<RunReason>) -> Json {
 }
 
 /// How an answer ended that its provider ended.
-fn finished(finish: Finish, is_empty: bool) -> (RunOutcome, Option<RunReason>) {
+pub(super) fn finished(finish: Finish, is_empty: bool) -> (RunOutcome, Option<RunReason>) {
     match finish {
         Finish::Stop => (RunOutcome::Completed, None),
         Finish::Length => (RunOutcome::Completed, Some(RunReason::Length)),

@@ -151,9 +151,9 @@ impl Registry {
         found
     }
 
-    /// The newest question that is being answered in that conversation.
+    /// The newest question that is being answered in that conversation, or waits for its answer.
     pub fn newest_in(&self, id: ConversationId) -> Option<Arc<Message>> {
-        self.of(id).last().map(|live| Arc::clone(&live.question))
+        self.of(id).pop().map(|live| Arc::clone(&live.question))
     }
 
     pub(super) fn stop_all(&self, why: RunReason) {

@@ -7,18 +7,23 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
+use super::make::finished;
 use super::scene::estimate;
 use super::{Asking, Owner};
 use crate::assistant::{Answer, By, Line, Part, Provider};
 use crate::chat::Chat;
 use crate::chat::budgets::{Budgeted, Instead};
-use crate::domain::{Access, Usage};
+use crate::domain::{Access, RunReason, Usage};
 use crate::error::{Cause, Result};
 
 /// An answer that nothing is kept of.
 pub struct Unkept {
     /// What is left of the budget, for `X-Budget-Remaining`.
     pub budget: Option<String>,
+    /// What it took, once it has ended.
+    pub usage: Usage,
+    /// Why it ended as it did, once it has, where that is not because all was said.
+    pub reason: Option<RunReason>,
     source: Source,
 }
 
@@ -38,6 +43,7 @@ struct Asked {
     text: String,
     by: Option<By>,
     usage: Usage,
+    reason: Option<RunReason>,
     deadline: Instant,
     _place: OwnedSemaphorePermit,
 }
@@ -62,7 +68,7 @@ impl Chat {
                     Instead::Answer(text) | Instead::Person(text) => Some(text.to_string()),
                     Instead::Refuse => None,
                 };
-                return Ok(Unkept { budget: self.budget_told(over.left), source: Source::Over(text) });
+                return Ok(Unkept::new(self.budget_told(over.left), Source::Over(text)));
             }
         };
         if granted.is_cheaper {
@@ -77,14 +83,19 @@ impl Chat {
             text: String::new(),
             by: None,
             usage: Usage::default(),
+            reason: None,
             deadline: Instant::now() + self.rules.answer_timeout,
             _place: place,
         };
-        Ok(Unkept { budget: self.budget_told(granted.left), source: Source::Provider(Box::new(asked)) })
+        Ok(Unkept::new(self.budget_told(granted.left), Source::Provider(Box::new(asked))))
     }
 }
 
 impl Unkept {
+    fn new(budget: Option<String>, source: Source) -> Self {
+        Self { budget, usage: Usage::default(), reason: None, source }
+    }
+
     /// The next piece; `None` after the end.
     ///
     /// # Errors
@@ -94,10 +105,14 @@ impl Unkept {
             Source::Ended => None,
             Source::Over(text) => {
                 let said = text.take().map_or_else(|| Err("what may be spent is spent".into()), Ok);
-                self.source = Source::Ended;
+                (self.source, self.reason) = (Source::Ended, Some(RunReason::Budget));
                 return Some(said);
             }
-            Source::Provider(asked) => asked.next().await,
+            Source::Provider(asked) => {
+                let next = asked.next().await;
+                (self.usage, self.reason) = (asked.usage, asked.reason);
+                next
+            }
         };
         if !matches!(next, Some(Ok(_))) {
             self.source = Source::Ended;
@@ -122,7 +137,7 @@ impl Asked {
                 }
                 Ok(Some(Ok(Part::Usage(usage)))) => self.usage = usage,
                 Ok(Some(Ok(Part::By(by)))) => self.by = Some(by),
-                Ok(Some(Ok(Part::Finish(_)))) => {}
+                Ok(Some(Ok(Part::Finish(finish)))) => (_, self.reason) = finished(finish, self.text.is_empty()),
             }
         }
     }

@@ -66,13 +66,14 @@ async fn a_message_is_answered_as_a_ui_message_stream_and_stored() {
 }
 
 #[tokio::test]
-async fn the_last_message_alone_will_do_and_an_answer_is_asked_for_anew() {
+async fn the_last_message_alone_will_do_and_its_answer_is_made_again() {
     let app = TestApp::start().await;
     let only = json!({"role": "user", "parts": [{"type": "text", "text": "a "}, {"type": "text", "text": "b"}]});
     let parts = rest(hears(&app, json!({"id": "c", "message": only})).await).await;
     assert_eq!(text(&parts), "Echo: a b");
     let again = json!({"id": "c", "messages": [only], "trigger": "regenerate-message", "messageId": "x"});
     assert_eq!(text(&rest(hears(&app, again).await).await), "Echo: a b");
+    assert_eq!(messages(&app, "c").await.len(), 2, "the answer was replaced");
     let old = json!({"id": "c", "messages": [{"role": "user", "content": "as before"}]});
     assert_eq!(text(&rest(hears(&app, old).await).await), "Echo: as before");
 }
