@@ -3,6 +3,7 @@
 mod abroad;
 mod beat;
 mod figures;
+mod knowledge;
 mod outbox;
 mod rules;
 mod store;
@@ -20,7 +21,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::api::{chats, document, guest, health, hooks as hooks_door, neptun, pigeons, pusher};
+use crate::api::{
+    chats, document, guest, health, hooks as hooks_door, knowledge as knowledge_door, neptun, pigeons, pusher,
+};
 use crate::assistant::{Echo, Provider};
 use crate::chat::{Chat, Resume, Rules, SharedChat};
 use crate::clock::Clock;
@@ -117,7 +120,7 @@ impl App {
         let provider = provider(config);
         let objects = objects(config)?;
         let mailer = mailer(config)?;
-        let rules = Rules { sign_in_shared: shared.cloned(), ..rules(config) };
+        let rules = Rules { sign_in_shared: shared.cloned(), ..rules(config)? };
         let chat = Chat::new(store.clone(), realtime.clone(), clock.clone(), provider, mailer, objects, rules).await?;
         let background = Background::default();
         match &opened {
@@ -202,7 +205,7 @@ pub async fn open_chat(config: &Config, clock: Clock) -> Result<SharedChat> {
 }
 
 async fn bare_chat(config: &Config, clock: Clock, realtime: Realtime, store: SharedStore) -> Result<SharedChat> {
-    Chat::new(store, realtime, clock, None, Mailer::Off, objects(config)?, rules(config)).await
+    Chat::new(store, realtime, clock, None, Mailer::Off, objects(config)?, rules(config)?).await
 }
 
 fn must_upgrade(error: Error) -> Error {
@@ -281,6 +284,7 @@ pub fn check(config: &Config) -> Result<()> {
     if config.attachments.store == ObjectStoreName::S3 {
         objects(config)?;
     }
+    knowledge::rules(&config.knowledge)?;
     mailer(config).map(|_| ())
 }
 
@@ -315,6 +319,7 @@ fn limits(config: &crate::config::Limits, shared: Option<&crate::limits::Shared>
         pigeons: limit("pigeons", config.pigeons_per_minute),
         neptun: limit("neptun", config.neptun_per_minute),
         events: limit("events", config.events_per_minute),
+        knowledge: limit("knowledge", config.knowledge_per_minute),
     }
 }
 
@@ -363,13 +368,15 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resum
     let neptun = neptun_door(config, chat, web, limits);
     let hooks =
         Arc::new(hooks_door::Parts { chat: Arc::clone(chat), web: Arc::clone(web), limits: Arc::clone(limits) });
+    let knowledge = knowledge::door(config, chat, web, limits);
     let (guest_routes, guest_shared, guest_api) = guest::router(Arc::clone(&guest));
     let (chats_routes, chats_api) = chats::router(Arc::clone(&chats));
     let (pigeons_routes, pigeons_api) = pigeons::router(Arc::clone(&pigeons));
     let (neptun_routes, neptun_api) = neptun::router(&neptun);
     let (hooks_routes, hooks_api) = hooks_door::router(Arc::clone(&hooks));
+    let (knowledge_routes, knowledge_api) = knowledge_door::router(Arc::clone(&knowledge));
     let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, shared, resume));
-    let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api, hooks_api, pusher_api]);
+    let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api, hooks_api, pusher_api, knowledge_api]);
     let pigeons_shared = pigeons::shared_router(Arc::clone(&pigeons));
     let by_dialect_shared = guest_shared.layer(axum::middleware::from_fn_with_state(pigeons_shared, by_dialect));
     let doors = guest_routes
@@ -379,7 +386,8 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resum
         .merge(neptun_routes)
         .merge(hooks_routes)
         .merge(pusher_routes)
-        .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats, pigeons, neptun, hooks }));
+        .merge(knowledge_routes)
+        .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats, pigeons, neptun, hooks, knowledge }));
     Router::new()
         .merge(health::router(health))
         .merge(document::router(&api))
@@ -404,6 +412,7 @@ struct NoRoute {
     pigeons: pigeons::Pigeons,
     neptun: neptun::Neptun,
     hooks: hooks_door::Hooks,
+    knowledge: knowledge_door::Knowledge,
 }
 
 fn neptun_door(config: &Config, chat: &SharedChat, web: &SharedWeb, limits: &Arc<Limits>) -> neptun::Neptun {
@@ -458,6 +467,9 @@ async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
     }
     if hooks_door::is_under_prefix(&path) {
         return hooks_door::not_found(&doors.hooks, request).await;
+    }
+    if knowledge_door::is_under_prefix(&path) {
+        return knowledge_door::not_found(&doors.knowledge, request).await;
     }
     if pusher::is_under_prefix(&path) {
         return pusher::not_found().await;

@@ -249,4 +249,6 @@ pub struct Limits {
     pub neptun: Option<Limit>,
     /// Endpoints and events of a platform, by account.
     pub events: Option<Limit>,
+    /// Documents, by account.
+    pub knowledge: Option<Limit>,
 }

@@ -6,6 +6,7 @@ pub mod events;
 pub mod guest;
 pub mod health;
 pub mod hooks;
+pub mod knowledge;
 pub mod idempotency;
 pub mod language;
 pub mod log;

@@ -5,10 +5,13 @@ use std::time::Duration;
 use super::outbox;
 use crate::chat::{AttachmentRules, Rules};
 use crate::config::Config;
+use crate::error::Result;
 
-pub(super) fn rules(config: &Config) -> Rules {
+/// # Errors
+/// `Internal` with a sentence for the operator.
+pub(super) fn rules(config: &Config) -> Result<Rules> {
     let (assistant, accounts) = (&config.assistant, &config.accounts);
-    Rules {
+    Ok(Rules {
         assistant_answers_guests: config.guest.assistant,
         enforce_expiry: config.chats.enforce_expiry,
         session_lifetime: Duration::from_secs(config.chats.session_hours * 3600),
@@ -28,8 +31,9 @@ pub(super) fn rules(config: &Config) -> Rules {
         sign_in_lifetime: Duration::from_secs(accounts.session_hours.saturating_mul(3600)),
         ticket_lifetime: Duration::from_secs(accounts.ticket_minutes.saturating_mul(60)),
         attachments: attachment_rules(&config.attachments),
+        knowledge: super::knowledge::rules(&config.knowledge)?,
         webhooks: outbox::rules(&config.webhooks),
-    }
+    })
 }
 
 fn attachment_rules(options: &crate::config::Attachments) -> AttachmentRules {

@@ -1,6 +1,7 @@
 //! Who answers: the provider's contract, and the built-in echo.
 
 mod echo;
+pub mod embeddings;
 
 use std::fmt;
 use std::pin::Pin;

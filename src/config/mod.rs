@@ -5,6 +5,7 @@
 
 mod assistant;
 mod check;
+mod knowledge;
 mod section;
 mod sections;
 
@@ -17,6 +18,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 pub use assistant::{Assistant, ProviderName};
+pub use knowledge::Knowledge;
 pub use sections::{
     Accounts, Attachments, AutoBool, Chats, Cluster, Durability, Guest, Heads, Http, Limits, ListSessions, Log,
     LogFormat, Mail, Neptun, Network, ObjectStoreName, Pigeons, Pusher, Redis, Sockets, Store, Webhooks,
@@ -59,6 +61,8 @@ pub struct Config {
     pub neptun: Neptun,
     /// Who answers.
     pub assistant: Assistant,
+    /// Documents that answers rest on.
+    pub knowledge: Knowledge,
     /// Accounts.
     pub accounts: Accounts,
     /// Letters.
@@ -89,6 +93,7 @@ impl Default for Config {
             pusher: Pusher::default(),
             neptun: Neptun::default(),
             assistant: Assistant::default(),
+            knowledge: Knowledge::default(),
             accounts: Accounts::default(),
             mail: Mail::default(),
             attachments: Attachments::default(),
@@ -113,6 +118,7 @@ const SECTIONS: &[&str] = &[
     "pusher",
     "neptun",
     "assistant",
+    "knowledge",
     "accounts",
     "mail",
     "attachments",
@@ -157,6 +163,7 @@ impl Config {
             &mut shown.mail.smtp_url,
             &mut shown.attachments.s3_access_key,
             &mut shown.attachments.s3_secret_key,
+            &mut shown.knowledge.embeddings_key,
         ];
         secrets.into_iter().filter(|secret| !secret.is_empty()).for_each(|secret| NOT_SHOWN.clone_into(secret));
         toml::to_string(&shown).unwrap_or_else(|error| format!("# {error}\n"))
@@ -257,6 +264,7 @@ mod tests {
         }
         config.mail.smtp_url = "smtps://roost:hunter2@mail.test".to_owned();
         config.attachments.s3_secret_key = "hunter2".to_owned();
+        config.knowledge.embeddings_key = "hunter2".to_owned();
         assert!(!config.show().contains("hunter2"), "{}", config.show());
     }
 

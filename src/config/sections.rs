@@ -97,6 +97,7 @@ section!(Limits {
     pigeons_per_minute: u32 = 600,
     neptun_per_minute: u32 = 600,
     events_per_minute: u32 = 600,
+    knowledge_per_minute: u32 = 300,
     keys_max: usize = 100_000,
 });
 

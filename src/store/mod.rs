@@ -25,6 +25,7 @@
 mod accounts;
 pub mod attachments;
 mod content_row;
+pub mod knowledge;
 mod log;
 pub mod migrate;
 pub mod nodes;
@@ -93,7 +94,9 @@ pub trait Listener: Send + Sync {
 /// What every engine does for the use-cases. Methods are grouped by aggregate; see the module's
 /// own text for what holds for all of them, and [`Accounts`] for tenants and users.
 #[async_trait]
-pub trait Store: Accounts + attachments::Attachments + nodes::Nodes + webhooks::Webhooks + Send + Sync {
+pub trait Store:
+    Accounts + attachments::Attachments + knowledge::Knowledge + nodes::Nodes + webhooks::Webhooks + Send + Sync
+{
     // --- conversations ---
 
     /// Creates a conversation with its first participants, or returns the one that has the same

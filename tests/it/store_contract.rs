@@ -10,6 +10,7 @@ mod chats;
 mod codes;
 mod conversations;
 mod feeds;
+mod knowledge;
 mod letters;
 mod messages;
 mod nodes;
@@ -204,6 +205,7 @@ fn every_method_of_the_contract_is_tested_here() {
         ("mod.rs", "pub trait Store:"),
         ("accounts.rs", "pub trait Accounts:"),
         ("attachments.rs", "pub trait Attachments:"),
+        ("knowledge.rs", "pub trait Knowledge:"),
         ("nodes.rs", "pub trait Nodes:"),
         ("webhooks.rs", "pub trait Webhooks:"),
     ] {
