@@ -376,7 +376,8 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resum
     let (hooks_routes, hooks_api) = hooks_door::router(Arc::clone(&hooks));
     let (knowledge_routes, knowledge_api) = knowledge_door::router(Arc::clone(&knowledge));
     let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, shared, resume));
-    let api = document::document(vec![guest_api, chats_api, pigeons_api, neptun_api, hooks_api, pusher_api, knowledge_api]);
+    let api =
+        document::document(vec![guest_api, chats_api, pigeons_api, neptun_api, hooks_api, pusher_api, knowledge_api]);
     let pigeons_shared = pigeons::shared_router(Arc::clone(&pigeons));
     let by_dialect_shared = guest_shared.layer(axum::middleware::from_fn_with_state(pigeons_shared, by_dialect));
     let doors = guest_routes
@@ -387,7 +388,14 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resum
         .merge(hooks_routes)
         .merge(pusher_routes)
         .merge(knowledge_routes)
-        .fallback_service(axum::routing::any(no_route).with_state(NoRoute { guest, chats, pigeons, neptun, hooks, knowledge }));
+        .fallback_service(axum::routing::any(no_route).with_state(NoRoute {
+            guest,
+            chats,
+            pigeons,
+            neptun,
+            hooks,
+            knowledge,
+        }));
     Router::new()
         .merge(health::router(health))
         .merge(document::router(&api))

@@ -174,7 +174,8 @@ fn vectors(body: &[u8], count: usize) -> Result<Vec<Vec<f32>>, Cause> {
         let slot = slots.get_mut(made.index.unwrap_or(at)).ok_or("there are more embeddings than texts")?;
         *slot = Some(made.embedding);
     }
-    let vectors: Vec<Vec<f32>> = slots.into_iter().collect::<Option<_>>().ok_or("there are fewer embeddings than texts")?;
+    let vectors: Vec<Vec<f32>> =
+        slots.into_iter().collect::<Option<_>>().ok_or("there are fewer embeddings than texts")?;
     let width = vectors.first().map_or(0, Vec::len);
     if width == 0 || width > WIDTH_MAX || vectors.iter().any(|vector| vector.len() != width) {
         return Err("the embeddings are not equally long, empty, or too long".into());

@@ -29,6 +29,7 @@ mod publish;
 pub(crate) mod pusher;
 mod report;
 mod scripts;
+mod search;
 mod server;
 mod stamp;
 mod storm;
@@ -67,7 +68,8 @@ pub struct Options {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
 
-    /// Messages that are stored before it starts [default: 1000000 for send, page and inbox, else none;
+    /// Messages that are stored before it starts, chunks of search [default: 1000000 for send, page and inbox,
+    /// 100000 for search, else none;
     /// with --url only page stores any, through the server, by default 10000]
     #[arg(long)]
     pub preload: Option<u32>,
@@ -150,14 +152,16 @@ pub enum Profile {
     Storm,
     /// Messages to one conversation while many others are followed
     Follow,
+    /// Searches among many chunks of documents, by words and by vectors
+    Search,
     /// PostgreSQL, Redis and several nodes, which are started on this machine
     Cluster,
-    /// All of them but cluster, one after another
+    /// All of them but search and cluster, one after another
     All,
 }
 
 impl Profile {
-    const EACH: [Self; 11] = [
+    const EACH: [Self; 12] = [
         Self::Send,
         Self::PollEmpty,
         Self::Poll20,
@@ -168,6 +172,7 @@ impl Profile {
         Self::Idle,
         Self::Storm,
         Self::Follow,
+        Self::Search,
         Self::Cluster,
     ];
 
@@ -183,6 +188,7 @@ impl Profile {
             Self::Idle => "idle",
             Self::Storm => "storm",
             Self::Follow => "follow",
+            Self::Search => "search",
             Self::Cluster => "cluster",
             Self::All => "all",
         }
@@ -293,7 +299,7 @@ async fn measure(options: &Options) -> Result<()> {
         machine: machine::describe(&folder.0),
     };
     for profile in Profile::EACH {
-        let of_all = options.profile == Profile::All && profile != Profile::Cluster;
+        let of_all = options.profile == Profile::All && !matches!(profile, Profile::Search | Profile::Cluster);
         let wanted = of_all || options.profile == profile;
         let entry = if wanted { entry(profile, options, &folder.0, &clock).await } else { Entry::NotRun };
         report.entries.push((profile, entry));
@@ -305,7 +311,9 @@ async fn measure(options: &Options) -> Result<()> {
 async fn entry(profile: Profile, options: &Options, folder: &Path, clock: &Clock) -> Entry {
     let live = match profile {
         // A server that runs already knows nobody whose inbox or conversations could be filled.
-        Profile::Start | Profile::Inbox | Profile::Storm | Profile::Cluster if options.url.is_some() => {
+        Profile::Start | Profile::Inbox | Profile::Storm | Profile::Search | Profile::Cluster
+            if options.url.is_some() =>
+        {
             return Entry::NotRun;
         }
         Profile::Start => {
@@ -315,6 +323,7 @@ async fn entry(profile: Profile, options: &Options, folder: &Path, clock: &Clock
         Profile::Idle => idle::measure(options, folder, clock).await,
         Profile::Storm => storm::measure(options, folder, clock).await,
         Profile::Follow => follow::measure(options, folder, clock).await,
+        Profile::Search => search::measure(options, folder, clock).await,
         Profile::Cluster => cluster::measure(options, folder, clock).await,
         _ => {
             return profiles::http(profile, options, folder, clock)

@@ -34,7 +34,9 @@ impl Knowledge {
     /// One sentence for the operator.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.chunk_chars < 100 || self.chunk_overlap_chars * 2 >= self.chunk_chars {
-            return Err("knowledge.chunk_chars must be at least 100, and chunk_overlap_chars less than half of it".to_owned());
+            return Err(
+                "knowledge.chunk_chars must be at least 100, and chunk_overlap_chars less than half of it".to_owned()
+            );
         }
         if self.extract_memory_mib < 64 {
             return Err("knowledge.extract_memory_mib must be at least 64".to_owned());

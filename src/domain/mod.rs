@@ -27,15 +27,13 @@ pub use attachment::{Attachment, FILE_NAME_CHARS_MAX, file_name};
 pub use conversation::{
     Assignment, Contact, Conversation, ConversationKind, ConversationState, Head, Participant, ParticipantKind, Tag,
 };
-pub use document::{
-    Chunk, Document, DocumentKind, DocumentState, DocumentStats, Source, Uploader, chunk_name,
-};
+pub use document::{Chunk, Document, DocumentKind, DocumentState, DocumentStats, Source, Uploader, chunk_name};
 pub use event::{Change, Event, EventBody, fold};
 pub use files::{ChatFile, NewFile, Share, ShareEntry, code_blocks};
 pub use happened::{Happened, Nobody, Witness};
 pub use ids::{
-    AttachmentId, ChunkId, ConversationId, DeliveryId, DocumentId, EventId, FileId, INTEGER_MAX, MessageId, PlatformId, RunId, ShareId,
-    TokenId, UserId, WebhookId,
+    AttachmentId, ChunkId, ConversationId, DeliveryId, DocumentId, EventId, FileId, INTEGER_MAX, MessageId, PlatformId,
+    RunId, ShareId, TokenId, UserId, WebhookId,
 };
 pub use letter::{Device, DeviceKind, Letter, LetterKind, Reach, Reaction, Receipt};
 pub use message::{Message, Role};

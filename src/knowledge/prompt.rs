@@ -27,7 +27,10 @@ pub fn fence(sources: &[Source]) -> String {
 
 /// Without the signs of a tag, and without what makes text look otherwise than it reads.
 fn harmless(text: &str) -> String {
-    let is_hidden = |c: char| (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{E0000}'..='\u{E007F}');
+    let is_hidden = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\t'))
+            || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{E0000}'..='\u{E007F}')
+    };
     text.chars()
         .filter(|c| !is_hidden(*c))
         .map(|c| match c {
@@ -71,7 +74,7 @@ mod tests {
         fn whatever_it_says(title in any::<String>(), text in any::<String>()) {
             let fenced = fence(&[source(&title, &text)]);
             prop_assert_eq!(fenced.matches('<').count(), 4);
-    
+
         }
     }
 }

@@ -98,7 +98,9 @@ impl Failure {
             Self::NoQuery => (S::BAD_REQUEST, Failed::Search { success: false, error: "Query is required".to_owned() }),
             Self::NotRemoved => (
                 S::FORBIDDEN,
-                detail("A document that is live or being processed cannot be deleted: remove it from the vector database first."),
+                detail(
+                    "A document that is live or being processed cannot be deleted: remove it from the vector database first.",
+                ),
             ),
             Self::NoCredential => (S::UNAUTHORIZED, detail("Authentication credentials were not provided.")),
             Self::NoRoute => (S::NOT_FOUND, detail("Not found.")),

@@ -112,7 +112,12 @@ impl Chat {
         self.end(&taken, Chunked, worked).await
     }
 
-    async fn take(&self, document: &Document, from: Vec<DocumentState>, is_processing: bool) -> Result<Option<Document>> {
+    async fn take(
+        &self,
+        document: &Document,
+        from: Vec<DocumentState>,
+        is_processing: bool,
+    ) -> Result<Option<Document>> {
         let now = self.clock.now();
         let take = Take { now, until: now.plus(self.rules.knowledge.work_time), is_processing };
         self.store.take_document(document.id, from, take).await

@@ -7,7 +7,8 @@ use html5ever::tokenizer::states::RawKind;
 use html5ever::tokenizer::{BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
 
 /// Elements whose content nobody reads.
-const SILENT: &[&str] = &["script", "style", "noscript", "template", "svg", "math", "head", "iframe", "object", "select"];
+const SILENT: &[&str] =
+    &["script", "style", "noscript", "template", "svg", "math", "head", "iframe", "object", "select"];
 /// Elements that stand in a line of text.
 const INLINE: &[&str] = &[
     "a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i", "ins",
@@ -96,7 +97,13 @@ impl Seen {
     fn count_silent(&mut self, name: &str, kind: TagKind, begins: bool) {
         match &mut self.silent {
             Some((open, depth)) if *open == name => {
-                *depth = if begins { *depth + 1 } else if kind == TagKind::EndTag { *depth - 1 } else { *depth };
+                *depth = if begins {
+                    *depth + 1
+                } else if kind == TagKind::EndTag {
+                    *depth - 1
+                } else {
+                    *depth
+                };
                 if *depth == 0 {
                     self.silent = None;
                 }

@@ -16,7 +16,9 @@ pub fn text(markdown: &str) -> String {
             Event::SoftBreak | Event::HardBreak => text.push('\n'),
             Event::End(TagEnd::TableCell) => text.push('\t'),
             Event::End(TagEnd::Item | TagEnd::TableRow | TagEnd::TableHead) => text.push('\n'),
-            Event::End(TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::CodeBlock | TagEnd::List(_) | TagEnd::Table) => {
+            Event::End(
+                TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::CodeBlock | TagEnd::List(_) | TagEnd::Table,
+            ) => {
                 text.push_str("\n\n");
             }
             _ => {}
@@ -32,7 +34,9 @@ mod tests {
 
     #[test]
     fn marks_are_left_out() {
-        let text = text("# Kites\n\nA *red* [kite](https://example.test).\n\n- one\n- two\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```\ncode\n```\n");
+        let text = text(
+            "# Kites\n\nA *red* [kite](https://example.test).\n\n- one\n- two\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```\ncode\n```\n",
+        );
         assert_eq!(tidy(&text), "Kites\n\nA red kite.\n\none\ntwo\n\na\tb\n1\t2\n\ncode");
     }
 }

@@ -79,9 +79,8 @@ async fn add(tx: &Tx, new: &NewDocument) -> Result<Document, Fail> {
                chunk_count, generation, created_at, updated_at) \
                values ($1, $2, $3, $4, $5, $6, $7, 'uploaded', true, 0, 0, $8, $8) returning id";
     let (size, kind) = (rows::number(new.size), new.kind.as_str());
-    let added = tx
-        .one(sql, &[&new.uuid, &platform, &new.user_id.0, &new.title, &new.name, &kind, &size, &new.at.0])
-        .await?;
+    let added =
+        tx.one(sql, &[&new.uuid, &platform, &new.user_id.0, &new.title, &new.name, &kind, &size, &new.at.0]).await?;
     let added = by_id(tx, DocumentId(added.try_get(0)?)).await?;
     added.ok_or_else(|| Fail::Refused(Error::internal("an upload's account is not there")))
 }
@@ -138,13 +137,7 @@ async fn stats(conn: &Conn, shelf: Shelf) -> Result<DocumentStats, Fail> {
     Ok(stats)
 }
 
-async fn edit(
-    tx: &Tx,
-    shelf: Shelf,
-    uuid: Uuid,
-    edit: &DocumentEdit,
-    at: Timestamp,
-) -> Result<Option<Document>, Fail> {
+async fn edit(tx: &Tx, shelf: Shelf, uuid: Uuid, edit: &DocumentEdit, at: Timestamp) -> Result<Option<Document>, Fail> {
     let (platform, user) = whose(shelf);
     let sql = format!(
         "update documents d set title = coalesce($4, d.title), is_active = coalesce($5, d.is_active), \
@@ -205,7 +198,8 @@ async fn add_chunks(tx: &Tx, id: DocumentId, generation: u64, texts: &[String]) 
 }
 
 async fn clear(tx: &Tx, id: DocumentId) -> Result<usize, Fail> {
-    let sql = "select 1 from documents where id = $1 and (state = 'gone' or claimed_until is not null) for no key update";
+    let sql =
+        "select 1 from documents where id = $1 and (state = 'gone' or claimed_until is not null) for no key update";
     if tx.opt(sql, &[&id.0]).await?.is_none() {
         return Ok(0);
     }
@@ -319,9 +313,8 @@ async fn chunks(conn: &Conn, id: DocumentId, after: u64, limit: usize) -> Result
     let sql = "select id, number, text from chunks where document_id = $1 and number > $2 order by number limit $3";
     let limit = rows::limit(limit.min(CHUNKS_AT_ONCE));
     let found = conn.rows(sql, &[&id.0, &rows::number(after), &limit]).await?;
-    let chunk = |row: &Row| {
-        Ok(Chunk { id: ChunkId(row.try_get(0)?), number: rows::count(row, 1)?, text: row.try_get(2)? })
-    };
+    let chunk =
+        |row: &Row| Ok(Chunk { id: ChunkId(row.try_get(0)?), number: rows::count(row, 1)?, text: row.try_get(2)? });
     found.iter().map(chunk).collect()
 }
 

@@ -110,9 +110,8 @@ fn list(conn: &Connection, shelf: Shelf, filter: &DocumentFilter) -> Result<Page
     let total = conn
         .prepare_cached(&format!("select count(*) from documents d where {OF_SHELF} and {MATCHES}"))?
         .query_row(params![platform, user, search, state, kind], |row| row.get(0))?;
-    let sql = format!(
-        "select {COLUMNS} from {TABLES} where {OF_SHELF} and {MATCHES} order by d.id desc limit ?6 offset ?7"
-    );
+    let sql =
+        format!("select {COLUMNS} from {TABLES} where {OF_SHELF} and {MATCHES} order by d.id desc limit ?6 offset ?7");
     let items = conn
         .prepare_cached(&sql)?
         .query_map(params![platform, user, search, state, kind, filter.limit, filter.offset], from_row)?
@@ -139,13 +138,7 @@ fn stats(conn: &Connection, shelf: Shelf) -> Result<DocumentStats, Fail> {
     Ok(stats)
 }
 
-fn edit(
-    tx: &Tx<'_>,
-    shelf: Shelf,
-    uuid: Uuid,
-    edit: &DocumentEdit,
-    at: Timestamp,
-) -> Result<Option<Document>, Fail> {
+fn edit(tx: &Tx<'_>, shelf: Shelf, uuid: Uuid, edit: &DocumentEdit, at: Timestamp) -> Result<Option<Document>, Fail> {
     let (platform, user) = whose(shelf);
     tx.conn
         .prepare_cached(&format!(
@@ -180,13 +173,7 @@ fn is_claimed(tx: &Tx<'_>, id: DocumentId, generation: u64) -> Result<bool, Fail
     Ok(found.is_some())
 }
 
-fn end(
-    tx: &Tx<'_>,
-    id: DocumentId,
-    generation: u64,
-    worked: &Worked,
-    at: Timestamp,
-) -> Result<Option<Document>, Fail> {
+fn end(tx: &Tx<'_>, id: DocumentId, generation: u64, worked: &Worked, at: Timestamp) -> Result<Option<Document>, Fail> {
     if !is_claimed(tx, id, generation)? {
         return Ok(None);
     }
@@ -238,8 +225,9 @@ fn forget(tx: &Tx<'_>, id: DocumentId) -> Result<usize, Fail> {
                order by c.number limit ?2";
     let numbers = numbers(tx, sql, id)?;
     unindex(tx, id, &numbers)?;
-    let mut void =
-        tx.conn.prepare_cached("update chunks set words = null, vector = null where document_id = ?1 and number = ?2")?;
+    let mut void = tx
+        .conn
+        .prepare_cached("update chunks set words = null, vector = null where document_id = ?1 and number = ?2")?;
     for number in &numbers {
         void.execute([id.0, *number])?;
     }
@@ -254,8 +242,9 @@ fn numbers(tx: &Tx<'_>, sql: &str, id: DocumentId) -> Result<Vec<i64>, Fail> {
 
 /// Takes chunks out of the index of words.
 fn unindex(tx: &Tx<'_>, id: DocumentId, numbers: &[i64]) -> Result<(), Fail> {
-    let mut read =
-        tx.conn.prepare_cached("select id, words from chunks where document_id = ?1 and number = ?2 and words is not null")?;
+    let mut read = tx
+        .conn
+        .prepare_cached("select id, words from chunks where document_id = ?1 and number = ?2 and words is not null")?;
     let mut delete = tx.conn.prepare_cached("delete from chunk_search where rowid = ?1")?;
     let mut counts = Counts::default();
     for number in numbers {
@@ -276,7 +265,8 @@ fn index(tx: &Tx<'_>, id: DocumentId, generation: u64, ready: &[(u64, Option<Vec
     let platform = by_id(tx.conn, id)?.and_then(|document| document.platform_id);
     let mut read =
         tx.conn.prepare_cached("select id, text, words is null from chunks where document_id = ?1 and number = ?2")?;
-    let mut keep = tx.conn.prepare_cached("update chunks set vector = ?2, words = coalesce(words, ?3) where id = ?1")?;
+    let mut keep =
+        tx.conn.prepare_cached("update chunks set vector = ?2, words = coalesce(words, ?3) where id = ?1")?;
     let mut insert = tx.conn.prepare_cached("insert into chunk_search (rowid, words) values (?1, ?2)")?;
     let mut counts = Counts::default();
     for (number, vector) in ready.iter().take(CHUNKS_AT_ONCE) {
