@@ -26,7 +26,7 @@ section!(Knowledge {
     embeddings_model: String = String::new(),
     embeddings_timeout_s: u64 = 30,
     query_timeout_ms: u64 = 2000,
-    vectors_mib_max: usize = 320,
+    vectors_mib_max: usize = 160,
 });
 
 impl Knowledge {

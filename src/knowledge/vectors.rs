@@ -1,5 +1,8 @@
 //! Vectors in memory, and the ones nearest to another: compared with every one, so that the best is always found.
 //!
+//! The numbers of a vector of length 1 are kept as integers of 16 bits: half the memory of floats, and much less
+//! time on processors without wide registers. What is lost is below the fourth digit of a cosine, where models say nothing.
+//!
 //! What is kept here is a copy of what the store has, by document and generation: a block never changes, so that a
 //! search goes on with the blocks that it began with. The memory is bounded; tenants that nobody searches go first.
 
@@ -14,7 +17,7 @@ pub struct Block {
     generation: u64,
     width: usize,
     numbers: Vec<u64>,
-    values: Vec<f32>,
+    values: Vec<i16>,
 }
 
 impl Block {
@@ -31,14 +34,27 @@ impl Block {
         }
         if width == self.width && width > 0 {
             self.numbers.push(number);
-            let values = bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four));
-            self.values.extend(values);
+            self.values.extend(bytes.as_chunks::<4>().0.iter().map(|four| short(f32::from_le_bytes(*four))));
         }
     }
 
     fn bytes(&self) -> usize {
-        self.values.len() * size_of::<f32>() + self.numbers.len() * size_of::<u64>()
+        self.values.len() * size_of::<i16>() + self.numbers.len() * size_of::<u64>()
     }
+}
+
+/// What 1 is among the numbers that are compared.
+const ONE: f32 = 32_767.0;
+
+/// A number between -1 and 1.
+fn short(value: f32) -> i16 {
+    (value.clamp(-1.0, 1.0) * ONE).round() as i16
+}
+
+/// How much memory so many vectors of that width take here, in bytes.
+pub fn memory(vectors: u64, width: usize) -> usize {
+    let each = width * size_of::<i16>() + size_of::<u64>();
+    usize::try_from(vectors).unwrap_or(usize::MAX).saturating_mul(each)
 }
 
 /// A vector as the store keeps it.
@@ -146,10 +162,11 @@ impl Vectors {
 /// The chunks whose vectors are nearest to a normal one, the nearest first; of equally near ones the first. Takes time
 /// by their number: not for an async thread.
 pub fn nearest(blocks: &Blocks, to: &[f32], limit: usize) -> Vec<((DocumentId, u64), f32)> {
+    let to: Vec<i16> = to.iter().map(|value| short(*value)).collect();
     let mut best: Vec<((DocumentId, u64), f32)> = Vec::with_capacity(limit + 1);
     for (id, block) in blocks.iter().filter(|(_, block)| block.width == to.len()) {
         for (number, vector) in block.numbers.iter().zip(block.values.chunks_exact(block.width.max(1))) {
-            let near = product(vector, to);
+            let near = product(vector, &to) as f32 / (ONE * ONE);
             if best.len() == limit && best.last().is_none_or(|last| last.1 >= near) {
                 continue;
             }
@@ -161,18 +178,10 @@ pub fn nearest(blocks: &Blocks, to: &[f32], limit: usize) -> Vec<((DocumentId, u
     best
 }
 
-/// The product of two vectors of one length. Sixteen sums side by side, which the compiler puts into vector registers.
-fn product(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 16;
-    let (a, rest_a) = a.as_chunks::<LANES>();
-    let (b, rest_b) = b.as_chunks::<LANES>();
-    let mut sums = [0.0_f32; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    sums.iter().sum::<f32>() + rest_a.iter().zip(rest_b).map(|(a, b)| a * b).sum::<f32>()
+/// The product of two vectors of one length, in a form that compilers know an instruction for. Of vectors of length 1 it
+/// fits; of others, which nobody keeps here, it would be wrong and no more.
+fn product(a: &[i16], b: &[i16]) -> i32 {
+    a.iter().zip(b).fold(0_i32, |sum, (a, b)| sum.wrapping_add(i32::from(*a) * i32::from(*b)))
 }
 
 #[cfg(test)]
@@ -200,14 +209,14 @@ mod tests {
         assert!(vectors.keep(None, B, block(1, &[vec![0.0, 1.0]])));
         let (here, missing) = vectors.blocks(None, &[(A, 1), (B, 2)]);
         assert_eq!((here.len(), missing), (1, vec![(B, 2)]));
-        assert_eq!(vectors.bytes(), 16);
+        assert_eq!(vectors.bytes(), 12);
         assert!(vectors.blocks(None, &[]).0.is_empty());
         assert_eq!(vectors.bytes(), 0);
     }
 
     #[test]
     fn who_was_not_searched_for_long_makes_room() {
-        let vectors = Vectors::new(40);
+        let vectors = Vectors::new(30);
         let tenant = Some(PlatformId(7));
         vectors.blocks(None, &[]);
         assert!(vectors.keep(None, A, block(1, &[vec![1.0, 0.0]])));
@@ -231,6 +240,8 @@ mod tests {
             vectors in prop::collection::vec(prop::collection::vec(-1.0_f32..1.0, 37), 1..60),
             limit in 1_usize..12,
         ) {
+            let vectors: Vec<Vec<f32>> = vectors.into_iter().filter_map(normal).collect();
+            prop_assume!(!vectors.is_empty());
             let to = vectors[0].clone();
             let (first, second) = vectors.split_at(vectors.len() / 2);
             let blocks = vec![(A, block(1, first)), (B, block(1, second))];

@@ -24,6 +24,7 @@
 
 mod accounts;
 pub mod attachments;
+mod common_words;
 mod content_row;
 pub mod knowledge;
 mod log;

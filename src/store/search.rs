@@ -6,6 +6,7 @@
 
 use unicode_normalization::char::{decompose_canonical, is_combining_mark};
 
+use super::common_words::is_common;
 use super::knowledge::QUERY_WORDS_MAX;
 use crate::domain::{PlatformId, UserId, clean};
 
@@ -58,13 +59,24 @@ pub(super) fn terms(platform: Option<PlatformId>, text: &str) -> Vec<String> {
         if word.chars().any(is_run_on) {
             terms.extend(pairs(word).map(|pair| format!("{mark}{pair}")));
         } else {
-            let word = bare(word);
+            let word = singular(bare(word));
             if !word.is_empty() {
                 terms.push(format!("{mark}{word}"));
             }
         }
     }
     terms
+}
+
+/// A word without the end of an English plural, or what looks like one: both sides are cut the same way.
+fn singular(mut word: String) -> String {
+    if word.len() > 4 && word.ends_with("ies") {
+        word.truncate(word.len() - 3);
+        word.push('y');
+    } else if word.len() > 3 && word.ends_with('s') && !word.ends_with("ss") {
+        word.pop();
+    }
+    word
 }
 
 /// Every two letters that stand together; a single one alone.
@@ -74,10 +86,12 @@ fn pairs(word: &str) -> impl Iterator<Item = &str> {
     (0..=last).map(move |n| &word[starts[n]..starts[(n + 2).min(starts.len() - 1)]])
 }
 
-/// The different words of a question, in the order of the question.
+/// The different words of a question, in the order of the question: without the common ones, unless it has no others.
 pub(super) fn query_terms(platform: Option<PlatformId>, text: &str) -> Vec<String> {
+    let telling: Vec<String> = words(&folded(text)).filter(|word| !is_common(&bare(word))).map(str::to_owned).collect();
+    let text = if telling.is_empty() { text.to_owned() } else { telling.join(" ") };
     let mut different = Vec::new();
-    for term in terms(platform, text) {
+    for term in terms(platform, &text) {
         if !different.contains(&term) {
             different.push(term);
         }
@@ -111,6 +125,13 @@ mod tests {
         assert_eq!(terms(Some(PlatformId(12)), "It's"), ["bczit", "bczs"]);
         assert_eq!(terms(None, "東京都 京"), ["az東京", "az京都", "az京"]);
         assert_eq!(terms(None, "हिन्दी"), ["azहिन्दी"]);
+        assert_eq!(terms(None, "batteries plugs glass is"), ["azbattery", "azplug", "azglass", "azis"]);
+    }
+
+    #[test]
+    fn common_words_are_left_out_of_a_question_that_has_others() {
+        assert_eq!(query_terms(None, "How do I clean the probes, the Probe?"), ["azclean", "azprobe"]);
+        assert_eq!(query_terms(None, "Who is it?"), ["azwho", "azis", "azit"]);
     }
 
     #[test]

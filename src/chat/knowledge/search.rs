@@ -9,11 +9,15 @@ use crate::chat::Chat;
 use crate::domain::{Access, DocumentId, PlatformId, Source, chunk_name};
 use crate::error::{Error, Result};
 use crate::knowledge::fuse::fuse;
-use crate::knowledge::vectors::{Block, Blocks, nearest, normal};
+use crate::knowledge::vectors::{Block, Blocks, memory, nearest, normal};
 use crate::store::knowledge::{ChunkKey, LiveDocument, Shelf};
 
-/// How far down each ranking is looked at.
-const DEPTH: usize = 50;
+/// How far down each ranking is looked at, for a search that gives so many. Much further, and what both rankings know but
+/// neither thinks much of would come before what one of them is sure of.
+fn depth(limit: usize) -> usize {
+    (2 * limit).max(10)
+}
+
 /// The most that a search gives.
 pub const SOURCES_MAX: usize = 50;
 
@@ -63,8 +67,9 @@ impl Chat {
         if limit == 0 || query.trim().is_empty() {
             return Ok(Vec::new());
         }
-        let by_words = self.store.search_chunks(shelf, query.to_owned(), only, DEPTH);
-        let (by_words, by_vectors) = tokio::join!(by_words, self.by_vectors(shelf, query, only));
+        let depth = depth(limit);
+        let by_words = self.store.search_chunks(shelf, query.to_owned(), only, depth);
+        let (by_words, by_vectors) = tokio::join!(by_words, self.by_vectors(shelf, query, only, depth));
         let by_words = by_words?.into_iter().map(|(key, _)| key).collect();
         let fused = fuse(&[by_words, by_vectors?]);
         let keys: Vec<ChunkKey> = fused.iter().take(limit).map(|(key, _)| *key).collect();
@@ -83,7 +88,13 @@ impl Chat {
 
     /// The chunks whose vectors are nearest to the query's. None where no vectors are made, where the tenant has more of
     /// them than fit into the memory for them, and while whoever makes them does not answer: words go on.
-    async fn by_vectors(&self, shelf: Shelf, query: &str, only: Option<DocumentId>) -> Result<Vec<ChunkKey>> {
+    async fn by_vectors(
+        &self,
+        shelf: Shelf,
+        query: &str,
+        only: Option<DocumentId>,
+        depth: usize,
+    ) -> Result<Vec<ChunkKey>> {
         let rules = &self.rules.knowledge;
         let Some(embeddings) = &rules.embeddings else { return Ok(Vec::new()) };
         let mut live = self.store.live_documents(shelf.platform_id).await?;
@@ -103,19 +114,19 @@ impl Chat {
             }
         };
         let Some(vector) = normal(vector) else { return Ok(Vec::new()) };
-        self.near(shelf, &live, vector, only).await
+        self.near(shelf, &live, vector, (only, depth)).await
     }
 
     /// The chunks nearest to a vector of length 1, among these documents.
-    pub(crate) async fn near(
+    async fn near(
         &self,
         shelf: Shelf,
         live: &[LiveDocument],
         vector: Vec<f32>,
-        only: Option<DocumentId>,
+        (only, depth): (Option<DocumentId>, usize),
     ) -> Result<Vec<ChunkKey>> {
         let chunks: u64 = live.iter().map(|document| document.chunk_count).sum();
-        let bytes = usize::try_from(chunks).unwrap_or(usize::MAX).saturating_mul(vector.len() * size_of::<f32>());
+        let bytes = memory(chunks, vector.len());
         if bytes > self.rules.knowledge.vector_bytes_max {
             tracing::warn!(bytes, "a tenant is searched by words alone: knowledge.vectors_mib_max is too small for it");
             return Ok(Vec::new());
@@ -133,7 +144,7 @@ impl Chat {
         let scanned = tokio::task::spawn_blocking(move || {
             // The permit goes along: a caller who hangs up does not stop the work.
             let _scan = scan;
-            nearest(&blocks, &vector, DEPTH)
+            nearest(&blocks, &vector, depth)
         });
         let found = scanned.await.map_err(Error::internal)?;
         Ok(found.into_iter().map(|(key, _)| key).collect())

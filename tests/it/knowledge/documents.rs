@@ -4,11 +4,12 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::files::{docx, paragraph, pdf};
-use super::{DOCUMENTS, Librarian, server};
+use super::{DOCUMENTS, Librarian};
+use crate::support::app::TestApp;
 
 #[tokio::test]
 async fn a_document_goes_live_is_found_and_goes() {
-    let app = server(|_| {}).await;
+    let app = TestApp::start().await;
     let lan = Librarian::new(&app, None, "lan", false).await;
     let (status, made) = lan.sends("kites.txt", b"Kites fly.\n\nThey need wind & string.", Some(" Kites ")).await;
     assert_eq!(status, StatusCode::CREATED, "{made}");
@@ -78,7 +79,7 @@ async fn a_document_goes_live_is_found_and_goes() {
 
 #[tokio::test]
 async fn text_is_taken_out_of_every_kind_of_file() {
-    let app = server(|_| {}).await;
+    let app = TestApp::start().await;
     let lan = Librarian::new(&app, None, "lan", false).await;
     let word = docx([paragraph("Otters &amp; wind"), paragraph("second")].into_iter());
     for (name, file, kind, text) in [
@@ -108,7 +109,7 @@ async fn text_is_taken_out_of_every_kind_of_file() {
 
 #[tokio::test]
 async fn documents_are_listed_edited_and_sent() {
-    let app = server(|_| {}).await;
+    let app = TestApp::start().await;
     let lan = Librarian::new(&app, None, "lan", false).await;
     let page = lan.uploads("page.html", b"<html><script>alert(1)</script>wind</html>").await;
     for n in 0..3 {
@@ -141,7 +142,7 @@ async fn documents_are_listed_edited_and_sent() {
 
 #[tokio::test]
 async fn refusals_have_django_rest_frameworks_words() {
-    let app = server(|config| config.knowledge.bytes_max = 1000).await;
+    let app = TestApp::with(|config| config.knowledge.bytes_max = 1000).await;
     let lan = Librarian::new(&app, None, "lan", false).await;
     let weak = Librarian::able(&app, None, "weak", false, "assistant").await;
     let search = format!("{DOCUMENTS}search/");
@@ -208,7 +209,7 @@ async fn refusals_have_django_rest_frameworks_words() {
 
 #[tokio::test]
 async fn own_documents_are_seen_and_staff_sees_the_tenants() {
-    let app = server(|_| {}).await;
+    let app = TestApp::start().await;
     let acme = app.app.chat.add_platform("Acme").await.unwrap();
     let (ana, ben) =
         (Librarian::new(&app, Some(&acme), "ana", false).await, Librarian::new(&app, Some(&acme), "ben", false).await);
@@ -238,7 +239,7 @@ async fn own_documents_are_seen_and_staff_sees_the_tenants() {
 
 #[tokio::test]
 async fn an_upload_goes_live_by_itself_where_the_operator_says_so() {
-    let app = server(|config| config.knowledge.auto = true).await;
+    let app = TestApp::with(|config| config.knowledge.auto = true).await;
     let lan = Librarian::new(&app, None, "lan", false).await;
     let path = lan.uploads("kites.txt", b"Kites fly.").await;
     let broken = lan.uploads("broken.pdf", b"%PDF-1.4\nnothing").await;

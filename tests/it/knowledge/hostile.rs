@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
+use super::Librarian;
 use super::files::{docx, locked_pdf, paragraph, pdf};
-use super::{Librarian, server};
+use crate::support::app::TestApp;
 
 /// Refused, within a time, and the server goes on.
 async fn refused(lan: &Librarian<'_>, name: &str, file: &[u8], want: &[&str]) {
@@ -25,7 +26,7 @@ async fn refused(lan: &Librarian<'_>, name: &str, file: &[u8], want: &[&str]) {
 
 #[tokio::test]
 async fn hostile_files_are_refused_with_a_sentence() {
-    let app = server(|config| {
+    let app = TestApp::with(|config| {
         config.knowledge.extract_timeout_s = 20;
         config.knowledge.extract_memory_mib = 256;
     })
@@ -60,7 +61,7 @@ async fn a_worker_that_hangs_is_killed_and_others_have_their_turn() {
     let hangs = folder.path().join("hangs");
     std::fs::write(&hangs, "#!/bin/sh\nexec sleep 600\n").unwrap();
     std::fs::set_permissions(&hangs, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let app = server(|config| {
+    let app = TestApp::with(|config| {
         config.knowledge.extractor = hangs.display().to_string();
         config.knowledge.extract_timeout_s = 1;
         config.knowledge.extract_at_once = 1;
@@ -76,7 +77,7 @@ async fn a_worker_that_hangs_is_killed_and_others_have_their_turn() {
 
 #[tokio::test]
 async fn work_that_a_crash_cut_off_can_be_begun_again_when_its_claim_has_lapsed() {
-    let app = server(|_| {}).await;
+    let app = TestApp::start().await;
     let lan = Librarian::new(&app, None, "lan", false).await;
     let path = lan.uploads("kites.txt", b"Kites fly.").await;
     assert_eq!(lan.steps(&path, "chunk").await.0, StatusCode::OK);

@@ -20,15 +20,6 @@ use crate::support::app::{TestApp, answer};
 
 pub const DOCUMENTS: &str = "/api/knowledgebase/documents/";
 
-/// A server whose worker is the real program.
-pub async fn server(change: impl FnOnce(&mut Config)) -> TestApp {
-    TestApp::with(|config| {
-        config.knowledge.extractor = env!("CARGO_BIN_EXE_roost").to_owned();
-        change(config);
-    })
-    .await
-}
-
 /// Somebody with documents.
 pub struct Librarian<'a> {
     pub app: &'a TestApp,

@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use reqwest::Client;
 use serde_json::{Value, json};
 
-use super::{Librarian, server};
+use super::Librarian;
+use crate::support::app::TestApp;
 use crate::support::outside;
 
 /// How far down an answer may stand.
@@ -80,7 +81,7 @@ impl Drop for Real {
 
 /// The server with all documents live: small chunks, so that there are many to choose from.
 async fn library(model: Option<&Real>) -> crate::support::app::TestApp {
-    let app = server(|config| {
+    let app = TestApp::with(|config| {
         config.knowledge.chunk_chars = 300;
         config.knowledge.chunk_overlap_chars = 60;
         if let Some(model) = model {
@@ -166,6 +167,6 @@ async fn questions_find_their_answers_by_words_and_vectors() {
 }
 
 /// A little below what was measured when this was written: what makes them worse shows.
-const WORDS_AT_LEAST: f64 = 0.6;
-const VECTORS_AT_LEAST: f64 = 0.8;
+const WORDS_AT_LEAST: f64 = 0.4;
+const VECTORS_AT_LEAST: f64 = 0.85;
 const FUSED_AT_LEAST: f64 = 0.8;

@@ -3,12 +3,13 @@
 use reqwest::StatusCode;
 use serde_json::json;
 
-use super::{Librarian, Model, server};
+use super::{Librarian, Model};
+use crate::support::app::TestApp;
 
 #[tokio::test]
 async fn what_is_meant_is_found_though_no_word_is_the_same() {
     let model = Model::start().await;
-    let app = server(|config| model.configure(config)).await;
+    let app = TestApp::with(|config| model.configure(config)).await;
     let lan = Librarian::new(&app, None, "lan", false).await;
     for (name, text) in [
         ("kites.txt", "A kite flies."),
@@ -33,7 +34,7 @@ async fn what_is_meant_is_found_though_no_word_is_the_same() {
 #[tokio::test]
 async fn words_go_on_when_no_vectors_are_made() {
     let model = Model::start().await;
-    let app = server(|config| model.configure(config)).await;
+    let app = TestApp::with(|config| model.configure(config)).await;
     let lan = Librarian::new(&app, None, "lan", false).await;
     let money = lan.publishes("money.txt", b"A refund takes three days.").await;
     *model.fails.lock().unwrap() = Some(StatusCode::BAD_GATEWAY);
@@ -57,7 +58,7 @@ async fn words_go_on_when_no_vectors_are_made() {
 #[tokio::test]
 async fn many_chunks_are_embedded_some_at_a_time_and_one_document_can_be_searched_alone() {
     let model = Model::start().await;
-    let app = server(|config| {
+    let app = TestApp::with(|config| {
         model.configure(config);
         config.knowledge.chunk_chars = 100;
         config.knowledge.chunk_overlap_chars = 0;

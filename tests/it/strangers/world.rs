@@ -107,11 +107,7 @@ fn draft(text: &str, letter: Option<NewLetter>) -> Draft {
 
 impl World {
     pub async fn new() -> Self {
-        let app = TestApp::with(|config| {
-            config.accounts.sign_in_free_tries = 10_000;
-            config.knowledge.extractor = env!("CARGO_BIN_EXE_roost").to_owned();
-        })
-        .await;
+        let app = TestApp::with(|config| config.accounts.sign_in_free_tries = 10_000).await;
         let chat = &app.app.chat;
         let (platform, other) = (chat.add_platform("Acme").await.unwrap(), chat.add_platform("Other").await.unwrap());
         // The later a person comes, the older the others' sessions are: who has to stay signed in comes last.
