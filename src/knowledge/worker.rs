@@ -46,14 +46,19 @@ impl Workers {
         Self { rules, turns }
     }
 
-    /// The text of a file, or why there is none.
+    /// The text of a file, or why there is none. The file is read when it is its turn: who waits holds no memory.
     ///
     /// # Errors
-    /// `Busy` when too many are at work; `Internal` when the program cannot be started.
-    pub async fn text(&self, kind: DocumentKind, file: Bytes) -> Result<Result<String, Unreadable>> {
+    /// What reading the file answers; `Busy` when too many are at work; `Internal` when the program cannot be started.
+    pub async fn text(
+        &self,
+        kind: DocumentKind,
+        file: impl Future<Output = Result<Bytes>>,
+    ) -> Result<Result<String, Unreadable>> {
         let Ok(Ok(_turn)) = tokio::time::timeout(self.rules.wait, self.turns.acquire()).await else {
             return Err(Error::Busy);
         };
+        let file = file.await?;
         let child = self.command(kind).spawn();
         let child = child.map_err(|error| Error::internal(format!("the extractor cannot be started: {error}")))?;
         let bytes_max = self.rules.bounds.text_bytes;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::assistant::embeddings::TEXTS_AT_ONCE;
@@ -153,8 +152,7 @@ impl Chat {
     async fn chunk_taken(&self, taken: &Document) -> Result<Outcome> {
         let file = self.shelf.objects.get(&key(taken.uuid), None).await?;
         let Some(file) = file else { return Ok(Outcome::Failed("The file is not there any more.".to_owned())) };
-        let file: Bytes = collected(file.bytes).await?;
-        let text = match self.library.workers.text(taken.kind, file).await? {
+        let text = match self.library.workers.text(taken.kind, collected(file.bytes)).await? {
             Ok(text) => text,
             Err(why) => return Ok(Outcome::Failed(why.sentence().to_owned())),
         };
