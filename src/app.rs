@@ -1,7 +1,10 @@
 //! The wired system: the only file that knows every part.
 
 mod abroad;
+pub mod assistant;
 mod beat;
+mod budgets;
+mod doors;
 mod figures;
 mod knowledge;
 mod outbox;
@@ -24,10 +27,9 @@ use tower::ServiceExt;
 use crate::api::{
     chats, document, guest, health, hooks as hooks_door, knowledge as knowledge_door, neptun, pigeons, pusher,
 };
-use crate::assistant::{Echo, Provider};
 use crate::chat::{Chat, Resume, Rules, SharedChat};
 use crate::clock::Clock;
-use crate::config::{Config, ListSessions, ObjectStoreName, ProviderName};
+use crate::config::{Config, ListSessions, ObjectStoreName};
 use crate::domain::{Timestamp, Witness};
 use crate::error::{Error, Result};
 use crate::http::multipart::FormLimits;
@@ -117,7 +119,7 @@ impl App {
         let sockets = Arc::clone(&realtime.sockets);
         let shared = line.as_ref().map(Line::shared);
         let limits = Arc::new(limits(&config.limits, shared));
-        let provider = provider(config);
+        let provider = assistant::provider(&config.assistant)?;
         let objects = objects(config)?;
         let mailer = mailer(config)?;
         let rules = Rules { sign_in_shared: shared.cloned(), ..rules(config)? };
@@ -132,6 +134,7 @@ impl App {
                 background.run(beat.go_on());
             }
         }
+        background.run(budgets::tend(Arc::clone(&chat)));
         let outbox = outbox::outbox(config, &store, &chat, clock.clone())?;
         let draining = Arc::new(AtomicBool::new(false));
         let health = Arc::new(health::Parts {
@@ -217,13 +220,6 @@ fn sockets(config: &Config, clock: Clock) -> Result<Arc<Sockets>> {
     Sockets::start(SocketRules::new(&config.sockets, websocket::frame::close, draw)).map_err(Error::internal)
 }
 
-fn provider(config: &Config) -> Option<Arc<dyn Provider>> {
-    match config.assistant.provider {
-        ProviderName::Echo => Some(Arc::new(Echo { pause: Duration::from_millis(config.assistant.echo_pause_ms) })),
-        ProviderName::None => None,
-    }
-}
-
 fn mailer(config: &Config) -> Result<Mailer> {
     if !config.mail.smtp_url.is_empty() {
         return Mailer::smtp(&config.mail.smtp_url, &config.mail.from);
@@ -258,6 +254,7 @@ async fn clear_up(config: &Config, chat: &SharedChat) -> Result<()> {
     if interrupted > 0 {
         tracing::info!(interrupted, "answers that the last stop cut off were closed; their text is kept");
     }
+    chat.lapse_budgets(Timestamp::MAX).await?;
     Ok(())
 }
 
@@ -278,6 +275,7 @@ fn clear_remnants(config: &Config) {
 pub fn check(config: &Config) -> Result<()> {
     telemetry::filter(&config.log).map_err(Error::internal)?;
     redis_options(config)?;
+    assistant::provider(&config.assistant)?;
     if !config.mail.from.is_empty() {
         mail::sender(&config.mail.from)?;
     }
@@ -318,6 +316,8 @@ fn limits(config: &crate::config::Limits, shared: Option<&crate::limits::Shared>
         chats: limit("chats", config.chats_per_minute),
         pigeons: limit("pigeons", config.pigeons_per_minute),
         neptun: limit("neptun", config.neptun_per_minute),
+        openai: limit("openai", config.openai_per_minute),
+        aisdk: limit("aisdk", config.aisdk_per_minute),
         events: limit("events", config.events_per_minute),
         knowledge: limit("knowledge", config.knowledge_per_minute),
     }
@@ -373,11 +373,12 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resum
     let (chats_routes, chats_api) = chats::router(Arc::clone(&chats));
     let (pigeons_routes, pigeons_api) = pigeons::router(Arc::clone(&pigeons));
     let (neptun_routes, neptun_api) = neptun::router(&neptun);
+    let (assistants, assistant_routes, assistant_api) = doors::assistants(config, shared);
     let (hooks_routes, hooks_api) = hooks_door::router(Arc::clone(&hooks));
     let (knowledge_routes, knowledge_api) = knowledge_door::router(Arc::clone(&knowledge));
     let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, shared, resume));
-    let api =
-        document::document(vec![guest_api, chats_api, pigeons_api, neptun_api, hooks_api, pusher_api, knowledge_api]);
+    let apis = [guest_api, chats_api, pigeons_api, neptun_api, assistant_api, hooks_api, pusher_api, knowledge_api];
+    let api = document::document(apis.into());
     let pigeons_shared = pigeons::shared_router(Arc::clone(&pigeons));
     let by_dialect_shared = guest_shared.layer(axum::middleware::from_fn_with_state(pigeons_shared, by_dialect));
     let doors = guest_routes
@@ -385,6 +386,7 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resum
         .merge(chats_routes)
         .merge(pigeons_routes)
         .merge(neptun_routes)
+        .merge(assistant_routes)
         .merge(hooks_routes)
         .merge(pusher_routes)
         .merge(knowledge_routes)
@@ -393,6 +395,7 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resum
             chats,
             pigeons,
             neptun,
+            assistants,
             hooks,
             knowledge,
         }));
@@ -419,6 +422,7 @@ struct NoRoute {
     chats: chats::Chats,
     pigeons: pigeons::Pigeons,
     neptun: neptun::Neptun,
+    assistants: doors::Assistants,
     hooks: hooks_door::Hooks,
     knowledge: knowledge_door::Knowledge,
 }
@@ -472,6 +476,9 @@ async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
     }
     if neptun::is_under_prefix(&path) {
         return neptun::not_found(&doors.neptun, request).await;
+    }
+    if doors::is_under_prefix(&path) {
+        return doors::not_found(&doors.assistants, &path, request).await;
     }
     if hooks_door::is_under_prefix(&path) {
         return hooks_door::not_found(&doors.hooks, request).await;

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use hyper::body::Body;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::Connect;
+use hyper_util::client::legacy::{Builder, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 /// The longest that a connection may take to come about.
 pub const CONNECT_WAIT: Duration = Duration::from_secs(5);
 /// How long a connection that nobody uses is kept.
 const IDLE_WAIT: Duration = Duration::from_secs(30);
+/// What a connection that streams reads at once, in bytes; the head of an answer has to fit, too.
+const STREAM_BUFFER: usize = 16 << 10;
 
 /// TLS over what `tcp` connects, and plain HTTP where the address says so.
 ///
@@ -34,10 +36,23 @@ where
     B: Body + Send,
     B::Data: Send,
 {
-    Client::builder(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_WAIT)
-        .pool_max_idle_per_host(idle_max)
-        .build(connector)
+    builder(idle_max).build(connector)
+}
+
+/// The same for answers that come in many small pieces over a long time, of many at once: its connections have small
+/// buffers.
+pub fn streaming_client<C, B>(connector: C, idle_max: usize) -> Client<C, B>
+where
+    C: Connect + Clone,
+    B: Body + Send,
+    B::Data: Send,
+{
+    builder(idle_max).http1_max_buf_size(STREAM_BUFFER).build(connector)
+}
+
+fn builder(idle_max: usize) -> Builder {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new());
+    builder.pool_idle_timeout(IDLE_WAIT).pool_max_idle_per_host(idle_max);
+    builder
 }

@@ -1,4 +1,4 @@
-//! Roost: one chat server, four doors.
+//! Roost: one chat server, many doors.
 //!
 //! There is one thing in the house: the conversation log. Everything else adds to it or follows
 //! it. In reading order:

@@ -247,6 +247,10 @@ pub struct Limits {
     pub pigeons: Option<Limit>,
     /// A user's own chats, by account; without a session by address.
     pub neptun: Option<Limit>,
+    /// Questions in OpenAI's dialect, by account.
+    pub openai: Option<Limit>,
+    /// Questions in the AI SDK's dialect, by address.
+    pub aisdk: Option<Limit>,
     /// Endpoints and events of a platform, by account.
     pub events: Option<Limit>,
     /// Documents, by account.

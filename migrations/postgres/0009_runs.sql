@@ -1,8 +1,8 @@
 -- Answers of the assistant as parts of the log: who made each and what it took, and their texts as they arrived.
 
--- A run's states, and its text as it arrives, are events. `text` is used for runs from before this.
+-- A run's states, and its text as it arrives, are events. `text` is what a run from before this had.
 alter table runs add column uuid uuid;
-alter table runs add column event_id bigint not null default 0;  -- its first event; 0: from before this
+alter table runs add column event_id bigint not null default 0;  -- the last event before it
 alter table runs add column begun_at bigint;             -- null while it waits for its turn
 alter table runs add column ended_at bigint;
 alter table runs add column reason text;                 -- why it ended, where that is not all it had to say
@@ -13,6 +13,7 @@ alter table runs add column completion_tokens bigint not null default 0;
 alter table runs add column cost bigint not null default 0;  -- in millionths of the currency of the price table
 alter table runs add column is_estimated boolean not null default false;
 update runs set uuid = gen_random_uuid(), begun_at = started_at;
+update runs set outcome = 'completed' where outcome = 'done';
 create unique index runs_uuid on runs (uuid, conversation_id);
 
 alter table events add column run_id bigint;

@@ -125,7 +125,7 @@ pub fn document(doors: Vec<OpenApi>) -> OpenApi {
     let info = InfoBuilder::new()
         .title("Roost")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("One chat server, four doors. Each door answers in its own envelope."))
+        .description(Some("One chat server, many doors. Each door answers in its own envelope."))
         .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()))
         .build();
     let whole = OpenApiBuilder::new().info(info).build();

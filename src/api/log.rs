@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::{
-    ConversationState, Event, EventBody, EventType, Happened, Json, Letter, Logged, Message, Reach, Timestamp, UserId,
+    ConversationState, Event, EventBody, EventType, Happened, Json, Letter, Logged, Message, Reach, Run, RunReason,
+    RunState, Timestamp, UserId,
 };
 use crate::http::json;
 
@@ -89,7 +90,29 @@ fn data(event: &Event, people: &People) -> Value {
             Reach::Through(message) => json!({"user": user(*reader), "through_message_id": message.0}),
         },
         EventBody::StateChanged { state, .. } => state_data(state, people),
+        EventBody::RunChanged { state, run } => run_data(run, *state),
+        EventBody::RunTold(told) => json!({"run": told.run, "start": told.start, "text": told.text}),
     }
+}
+
+fn run_data(run: &Run, state: RunState) -> Value {
+    let ended = matches!(state, RunState::Ended(_));
+    let by = run.by.as_ref().filter(|_| ended);
+    json!({
+        "run": run.uuid,
+        "message_uuid": run.question_uuid,
+        "state": state.as_str(),
+        "reason": run.reason.filter(|_| ended).map(RunReason::as_str),
+        "response_uuid": run.answer_uuid.filter(|_| ended),
+        "provider": by.map(|(provider, _)| provider),
+        "model": by.map(|(_, model)| model),
+        "usage": ended.then(|| json!({
+            "prompt_tokens": run.usage.prompt_tokens,
+            "completion_tokens": run.usage.completion_tokens,
+            "cost_micros": run.usage.cost.0,
+            "estimated": run.usage.is_estimated,
+        })),
+    })
 }
 
 fn message_data(message: &Message, people: &People) -> Value {

@@ -1,5 +1,7 @@
 //! The doors. Each translates one dialect into use-cases and back, and decides nothing.
 
+pub mod aisdk;
+pub mod budget;
 pub mod chats;
 pub mod document;
 pub mod events;
@@ -11,5 +13,7 @@ pub mod knowledge;
 pub mod language;
 pub mod log;
 pub mod neptun;
+pub mod openai;
 pub mod pigeons;
 pub mod pusher;
+pub mod run;

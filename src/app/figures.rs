@@ -49,6 +49,14 @@ pub(super) fn figures(
             ("webhook_given_up_total", "Deliveries that were given up", count(&posts.given_up)),
             ("webhook_overlooked_total", "What happened on channels and was not told", count(&posts.overlooked)),
         ]);
+        let budgets = chat.budget_stats();
+        figures.extend([
+            ("budget_tokens_total", "Tokens that answers took", count(&budgets.tokens)),
+            ("budget_money_total", "Money that answers cost, by the price table", count(&budgets.money) / 1e6),
+            ("budget_cheaper_total", "Answers given by a cheaper model to keep a budget", count(&budgets.cheaper)),
+            ("budget_refusals_total", "Answers for which a budget had no room", count(&budgets.refused)),
+            ("budget_lapsed_total", "Reservations of dead nodes that count as spent", count(&budgets.lapsed)),
+        ]);
         let refusals = [
             ("limit_send_refusals_total", "Guest sends refused by the rate limit", &limits.send),
             ("limit_poll_refusals_total", "Guest polls refused by the rate limit", &limits.poll),
@@ -57,6 +65,8 @@ pub(super) fn figures(
             ("limit_typing_refusals_total", "Words of typing refused by the rate limit", &limits.typing),
             ("limit_auth_refusals_total", "Sign-in requests refused by the rate limit", &limits.auth),
             ("limit_neptun_refusals_total", "Requests at the Neptun door refused by the rate limit", &limits.neptun),
+            ("limit_openai_refusals_total", "Requests at the OpenAI door refused by the rate limit", &limits.openai),
+            ("limit_aisdk_refusals_total", "Requests at the AI SDK door refused by the rate limit", &limits.aisdk),
             ("limit_events_refusals_total", "Requests for endpoints and events refused", &limits.events),
             ("limit_knowledge_refusals_total", "Requests for documents refused", &limits.knowledge),
             ("limit_chats_refusals_total", "Requests at the chats door refused by the rate limit", &limits.chats),

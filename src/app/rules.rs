@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::outbox;
+use super::{budgets, outbox};
 use crate::chat::{AttachmentRules, Rules};
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::domain::WhileAnswering;
 use crate::error::Result;
 
 /// # Errors
@@ -16,10 +17,20 @@ pub(super) fn rules(config: &Config) -> Result<Rules> {
         enforce_expiry: config.chats.enforce_expiry,
         session_lifetime: Duration::from_secs(config.chats.session_hours * 3600),
         context_messages: assistant.context_messages,
+        // What is wrong with them is said when the provider is made, before anybody asks.
+        prompts: super::assistant::prompts(assistant).unwrap_or_default(),
         runs_max: assistant.runs_max,
         answer_timeout: Duration::from_secs(assistant.timeout_s),
         is_one_of_many: !config.store.url.is_empty() || !config.redis.url.is_empty(),
-        checkpoint_every: Duration::from_millis(assistant.checkpoint_ms),
+        tell_every: Duration::from_millis(assistant.delta_ms),
+        runs_per_conversation_max: assistant.runs_per_conversation_max,
+        runs_per_user_max: assistant.runs_per_user_max,
+        runs_per_tenant_max: assistant.runs_per_tenant_max,
+        while_answering: match assistant.while_answering {
+            config::WhileAnswering::Queue => WhileAnswering::Queue,
+            config::WhileAnswering::Interrupt => WhileAnswering::Interrupt,
+            config::WhileAnswering::Parallel => WhileAnswering::Parallel,
+        },
         answer_bytes_max: assistant.answer_bytes_max,
         code_lifetime: Duration::from_secs(accounts.code_minutes * 60),
         code_tries_max: accounts.code_tries_max,
@@ -33,6 +44,7 @@ pub(super) fn rules(config: &Config) -> Result<Rules> {
         attachments: attachment_rules(&config.attachments),
         knowledge: super::knowledge::rules(&config.knowledge)?,
         webhooks: outbox::rules(&config.webhooks),
+        budgets: budgets::rules(&config.budgets),
     })
 }
 

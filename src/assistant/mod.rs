@@ -1,7 +1,18 @@
-//! Who answers: the provider's contract, and the built-in echo.
+//! Who answers: the provider's contract, the built-in echo, providers elsewhere, and several of them as one.
 
+mod anthropic;
+pub mod count;
 mod echo;
 pub mod embeddings;
+mod failures;
+mod heard;
+mod openai;
+pub mod prices;
+pub mod prompt;
+pub mod remote;
+pub mod several;
+pub mod sse_decode;
+mod turns;
 
 use std::fmt;
 use std::pin::Pin;
@@ -112,4 +123,25 @@ pub trait Provider: Send + Sync {
 
     /// Answers the last line. Returns at once; all waiting happens in the stream.
     fn answer(&self, ask: Ask) -> Answer;
+
+    /// The names of models that may be asked for.
+    fn models(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The most that an answer may take and cost: what to set aside before it is asked for.
+    fn estimate(&self, _ask: &Ask) -> Usage {
+        Usage::default()
+    }
+
+    /// What an answer took that ended before its provider could say: one that was stopped. Counted, roughly; of nobody
+    /// it costs nothing.
+    fn spent(&self, _by: Option<&By>, _lines: &[Line], _text: &str) -> Usage {
+        Usage::default()
+    }
+
+    /// The model to ask instead for whoever is over budget.
+    fn cheaper(&self) -> Option<Arc<str>> {
+        None
+    }
 }

@@ -10,6 +10,7 @@
 //!
 //! A run that met one wrong answer has no figures.
 
+mod answers;
 pub(crate) mod client;
 mod cluster;
 mod cluster_bare;
@@ -23,11 +24,14 @@ mod inbox;
 mod live;
 mod load;
 mod machine;
+mod piece;
 mod preload;
 mod profiles;
+mod provider;
 mod publish;
 pub(crate) mod pusher;
 mod report;
+mod runs;
 mod scripts;
 mod search;
 mod server;
@@ -43,6 +47,7 @@ use clap::{Args, ValueEnum};
 use crate::clock::Clock;
 use crate::descriptors;
 use crate::error::{Error, Result};
+pub use provider::{ProviderOptions, provide};
 use report::{Entry, Report};
 
 /// What to measure, and how.
@@ -85,6 +90,14 @@ pub struct Options {
     /// Users whose the connections of the profile storm are; each follows one of its user's conversations
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub users: u32,
+
+    /// Answers at once of the profile runs
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=9000))]
+    pub runs: u32,
+
+    /// Pieces a second of each of them
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub chunks: u32,
 
     /// Nodes of the profile cluster: one cluster for each number, side by side
     #[arg(long, value_delimiter = ',', default_values_t = [1, 3], value_parser = clap::value_parser!(u32).range(1..=16))]
@@ -154,6 +167,8 @@ pub enum Profile {
     Follow,
     /// Searches among many chunks of documents, by words and by vectors
     Search,
+    /// Answers of the assistant that are made at once, stored and followed
+    Runs,
     /// PostgreSQL, Redis and several nodes, which are started on this machine
     Cluster,
     /// All of them but search and cluster, one after another
@@ -161,7 +176,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    const EACH: [Self; 12] = [
+    const EACH: [Self; 13] = [
         Self::Send,
         Self::PollEmpty,
         Self::Poll20,
@@ -173,6 +188,7 @@ impl Profile {
         Self::Storm,
         Self::Follow,
         Self::Search,
+        Self::Runs,
         Self::Cluster,
     ];
 
@@ -189,6 +205,7 @@ impl Profile {
             Self::Storm => "storm",
             Self::Follow => "follow",
             Self::Search => "search",
+            Self::Runs => "runs",
             Self::Cluster => "cluster",
             Self::All => "all",
         }
@@ -227,6 +244,9 @@ impl Options {
         }
         if matches!(profile, Profile::Storm | Profile::All) {
             line.push_str(&format!(" --users {}", self.users));
+        }
+        if matches!(profile, Profile::Runs | Profile::All) {
+            line.push_str(&format!(" --runs {} --chunks {}", self.runs, self.chunks));
         }
         if matches!(profile, Profile::Cluster) {
             let nodes: Vec<_> = self.nodes.iter().map(u32::to_string).collect();
@@ -310,8 +330,8 @@ async fn measure(options: &Options) -> Result<()> {
 
 async fn entry(profile: Profile, options: &Options, folder: &Path, clock: &Clock) -> Entry {
     let live = match profile {
-        // A server that runs already knows nobody whose inbox or conversations could be filled.
-        Profile::Start | Profile::Inbox | Profile::Storm | Profile::Search | Profile::Cluster
+        // A server that runs already knows nobody whose inbox or conversations could be filled, and asks another provider.
+        Profile::Start | Profile::Inbox | Profile::Storm | Profile::Runs | Profile::Search | Profile::Cluster
             if options.url.is_some() =>
         {
             return Entry::NotRun;
@@ -324,6 +344,7 @@ async fn entry(profile: Profile, options: &Options, folder: &Path, clock: &Clock
         Profile::Storm => storm::measure(options, folder, clock).await,
         Profile::Follow => follow::measure(options, folder, clock).await,
         Profile::Search => search::measure(options, folder, clock).await,
+        Profile::Runs => runs::measure(options, folder, clock).await,
         Profile::Cluster => cluster::measure(options, folder, clock).await,
         _ => {
             return profiles::http(profile, options, folder, clock)

@@ -114,7 +114,7 @@ fn failed(what: &str) -> Error {
 
 /// Waits for the first URL on the child's output. The rest is read and dropped by a thread, since
 /// a full pipe would stop the server.
-fn hear_url(running: &mut Running) -> Result<String> {
+pub(super) fn hear_url(running: &mut Running) -> Result<String> {
     let lines = running.lines().ok_or_else(|| failed("has no output"))?;
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {
@@ -134,7 +134,7 @@ fn url_in(line: &str) -> Option<&str> {
 }
 
 /// The host as requests name it, and its address.
-fn parse_url(url: &str) -> Result<(String, SocketAddr)> {
+pub(super) fn parse_url(url: &str) -> Result<(String, SocketAddr)> {
     let wrong = || Error::internal(format!("{url:?} is not of the form http://host:port or ws://host:port"));
     let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("ws://"));
     let host = host.ok_or_else(wrong)?.trim_end_matches(['/', '.', ',']);

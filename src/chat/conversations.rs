@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    Contact, Conversation, ConversationId, ConversationKind, ConversationState, Json, Scope, Signal, Timestamp, UserId,
+    Contact, Conversation, ConversationId, ConversationKind, ConversationState, Json, RunReason, Scope, Signal,
+    Timestamp, UserId,
 };
 use crate::error::{Error, Result, Subject};
 use crate::realtime::Channel;
@@ -159,7 +160,7 @@ impl Chat {
     /// # Errors
     /// `NotFound(Conversation)`.
     pub async fn remove_session(&self, id: ConversationId) -> Result<()> {
-        self.stop_answers(id);
+        self.stop_answers(id, RunReason::Asked);
         let removed = self.store.remove_conversation(id).await?;
         if removed { Ok(()) } else { Err(Error::NotFound(Subject::Conversation)) }
     }

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod attachments;
+mod budgets;
 mod codes;
 mod connections;
 mod conversations;
@@ -15,6 +16,7 @@ mod follow;
 mod knowledge;
 mod listen;
 mod messages;
+mod named;
 mod origin;
 mod own;
 mod passwords;
@@ -26,6 +28,7 @@ mod shares;
 mod staff;
 mod tickets;
 mod typing;
+mod under_way;
 mod webhooks;
 mod words;
 
@@ -35,7 +38,9 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
 use crate::assistant::Provider;
+use crate::assistant::prompt::Prompts;
 use crate::clock::Clock;
+use crate::domain::WhileAnswering;
 use crate::limits::{Attempts, Shared};
 use crate::mail::Mailer;
 use crate::objects::Objects;
@@ -45,6 +50,7 @@ use crate::store::SharedStore;
 
 pub use accounts::{AccountEdit, Registration};
 pub use attachments::{AttachmentRules, UploadError};
+pub use budgets::{Allowances, BudgetRules, BudgetStats, Budgeted, Estimate, Granted, Instead, Over, Payer, WhenOver};
 pub use connections::Resume;
 pub use conversations::{NewSession, SessionEdit};
 pub use credentials::NewToken;
@@ -52,10 +58,11 @@ pub use follow::{BACKOFFICE, Topic};
 pub use knowledge::{KnowledgeRules, Received, SOURCES_MAX, Step, TITLE_CHARS_MAX};
 pub use listen::{Batch, Follower};
 pub use messages::{Draft, Key, MessagePage};
+pub use named::chat_name;
 pub use origin::Deed;
 pub use own::Retracted;
 pub use platforms::DeviceRegistration;
-pub use runs::{Asked, Attached, Ended, Piece, Run};
+pub use runs::{Again, Asked, Asking, Attached, Ended, Piece, Unkept};
 pub use shares::Opened;
 pub use tickets::{Ticket, TicketFor};
 pub use webhooks::{WebhookDraft, WebhookRules};
@@ -85,14 +92,24 @@ pub struct Rules {
     pub session_lifetime: Duration,
     /// How many of the last messages an assistant is shown.
     pub context_messages: usize,
+    /// What the assistant is told and shown.
+    pub prompts: Prompts,
     /// Answers under way at once, over all conversations.
     pub runs_max: usize,
+    /// In one conversation.
+    pub runs_per_conversation_max: usize,
+    /// Of one user.
+    pub runs_per_user_max: usize,
+    /// Of one tenant.
+    pub runs_per_tenant_max: usize,
     /// The longest that an answer may take.
     pub answer_timeout: Duration,
     /// Whether other nodes work on the same store.
     pub is_one_of_many: bool,
-    /// How often what has arrived of an answer is stored.
-    pub checkpoint_every: Duration,
+    /// How often at most what has arrived of an answer is stored and told.
+    pub tell_every: Duration,
+    /// What becomes of a message that is sent while an answer is under way, where the conversation does not say.
+    pub while_answering: WhileAnswering,
     /// Largest answer, in bytes; what comes after is cut.
     pub answer_bytes_max: usize,
     /// How long a mailed code is good for.
@@ -119,6 +136,8 @@ pub struct Rules {
     pub knowledge: KnowledgeRules,
     /// Endpoints that are told what happens.
     pub webhooks: WebhookRules,
+    /// What answers may cost.
+    pub budgets: BudgetRules,
 }
 
 /// The use-cases with what they stand on. Shared by every door.
@@ -148,6 +167,7 @@ pub struct Chat {
     shelf: attachments::Shelf,
     library: knowledge::Library,
     hooked: webhooks::Hooked,
+    budgets: budgets::Budgets,
 }
 
 /// A shared [`Chat`].
@@ -180,6 +200,7 @@ impl Chat {
         };
         let seal = seal::Seal::new(&store.secret("sessions", clock.secret()).await?);
         let ticket_seal = seal::Seal::new(&store.secret("event-tickets", clock.secret()).await?);
+        let budgets = budgets::Budgets::open(&store, &clock, &rules.budgets).await?;
         realtime.broker.begin_at(store.last_event().await?);
         let letters = Arc::new(tokio::sync::Semaphore::new(codes::LETTERS_MAX));
         Ok(Arc::new(Self {
@@ -207,6 +228,7 @@ impl Chat {
             shelf,
             library,
             hooked: webhooks::Hooked::default(),
+            budgets,
         }))
     }
 

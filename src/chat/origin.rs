@@ -31,7 +31,11 @@ impl Deed {
             EventBody::MessageDeleted { message_id, .. } => Some(Self::Deleted(*message_id)),
             EventBody::Reacted { message_id, reaction, .. } => Some(Self::Reacted(*message_id, reaction.user_id)),
             EventBody::Received { reader, reach, .. } => Some(Self::Read(reach.end(), *reader)),
-            EventBody::MessageGone | EventBody::Void | EventBody::StateChanged { .. } => None,
+            EventBody::MessageGone
+            | EventBody::Void
+            | EventBody::StateChanged { .. }
+            | EventBody::RunChanged { .. }
+            | EventBody::RunTold(_) => None,
         }
     }
 }

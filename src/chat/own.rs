@@ -6,7 +6,7 @@ use super::messages::fingerprint;
 use super::{Chat, Draft};
 use crate::domain::{
     Access, ChatFile, Conversation, ConversationId, ConversationKind, ConversationState, EventId, FileId, INTEGER_MAX,
-    Message, MessageId, NewFile, Role, Scope, Signal, UserId,
+    Message, MessageId, NewFile, Role, RunReason, Scope, Signal, UserId,
 };
 use crate::error::{Error, Result, Subject};
 use crate::store::{
@@ -103,7 +103,7 @@ impl Chat {
             return Err(Error::NotFound(Subject::Conversation));
         }
         for id in ids {
-            self.stop_answers(id);
+            self.stop_answers(id, RunReason::Asked);
             self.tell_owner(access.user.id, Signal::Removed(id));
         }
         Ok(())
@@ -124,7 +124,7 @@ impl Chat {
                     self.store.remove_chats(user, vec![*id]).await?;
                 }
             }
-            left.into_iter().for_each(|id| self.stop_answers(id));
+            left.into_iter().for_each(|id| self.stop_answers(id, RunReason::Asked));
             left = rest;
         }
         Ok(())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Chat, Draft};
-use crate::domain::{Access, Conversation, ConversationKind, Role, User};
+use crate::domain::{Access, Conversation, ConversationKind, Role, RunReason, User};
 use crate::error::{Error, Refusal, Result, Subject};
 use crate::realtime::Channel;
 use crate::store::{Appended, Desk, StateChange};
@@ -32,7 +32,7 @@ impl Chat {
         self.unbroken(async move {
             let taken = chat.store.transfer(id, dice, greeting, line, at).await?;
             if taken.is_some() {
-                chat.stop_answers(id);
+                chat.stop_answers(id, RunReason::TakenOver);
             }
             Ok(taken)
         })
@@ -57,11 +57,23 @@ impl Chat {
         self.change_and_stop(channel, StateChange::Close).await
     }
 
+    /// Hands a live chat back that one has: from here on nobody has it, and where the assistant answers guests it answers
+    /// the next message.
+    ///
+    /// # Errors
+    /// `Forbidden(NotStaff)`, `Forbidden(NotAssigned)`; `NotFound(Conversation)`.
+    pub async fn hand_back(self: &Arc<Self>, access: &Access, channel: &Channel) -> Result<Conversation> {
+        self.must_have(access, channel).await?;
+        let release = StateChange::Release(access.user.id);
+        let changed = self.store.change_state(channel.id(), release, self.clock.now()).await?;
+        changed.ok_or(Error::NotFound(Subject::Conversation))
+    }
+
     async fn change_and_stop(self: &Arc<Self>, channel: &Channel, change: StateChange) -> Result<Conversation> {
         let (chat, id) = (Arc::clone(self), channel.id());
         self.unbroken(async move {
             let changed = chat.store.change_state(id, change, chat.clock.now()).await?;
-            chat.stop_answers(id);
+            chat.stop_answers(id, RunReason::TakenOver);
             changed.ok_or(Error::NotFound(Subject::Conversation))
         })
         .await

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{Chat, Deed};
-use crate::domain::{ConversationId, EventId, MessageId, UserId};
+use crate::domain::{ConversationId, EventId, MessageId, RunReason, UserId};
 use crate::realtime::nodes::Hearing;
 use crate::realtime::sockets::SocketId;
 
@@ -18,7 +18,9 @@ pub(super) enum Word {
     /// The answer to a question has to stop.
     Stop(MessageId),
     /// Whatever answers in a conversation has to stop.
-    StopIn(ConversationId),
+    StopIn(ConversationId, RunReason),
+    /// So does what answers earlier questions of a conversation: a newer one takes their place.
+    StopBefore(ConversationId, MessageId),
 }
 
 impl Word {
@@ -33,7 +35,11 @@ impl Word {
                 encode_deed(deed, &mut out);
             }
             Self::Stop(question) => put(&mut out, 2, &[question.0]),
-            Self::StopIn(conversation) => put(&mut out, 3, &[conversation.0]),
+            Self::StopIn(conversation, why) => {
+                put(&mut out, 3, &[conversation.0]);
+                out.extend_from_slice(why.as_str().as_bytes());
+            }
+            Self::StopBefore(conversation, question) => put(&mut out, 4, &[conversation.0, question.0]),
         }
         out
     }
@@ -48,7 +54,13 @@ impl Word {
                 Some(Self::Origin(decode_deed(rest)?, SocketId(u32::from_le_bytes(*a), u32::from_le_bytes(*b))))
             }
             2 => numbers(rest).map(|[question]| Self::Stop(EventId(question))),
-            3 => numbers(rest).map(|[conversation]| Self::StopIn(ConversationId(conversation))),
+            3 => {
+                let (conversation, why) = rest.split_first_chunk::<8>()?;
+                let why = std::str::from_utf8(why).ok().and_then(RunReason::parse)?;
+                Some(Self::StopIn(ConversationId(i64::from_le_bytes(*conversation)), why))
+            }
+            4 => numbers(rest)
+                .map(|[conversation, question]| Self::StopBefore(ConversationId(conversation), EventId(question))),
             _ => None,
         }
     }
@@ -119,8 +131,9 @@ impl Hearing for Chat {
     fn heard(&self, word: &[u8]) {
         match Word::decode(word) {
             Some(Word::Origin(deed, socket)) => self.origins.note_hearsay(deed, socket),
-            Some(Word::Stop(question)) => self.runs.stop(question),
-            Some(Word::StopIn(conversation)) => self.runs.stop_conversation(conversation),
+            Some(Word::Stop(question)) => self.runs.stop(question, RunReason::Asked),
+            Some(Word::StopIn(conversation, why)) => self.runs.stop_conversation(conversation, why),
+            Some(Word::StopBefore(conversation, question)) => self.runs.stop_before(conversation, question),
             None => {}
         }
     }
@@ -141,7 +154,11 @@ mod tests {
             Deed::Read(message, user),
         ];
         let words = deeds.into_iter().map(|deed| Word::Origin(deed, socket));
-        for word in words.chain([Word::Stop(message), Word::StopIn(ConversationId(8))]) {
+        for word in words.chain([
+            Word::Stop(message),
+            Word::StopIn(ConversationId(8), RunReason::TakenOver),
+            Word::StopBefore(ConversationId(2), message),
+        ]) {
             let bytes = word.encode();
             assert_eq!(Word::decode(&bytes), Some(word));
             for cut in 0..bytes.len() {

@@ -24,7 +24,7 @@ use crate::bench;
 use crate::config::Config;
 use crate::error::{Error, Result};
 
-/// One chat server, four doors.
+/// One chat server, many doors.
 #[derive(Debug, Parser)]
 #[command(name = "roost", version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -58,6 +58,9 @@ enum Command {
     Migrate(migrate::Options),
     /// Measure what a server does on this machine.
     Bench(bench::Options),
+    /// The provider that the profile `runs` of `bench` starts.
+    #[command(name = "bench-provider", hide = true)]
+    BenchProvider(bench::ProviderOptions),
     /// Kill, freeze and cut off servers of its own, and audit what clients saw.
     Chaos(chaos::Options),
     /// Take the text out of a file: what a server calls.
@@ -110,6 +113,7 @@ pub fn run() -> ExitCode {
         Command::Restore(options) => restore::run(&options),
         Command::Migrate(options) => migrate::run(&options),
         Command::Bench(options) => bench::run(options),
+        Command::BenchProvider(options) => bench::provide(&options),
         Command::Chaos(options) => chaos::run(&options),
         Command::Extract(options) => return extract::run(&options).unwrap_or(ExitCode::FAILURE),
     };

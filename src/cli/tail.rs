@@ -79,6 +79,8 @@ fn line(event: &Event) -> Value {
         EventBody::MessageEdited(message) => ("message_edited", message_detail(message)),
         EventBody::MessageGone => ("message_gone", json!({})),
         EventBody::Void => ("void", json!({})),
+        EventBody::RunChanged { state, run } => ("run", json!({"run": run.uuid, "state": state.as_str()})),
+        EventBody::RunTold(told) => ("run_text", json!({"run": told.run, "start": told.start, "text": told.text})),
         EventBody::MessageDeleted { message_id, uuid } => {
             ("message_deleted", json!({"message_id": message_id.0, "uuid": uuid}))
         }

@@ -35,10 +35,12 @@ impl Config {
         if !self.mail.smtp_url.is_empty() && self.mail.from.is_empty() {
             return Err("mail.from must say who letters come from when mail.smtp_url is set".to_owned());
         }
+        self.assistant.check()?;
         self.store.check()?;
         self.redis.check()?;
         self.cluster.check()?;
         self.knowledge.check()?;
+        self.budgets.check()?;
         self.attachments.check()
     }
 
@@ -76,8 +78,25 @@ impl Config {
             ("neptun.message_chars_max", self.neptun.message_chars_max as u64),
             ("neptun.file_chars_max", self.neptun.file_chars_max as u64),
             ("neptun.batch_max", self.neptun.batch_max as u64),
+            ("openai.message_chars_max", self.openai.message_chars_max as u64),
+            ("openai.messages_max", self.openai.messages_max as u64),
+            ("openai.body_bytes_max", self.openai.body_bytes_max as u64),
+            ("aisdk.message_chars_max", self.aisdk.message_chars_max as u64),
+            ("aisdk.messages_max", self.aisdk.messages_max as u64),
+            ("aisdk.body_bytes_max", self.aisdk.body_bytes_max as u64),
             ("neptun.models", self.neptun.models.len() as u64),
             ("assistant.runs_max", self.assistant.runs_max as u64),
+            ("assistant.runs_per_conversation_max", self.assistant.runs_per_conversation_max as u64),
+            ("assistant.runs_per_user_max", self.assistant.runs_per_user_max as u64),
+            ("assistant.runs_per_tenant_max", self.assistant.runs_per_tenant_max as u64),
+            ("assistant.prompt_tokens_max", self.assistant.prompt_tokens_max as u64),
+            ("assistant.tokens_max", u64::from(self.assistant.tokens_max)),
+            ("assistant.connect_timeout_s", self.assistant.connect_timeout_s),
+            ("assistant.first_token_timeout_s", self.assistant.first_token_timeout_s),
+            ("assistant.idle_timeout_s", self.assistant.idle_timeout_s),
+            ("assistant.retry_first_ms", self.assistant.retry_first_ms),
+            ("assistant.event_bytes_max", self.assistant.event_bytes_max as u64),
+            ("budgets.keep_days", self.budgets.keep_days),
             ("accounts.sign_in_free_tries", u64::from(self.accounts.sign_in_free_tries)),
             ("accounts.session_hours", self.accounts.session_hours),
             ("accounts.ticket_minutes", self.accounts.ticket_minutes),

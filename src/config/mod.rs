@@ -4,7 +4,9 @@
 //! is also what `roost config defaults` prints, and a test keeps it equal to [`Config::default`].
 
 mod assistant;
+mod budgets;
 mod check;
+mod doors;
 mod knowledge;
 mod section;
 mod sections;
@@ -17,7 +19,11 @@ use figment::error::Kind;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
-pub use assistant::{Assistant, ProviderName};
+pub use assistant::{
+    Anthropic, Assistant, Key, ModelRoute, NamedProvider, OpenAi, Price, ProviderName, TokensParameter, WhileAnswering,
+};
+pub use budgets::{Budgets, OverBudget, TenantBudget};
+pub use doors::{Aisdk, Openai};
 pub use knowledge::Knowledge;
 pub use sections::{
     Accounts, Attachments, AutoBool, Chats, Cluster, Durability, Guest, Heads, Http, Limits, ListSessions, Log,
@@ -59,10 +65,16 @@ pub struct Config {
     pub pusher: Pusher,
     /// The Neptun door.
     pub neptun: Neptun,
+    /// The OpenAI door.
+    pub openai: Openai,
+    /// The AI SDK door.
+    pub aisdk: Aisdk,
     /// Who answers.
     pub assistant: Assistant,
     /// Documents that answers rest on.
     pub knowledge: Knowledge,
+    /// What answers may cost.
+    pub budgets: Budgets,
     /// Accounts.
     pub accounts: Accounts,
     /// Letters.
@@ -92,8 +104,11 @@ impl Default for Config {
             pigeons: Pigeons::default(),
             pusher: Pusher::default(),
             neptun: Neptun::default(),
+            openai: Openai::default(),
+            aisdk: Aisdk::default(),
             assistant: Assistant::default(),
             knowledge: Knowledge::default(),
+            budgets: Budgets::default(),
             accounts: Accounts::default(),
             mail: Mail::default(),
             attachments: Attachments::default(),
@@ -117,8 +132,14 @@ const SECTIONS: &[&str] = &[
     "pigeons",
     "pusher",
     "neptun",
+    "openai",
+    "aisdk",
+    // Sections in a section come before it.
+    "assistant_openai",
+    "assistant_anthropic",
     "assistant",
     "knowledge",
+    "budgets",
     "accounts",
     "mail",
     "attachments",
@@ -156,6 +177,9 @@ impl Config {
     /// The configuration as a file, with passwords left out.
     pub fn show(&self) -> String {
         let mut shown = self.clone();
+        let assistant = &mut shown.assistant;
+        let keys = assistant.providers.values_mut().map(NamedProvider::key);
+        let keys = keys.chain([&mut assistant.openai.api_key, &mut assistant.anthropic.api_key]);
         let secrets = [
             &mut shown.store.url,
             &mut shown.store.replica_url,
@@ -165,7 +189,8 @@ impl Config {
             &mut shown.attachments.s3_secret_key,
             &mut shown.knowledge.embeddings_key,
         ];
-        secrets.into_iter().filter(|secret| !secret.is_empty()).for_each(|secret| NOT_SHOWN.clone_into(secret));
+        let secrets = secrets.into_iter().chain(keys.map(|key| &mut key.0));
+        secrets.filter(|secret| !secret.is_empty()).for_each(|secret| NOT_SHOWN.clone_into(secret));
         toml::to_string(&shown).unwrap_or_else(|error| format!("# {error}\n"))
     }
 }
@@ -201,7 +226,7 @@ fn dotted(variable: &str) -> String {
     let variable = variable.to_ascii_lowercase();
     let in_section = SECTIONS.iter().find_map(|section| {
         let key = variable.strip_prefix(section)?.strip_prefix('_')?;
-        Some(format!("{section}.{key}"))
+        Some(format!("{}.{key}", section.replace('_', ".")))
     });
     in_section.unwrap_or(variable)
 }
@@ -265,6 +290,10 @@ mod tests {
         config.mail.smtp_url = "smtps://roost:hunter2@mail.test".to_owned();
         config.attachments.s3_secret_key = "hunter2".to_owned();
         config.knowledge.embeddings_key = "hunter2".to_owned();
+        config.assistant.openai.api_key = Key("hunter2".to_owned());
+        config.assistant.anthropic.api_key = Key("hunter2".to_owned());
+        let named = OpenAi { api_key: Key("hunter2".to_owned()), ..OpenAi::default() };
+        config.assistant.providers.insert("named".to_owned(), NamedProvider::OpenAi(named));
         assert!(!config.show().contains("hunter2"), "{}", config.show());
     }
 
@@ -306,6 +335,9 @@ mod tests {
             ("STORE_SIZE_MIB_MAX", "store.size_mib_max"),
             ("LIMITS_ENABLED", "limits.enabled"),
             ("CHATS_ENFORCE_EXPIRY", "chats.enforce_expiry"),
+            ("ASSISTANT_PROVIDER", "assistant.provider"),
+            ("ASSISTANT_OPENAI_BASE_URL", "assistant.openai.base_url"),
+            ("ASSISTANT_ANTHROPIC_API_KEY", "assistant.anthropic.api_key"),
         ] {
             assert_eq!(dotted(variable), key);
         }

@@ -96,6 +96,8 @@ section!(Limits {
     chats_per_minute: u32 = 600,
     pigeons_per_minute: u32 = 600,
     neptun_per_minute: u32 = 600,
+    openai_per_minute: u32 = 600,
+    aisdk_per_minute: u32 = 600,
     events_per_minute: u32 = 600,
     knowledge_per_minute: u32 = 300,
     keys_max: usize = 100_000,

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{ConversationId, EventId, Json, MessageId, PlatformId, Timestamp, UserId};
+use super::{ConversationId, EventId, Json, MessageId, PlatformId, Timestamp, UserId, WhileAnswering};
 
 /// What a conversation is for. A key is unique within its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,6 +91,8 @@ pub struct ConversationState {
     pub model: Option<String>,
     /// Put away.
     pub is_archived: bool,
+    /// What becomes of a message that is sent while an answer is under way; `None`: what the configuration says.
+    pub while_answering: Option<WhileAnswering>,
 }
 
 impl ConversationState {
@@ -106,6 +108,7 @@ impl ConversationState {
             title: None,
             model: None,
             is_archived: false,
+            while_answering: None,
         }
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    ConversationId, ConversationState, EventId, Message, MessageId, Reach, Reaction, Receipt, Timestamp, UserId,
+    ConversationId, ConversationState, EventId, Message, MessageId, OpenRun, Reach, Reaction, Receipt, Run, RunState,
+    RunText, Timestamp, UserId,
 };
 
 /// Why a conversation's state changed.
@@ -13,6 +14,8 @@ use super::{
 pub enum Change {
     /// A member of staff took it, or was given it.
     Assigned,
+    /// The member of staff who had it handed it back.
+    Released,
     /// It was closed.
     Closed,
     /// A message reopened it.
@@ -23,12 +26,13 @@ pub enum Change {
 
 impl Change {
     /// Every change.
-    pub const ALL: [Self; 4] = [Self::Assigned, Self::Closed, Self::Reopened, Self::Edited];
+    pub const ALL: [Self; 5] = [Self::Assigned, Self::Released, Self::Closed, Self::Reopened, Self::Edited];
 
     /// The change's name in the store and on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Assigned => "assigned",
+            Self::Released => "released",
             Self::Closed => "closed",
             Self::Reopened => "reopened",
             Self::Edited => "edited",
@@ -85,6 +89,16 @@ pub enum EventBody {
         /// The state from here on.
         state: Arc<ConversationState>,
     },
+    /// An answer of the assistant waits, begins or ends. The message that holds it is added by the event before its
+    /// end.
+    RunChanged {
+        /// What became of it.
+        state: RunState,
+        /// The run. Read back later, it is as it stands by then.
+        run: Arc<Run>,
+    },
+    /// More of an answer that is being made.
+    RunTold(RunText),
 }
 
 /// One entry of a conversation's log.
@@ -115,7 +129,11 @@ impl Event {
             EventBody::Reacted { reaction, .. } => Some(reaction.user_id),
             EventBody::Received { reader, .. } => Some(*reader),
             EventBody::StateChanged { state, .. } => state.assigned.map(|assigned| assigned.user_id),
-            EventBody::MessageGone | EventBody::MessageDeleted { .. } | EventBody::Void => None,
+            EventBody::MessageGone
+            | EventBody::MessageDeleted { .. }
+            | EventBody::Void
+            | EventBody::RunChanged { .. }
+            | EventBody::RunTold(_) => None,
         };
         named.into_iter().collect()
     }
@@ -126,10 +144,12 @@ impl Event {
             EventBody::MessageAdded(message) | EventBody::MessageEdited(message) => message.bytes(),
             EventBody::StateChanged { state, .. } => state.metadata.0.len(),
             EventBody::Reacted { reaction, .. } => reaction.emoji.len(),
+            EventBody::RunTold(told) => told.text.len(),
             EventBody::MessageGone
             | EventBody::MessageDeleted { .. }
             | EventBody::Void
-            | EventBody::Received { .. } => 0,
+            | EventBody::Received { .. }
+            | EventBody::RunChanged { .. } => 0,
         }
     }
 }
@@ -162,7 +182,35 @@ pub fn fold<'a>(messages: &mut Vec<Arc<Message>>, events: impl IntoIterator<Item
                 }
             }
             EventBody::Received { reader, receipt, reach } => receive(messages, *reader, *receipt, *reach, event.at),
-            EventBody::MessageGone | EventBody::Void | EventBody::StateChanged { .. } => {}
+            EventBody::MessageGone
+            | EventBody::Void
+            | EventBody::StateChanged { .. }
+            | EventBody::RunChanged { .. }
+            | EventBody::RunTold(_) => {}
+        }
+    }
+}
+
+/// Applies events, in order, to the answers under way of a snapshot. Applying an event that the snapshot already holds
+/// changes nothing.
+pub fn fold_runs<'a>(open: &mut Vec<OpenRun>, events: impl IntoIterator<Item = &'a Event>) {
+    for event in events {
+        match &event.body {
+            EventBody::RunChanged { state: RunState::Ended(_), run } => open.retain(|held| held.run.id != run.id),
+            EventBody::RunChanged { state, run } => match open.iter_mut().find(|held| held.run.id == run.id) {
+                Some(held) => held.run.state = *state,
+                // Read back later it is as it stands by then: what has ended is not begun again.
+                None if run.outcome().is_some() => {}
+                None => open.push(OpenRun { run: Run::clone(run), text: String::new() }),
+            },
+            EventBody::RunTold(told) => {
+                if let Some(held) = open.iter_mut().find(|held| held.run.uuid == told.run) {
+                    let known = (held.text.len() as u64).saturating_sub(told.start);
+                    let new = usize::try_from(known).ok().and_then(|known| told.text.get(known..));
+                    held.text.push_str(new.unwrap_or_default());
+                }
+            }
+            _ => {}
         }
     }
 }

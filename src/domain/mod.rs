@@ -5,6 +5,7 @@
 //! [`crate::api`]; columns belong to [`crate::store`].
 
 mod attachment;
+mod budget;
 mod conversation;
 mod document;
 mod event;
@@ -24,11 +25,12 @@ mod user;
 mod webhook;
 
 pub use attachment::{Attachment, FILE_NAME_CHARS_MAX, file_name};
+pub use budget::{Allowance, Day, Left, OverBudget, Purse, PurseKind, Spend};
 pub use conversation::{
     Assignment, Contact, Conversation, ConversationKind, ConversationState, Head, Participant, ParticipantKind, Tag,
 };
 pub use document::{Chunk, Document, DocumentKind, DocumentState, DocumentStats, Source, Uploader, chunk_name};
-pub use event::{Change, Event, EventBody, fold};
+pub use event::{Change, Event, EventBody, fold, fold_runs};
 pub use files::{ChatFile, NewFile, Share, ShareEntry, code_blocks};
 pub use happened::{Happened, Nobody, Witness};
 pub use ids::{
@@ -40,7 +42,7 @@ pub use message::{Message, Role};
 pub use node::Node;
 pub use place::{Logged, Place, Scope, Signal, Typist};
 pub use platform::{Membership, MembershipStatus, Platform, PushDevice, PushOs};
-pub use run::{Run, RunOutcome};
+pub use run::{OpenRun, Run, RunOutcome, RunReason, RunState, RunText, WhileAnswering};
 pub use text::{Json, MessageText, TextError, clean, clean_line};
 pub use time::Timestamp;
 pub use usage::{Money, Usage};

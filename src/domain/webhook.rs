@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{
-    Change, ConversationId, DeliveryId, Event, EventBody, EventId, Happened, PlatformId, Receipt, Timestamp, WebhookId,
+    Change, ConversationId, DeliveryId, Event, EventBody, EventId, Happened, PlatformId, Receipt, RunState, Timestamp,
+    WebhookId,
 };
 
 macro_rules! words {
@@ -73,12 +74,20 @@ words!(
         ReceiptRead = "receipt.read",
         /// A member of staff took a conversation, or was given it.
         ConversationAssigned = "conversation.assigned",
+        /// The member of staff who had a conversation handed it back.
+        ConversationReleased = "conversation.released",
         /// A conversation was closed.
         ConversationClosed = "conversation.closed",
         /// A message reopened a conversation.
         ConversationReopened = "conversation.reopened",
         /// A conversation's contact, metadata, title, expiry or flags were edited.
         ConversationEdited = "conversation.edited",
+        /// An answer of the assistant waits or begins.
+        AnswerStarted = "answer.started",
+        /// More of an answer that is being made. Told only to who names it: there can be many a second.
+        AnswerText = "answer.text",
+        /// An answer ended. The message that holds it was told before.
+        AnswerEnded = "answer.ended",
     }
 );
 
@@ -95,10 +104,14 @@ impl EventType {
             EventBody::Received { receipt: Receipt::Read, .. } => Self::ReceiptRead,
             EventBody::StateChanged { change, .. } => match change {
                 Change::Assigned => Self::ConversationAssigned,
+                Change::Released => Self::ConversationReleased,
                 Change::Closed => Self::ConversationClosed,
                 Change::Reopened => Self::ConversationReopened,
                 Change::Edited => Self::ConversationEdited,
             },
+            EventBody::RunChanged { state: RunState::Ended(_), .. } => Self::AnswerEnded,
+            EventBody::RunChanged { .. } => Self::AnswerStarted,
+            EventBody::RunTold(_) => Self::AnswerText,
         }
     }
 }
@@ -205,9 +218,10 @@ impl Webhook {
     /// Longest address, in characters.
     pub const URL_CHARS_MAX: usize = 2000;
 
-    /// Whether it wants what is called that.
+    /// Whether it wants what is called that. The pieces of answers want to be named.
     pub fn wants(&self, kind: &str) -> bool {
-        self.kinds.is_empty() || self.kinds.iter().any(|wanted| wanted == kind)
+        (self.kinds.is_empty() && kind != EventType::AnswerText.as_str())
+            || self.kinds.iter().any(|wanted| wanted == kind)
     }
 }
 

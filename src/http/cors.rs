@@ -21,7 +21,7 @@ use tower::{Layer, ServiceExt};
 use tower_http::cors::CorsLayer;
 
 /// Headers that a page may send, beyond those that every page may.
-const ALLOWED: [HeaderName; 14] = [
+const ALLOWED: [HeaderName; 26] = [
     header::ACCEPT_LANGUAGE,
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
@@ -36,21 +36,37 @@ const ALLOWED: [HeaderName; 14] = [
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("x-requested-with"),
     HeaderName::from_static("x-socket-id"),
+    // What OpenAI's library says of itself, also from a page.
+    HeaderName::from_static("openai-organization"),
+    HeaderName::from_static("openai-project"),
+    HeaderName::from_static("x-stainless-arch"),
+    HeaderName::from_static("x-stainless-helper-method"),
+    HeaderName::from_static("x-stainless-lang"),
+    HeaderName::from_static("x-stainless-os"),
+    HeaderName::from_static("x-stainless-package-version"),
+    HeaderName::from_static("x-stainless-poll-helper"),
+    HeaderName::from_static("x-stainless-retry-count"),
+    HeaderName::from_static("x-stainless-runtime"),
+    HeaderName::from_static("x-stainless-runtime-version"),
+    HeaderName::from_static("x-stainless-timeout"),
 ];
 
 /// Headers that a page may read, beyond those that every page may.
-const EXPOSED: [HeaderName; 11] = [
+const EXPOSED: [HeaderName; 14] = [
     header::ETAG,
     header::LINK,
     header::RETRY_AFTER,
     HeaderName::from_static("event-cursor"),
     HeaderName::from_static("idempotent-replayed"),
+    HeaderName::from_static("x-budget-remaining"),
     HeaderName::from_static("x-correlation-id"),
     HeaderName::from_static("x-ratelimit-limit"),
     HeaderName::from_static("x-ratelimit-remaining"),
     HeaderName::from_static("x-ratelimit-reset"),
     HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("x-should-retry"),
     HeaderName::from_static("x-vercel-ai-data-stream"),
+    HeaderName::from_static("x-vercel-ai-ui-message-stream"),
 ];
 
 const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];

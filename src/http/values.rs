@@ -53,8 +53,19 @@ impl Values {
         self.members.contains_key(field)
     }
 
-    fn wrong_type(&mut self, field: &str, want: Kind, got: Option<&Value>) {
+    /// Notes that something of another type was sent, or nothing.
+    pub fn wrong_type(&mut self, field: &str, want: Kind, got: Option<&Value>) {
         self.wrong(field, Rule::Type { want, got: kind(got) });
+    }
+
+    /// The raw value, left where it is.
+    pub fn peek(&self, field: &str) -> Option<&Value> {
+        self.members.get(field)
+    }
+
+    /// The raw value, taken out; null is none.
+    pub fn value(&mut self, field: &str) -> Option<Value> {
+        self.members.remove(field).filter(|value| !value.is_null())
     }
 
     /// A string of so many characters.

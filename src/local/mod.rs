@@ -1,5 +1,6 @@
 //! Real services on this machine's loopback, for `roost bench`, `roost chaos` and the suite: PostgreSQL, Redis and
-//! nodes of this very program, from the installed binaries, on free ports, in folders that are gone afterwards.
+//! nodes of this very program, from the installed binaries, on free ports, in folders that are gone afterwards; and a
+//! provider of answers that does what it is told.
 //!
 //! Nothing here outlives its starter, however that ends: the kernel ends the processes, a small shell removes the
 //! folders. What blocks says so; async code calls it through `spawn_blocking`.
@@ -11,6 +12,7 @@ mod postgres;
 mod process;
 mod programs;
 mod redis;
+pub mod scripted;
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -22,6 +24,7 @@ pub use self::postgres::{LocalPostgres, PostgresPlan};
 pub use self::process::{Output, Running};
 pub use self::programs::{has_postgres, has_redis};
 pub use self::redis::LocalRedis;
+pub use self::scripted::Scripted;
 
 use crate::error::{Error, Result};
 

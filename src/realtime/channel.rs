@@ -285,7 +285,10 @@ impl Held {
             }
         }
         match &event.body {
-            EventBody::MessageDeleted { message_id, .. } => self.restate(*message_id, None),
+            EventBody::MessageDeleted { message_id, .. } => {
+                self.restate(*message_id, None);
+                self.forget_answer(*message_id);
+            }
             EventBody::MessageEdited(edited) => self.restate(edited.id, Some(edited)),
             _ => {}
         }
@@ -306,6 +309,24 @@ impl Held {
                 (EventBody::MessageAdded(said), None) if said.id == message => event.body = EventBody::MessageGone,
                 (EventBody::MessageEdited(said), None) if said.id == message => event.body = EventBody::Void,
                 _ => {}
+            }
+            self.bytes += weight(event);
+        }
+    }
+
+    /// Forgets what a deleted answer said while it was made, as the store does. (Without its end here the pieces are not
+    /// here either.)
+    fn forget_answer(&mut self, answer: MessageId) {
+        let ended = |event: &Event| match &event.body {
+            EventBody::RunChanged { run, .. } if run.answer_id == Some(answer) => Some(run.uuid),
+            _ => None,
+        };
+        let Some(run) = self.events.iter().find_map(ended) else { return };
+        let is_of_it = |event: &&mut Event| matches!(&event.body, EventBody::RunTold(told) if told.run == run);
+        for event in self.events.iter_mut().filter(is_of_it) {
+            self.bytes -= weight(event);
+            if let EventBody::RunTold(told) = &mut event.body {
+                told.text = "".into();
             }
             self.bytes += weight(event);
         }
@@ -351,7 +372,9 @@ impl Loaded {
             | EventBody::MessageEdited(_)
             | EventBody::Void
             | EventBody::Reacted { .. }
-            | EventBody::Received { .. } => {}
+            | EventBody::Received { .. }
+            | EventBody::RunChanged { .. }
+            | EventBody::RunTold(_) => {}
         }
     }
 }

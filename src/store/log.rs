@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::domain::{
     Change, Contact, Conversation, ConversationId, ConversationKind, ConversationState, Device, Event, EventId, Json,
     Letter, LetterKind, Logged, Message, MessageId, MessageText, NewFile, ParticipantKind, Place, PlatformId, Reach,
-    Receipt, Role, Tag, Timestamp, User, UserId,
+    Receipt, Role, Tag, Timestamp, User, UserId, WhileAnswering,
 };
 
 /// How a caller names a conversation within a kind.
@@ -136,6 +136,8 @@ pub enum StateChange {
     Close,
     /// Give it to that member of staff, unless another one has it.
     Assign(UserId),
+    /// Take it from that member of staff, if they have it.
+    Release(UserId),
     /// Edit what is `Some`.
     Edit(StateEdit),
 }
@@ -157,6 +159,8 @@ pub struct StateEdit {
     pub title: Option<String>,
     /// Whether it is put away.
     pub is_archived: Option<bool>,
+    /// What becomes of a message that is sent while an answer is under way.
+    pub while_answering: Option<WhileAnswering>,
 }
 
 /// The end of a conversation's log, read in one go.
@@ -400,6 +404,7 @@ impl StateChange {
         match self {
             Self::Close => Change::Closed,
             Self::Assign(_) => Change::Assigned,
+            Self::Release(_) => Change::Released,
             Self::Edit(_) => Change::Edited,
         }
     }
@@ -418,6 +423,7 @@ impl StateEdit {
             title: self.title.clone().or_else(|| old.title.clone()),
             model: old.model.clone(),
             is_archived: self.is_archived.unwrap_or(old.is_archived),
+            while_answering: self.while_answering.or(old.while_answering),
         }
     }
 }

@@ -24,6 +24,7 @@
 
 mod accounts;
 pub mod attachments;
+pub mod budgets;
 mod common_words;
 mod content_row;
 pub mod knowledge;
@@ -31,6 +32,7 @@ mod log;
 pub mod migrate;
 pub mod nodes;
 pub mod postgres;
+mod runs;
 mod search;
 pub mod sqlite;
 mod state_row;
@@ -45,8 +47,8 @@ use uuid::Uuid;
 
 use crate::domain::{
     ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Head, Logged,
-    Message, MessageId, MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Scope, Share,
-    ShareEntry, ShareId, Timestamp, User, UserId,
+    Message, MessageId, MessageText, NewFile, OpenRun, Participant, PlatformId, Run, RunId, Scope, Share, ShareEntry,
+    ShareId, Timestamp, User, UserId,
 };
 use crate::error::Result;
 
@@ -61,6 +63,7 @@ pub use log::{
     NewReaction, NewShare, Page, StateChange, StateEdit, Tail,
 };
 pub use postgres::PostgresStore;
+pub use runs::{NewRun, NewRunText, RunEnd};
 pub use sqlite::SqliteStore;
 pub use stats::WriterStats;
 
@@ -96,7 +99,14 @@ pub trait Listener: Send + Sync {
 /// own text for what holds for all of them, and [`Accounts`] for tenants and users.
 #[async_trait]
 pub trait Store:
-    Accounts + attachments::Attachments + knowledge::Knowledge + nodes::Nodes + webhooks::Webhooks + Send + Sync
+    Accounts
+    + attachments::Attachments
+    + budgets::Budgets
+    + knowledge::Knowledge
+    + nodes::Nodes
+    + webhooks::Webhooks
+    + Send
+    + Sync
 {
     // --- conversations ---
 
@@ -341,24 +351,30 @@ pub trait Store:
 
     // --- runs ---
 
-    /// Records that a node has begun to make an answer to `question`.
-    async fn begin_run(&self, id: ConversationId, question: MessageId, node: Uuid, at: Timestamp) -> Result<RunId>;
+    /// Records an answer that is to be made, and appends an event that says so: begun, or waiting for its turn.
+    ///
+    /// # Errors
+    /// `NotFound(Conversation)`; `NotFound(Message)` when the question is none of its messages.
+    async fn begin_run(&self, new: NewRun) -> Result<Run>;
 
-    /// Adds to the text that a run has so far, so that a crash keeps it.
-    async fn checkpoint_run(&self, run: RunId, more: String) -> Result<()>;
+    /// Lets runs go on that waited, with an event each; the run as it then stands. `None` when it is not waiting.
+    async fn start_run(&self, run: RunId, at: Timestamp) -> Result<Option<Run>>;
 
-    /// Ends a run and, when there is any text, appends its answer: both or neither. A run that has
-    /// ended already stays as it is, and its answer, if any, is returned.
-    async fn end_run(
-        &self,
-        run: RunId,
-        outcome: RunOutcome,
-        answer: Option<NewMessage>,
-    ) -> Result<Option<Arc<Message>>>;
+    /// Appends pieces of answers to their logs, one event each, in this order and in one transaction; of each, whether
+    /// its run was still open: to one that has ended nothing is added.
+    async fn tell_runs(&self, texts: Vec<NewRunText>) -> Result<Vec<bool>>;
 
-    /// The runs that have not ended, of nodes that are not known or were last seen before that instant
-    /// ([`nodes::Nodes::beat`]): the ones that a crash cut off, if that is long enough ago.
-    async fn open_runs(&self, seen_before: Timestamp) -> Result<Vec<Run>>;
+    /// Ends a run and, when there is any text, appends its answer, and then an event that says that it ended: all or
+    /// nothing. The message that the answer replaces is hidden first. A run that has ended already stays as it is, and
+    /// its answer, if any, is returned.
+    async fn end_run(&self, run: RunId, end: RunEnd) -> Result<Option<Arc<Message>>>;
+
+    /// The runs that have not ended, with their texts, of nodes that are not known or were last seen before that
+    /// instant ([`nodes::Nodes::beat`]): the ones that a crash cut off, if that is long enough ago.
+    async fn open_runs(&self, seen_before: Timestamp) -> Result<Vec<OpenRun>>;
+
+    /// The runs of a conversation that have not ended, with their texts, in the order in which they were asked for.
+    async fn runs_under_way(&self, id: ConversationId) -> Result<Vec<OpenRun>>;
 
     /// The newest run that answers `question`.
     async fn run_for(&self, id: ConversationId, question: MessageId) -> Result<Option<Run>>;

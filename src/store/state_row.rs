@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Assignment, Contact, ConversationState, Json, Timestamp, UserId};
+use crate::domain::{Assignment, Contact, ConversationState, Json, Timestamp, UserId, WhileAnswering};
 use crate::error::{Error, Result};
 
 /// A conversation's state as an event's row keeps it.
@@ -25,6 +25,8 @@ pub(in crate::store) struct StateRow {
     model: Option<String>,
     #[serde(default)]
     is_archived: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    while_answering: Option<String>,
 }
 
 impl StateRow {
@@ -43,6 +45,7 @@ impl StateRow {
             title: state.title.clone(),
             model: state.model.clone(),
             is_archived: state.is_archived,
+            while_answering: state.while_answering.map(|way| way.as_str().to_owned()),
         };
         serde_json::to_string(&row).map_err(Error::internal)
     }
@@ -64,6 +67,7 @@ impl StateRow {
             title: read.title,
             model: read.model,
             is_archived: read.is_archived,
+            while_answering: read.while_answering.as_deref().and_then(WhileAnswering::parse),
         })
     }
 }

@@ -57,6 +57,8 @@ fn options(profile: Profile, url: String) -> Options {
         rounds: 1,
         preload: None,
         subscribers: 20,
+        runs: 20,
+        chunks: 20,
         nodes: vec![1],
         connections: Some(50),
         users: 10,
@@ -139,6 +141,11 @@ fn measures_idle_connections() {
 #[test]
 fn measures_a_storm() {
     measures("storm", &["--connections", "100", "--users", "10"]);
+}
+
+#[test]
+fn measures_answers() {
+    measures("runs", &["--runs", "20"]);
 }
 
 #[test]

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
 
-const DOORS: [&str; 4] = ["guest", "chats", "pigeons", "neptun"];
+const DOORS: [&str; 6] = ["guest", "chats", "pigeons", "neptun", "openai", "aisdk"];
+/// The AI SDK's chats are whoever's who knows their ids, and made when they are not there.
+const NO_CREDENTIALS: &str = "aisdk";
 
 /// A conversation at each door, and the credentials for it.
 struct World {
@@ -88,6 +90,7 @@ impl World {
         match door {
             "pigeons" => request.bearer_auth(&self.tokens.ana).header("x-public-key", &self.key),
             "neptun" => request.header("cookie", format!("neptun-session={}", self.cookie)),
+            "openai" => request.bearer_auth(&self.tokens.ana),
             _ => request,
         }
     }
@@ -99,6 +102,9 @@ impl World {
             ("guest", false) => "/api/v1/chat/guest/nobody-has-this-key/message".to_owned(),
             ("chats", _) => "/api/chats/messages/".to_owned(),
             ("pigeons", _) => "/api/v1/pigeons/chat/messages".to_owned(),
+            ("openai", true) => "/v1/chat/completions".to_owned(),
+            ("openai", false) => "/v1/responses".to_owned(),
+            ("aisdk", _) => "/api/chat".to_owned(),
             (_, true) => format!("/api/users/{}/chats/{}/messages", self.nina, self.chat),
             (_, false) => format!("/api/users/{}/chats/999999/messages", self.nina),
         }
@@ -115,6 +121,11 @@ impl World {
                 "context_type": "text",
                 "device": {"type": "web", "os": "Linux"},
             }),
+            "openai" if there => json!({"messages": [{"role": "user", "content": text}], "conversation": "errors"}),
+            "openai" => json!({"input": text, "previous_response_id": "resp_0a1b2c3d000040008000000000000000"}),
+            "aisdk" => {
+                json!({"id": "sdk-1", "messages": [{"role": "user", "parts": [{"type": "text", "text": text}]}]})
+            }
             _ => json!({"message": text, "actor": "user"}),
         }
     }
@@ -135,6 +146,7 @@ impl World {
             "guest" => "/api/v1/chat/staff/sessions".to_owned(),
             "chats" => "/api/chats/sessions/".to_owned(),
             "pigeons" => "/api/v1/pigeons/chat/conversations".to_owned(),
+            "openai" => "/v1/models".to_owned(),
             _ => format!("/api/users/{}/chats", self.nina),
         };
         let request = self.request(Method::GET, &path);
@@ -150,7 +162,7 @@ impl World {
     fn forbidden(&self, door: &str) -> RequestBuilder {
         match door {
             "neptun" => self.send(door, true, &json!("hello")).header("sec-fetch-site", "cross-site"),
-            "pigeons" => self.guarded(door, Some(&self.tokens.weak)),
+            "pigeons" | "openai" => self.guarded(door, Some(&self.tokens.weak)),
             _ => self.guarded(door, Some(&self.tokens.user)),
         }
     }
@@ -200,6 +212,8 @@ async fn every_error_in_every_dialect() {
             "guest" => "/api/v1/chat",
             "chats" => "/api/chats",
             "pigeons" => "/api/v1/pigeons",
+            "openai" => "/v1",
+            "aisdk" => "/api/chat",
             _ => "/api/users",
         };
         let nowhere = world.request(Method::GET, &format!("{prefix}/there/is/no/such/route/at/all"));
@@ -223,7 +237,10 @@ async fn every_error_in_every_dialect() {
             ("text too long", world.send(door, true, &long)),
             ("a key that is none", keyed("two words", "hello")),
         ] {
-            note(&mut matrix, error, door, request).await;
+            let is_about_whom = ["no credential", "no valid credential", "may not", "no such conversation"];
+            if door != NO_CREDENTIALS || !is_about_whom.contains(&error) {
+                note(&mut matrix, error, door, request).await;
+            }
         }
         assert!(keyed("k-1", "hello").send().await.unwrap().status().is_success());
         note(&mut matrix, "a key used with another body", door, keyed("k-1", "good bye")).await;
@@ -241,6 +258,8 @@ async fn too_many(matrix: &mut Matrix) {
         config.limits.chats_per_minute = 2;
         config.limits.pigeons_per_minute = 1;
         config.limits.neptun_per_minute = 1;
+        config.limits.openai_per_minute = 1;
+        config.limits.aisdk_per_minute = 1;
     })
     .await;
     for door in DOORS {

@@ -3,8 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use proptest::strategy::Strategy;
+
 #[path = "../../fuzz/checks/pusher_session.rs"]
 mod pusher_session;
+#[path = "../../fuzz/checks/sse_decode.rs"]
+mod sse_decode;
 #[path = "../../fuzz/checks/websocket.rs"]
 mod websocket;
 
@@ -18,7 +22,28 @@ fn sessions() {
     each("pusher_session", pusher_session::check);
 }
 
+#[test]
+fn events() {
+    each("sse_decode", sse_decode::check);
+}
+
 proptest::proptest! {
+    /// Anything, and what looks like events.
+    #[test]
+    fn any_stream_of_events_is_borne(
+        cut in proptest::num::u8::ANY,
+        lines in proptest::collection::vec(
+            proptest::prop_oneof![
+                proptest::collection::vec(proptest::num::u8::ANY, 0..60),
+                "(data|event|id|retry|)(:| |: )?.{0,30}(\n|\r|\r\n)(\n)?".prop_map(String::into_bytes),
+                proptest::strategy::Just(vec![b'x'; 300]),
+            ],
+            0..20,
+        )
+    ) {
+        sse_decode::check(&[vec![cut], lines.concat()].concat());
+    }
+
     /// Anything, and what looks like frames.
     #[test]
     fn any_session_is_borne(

@@ -2,9 +2,12 @@
 #![allow(clippy::disallowed_methods, reason = "tests make up identifiers; only the program takes them as inputs")]
 
 mod accounts;
+mod aisdk;
+mod assistant;
 mod attachments;
 mod bench;
 mod browser;
+mod budgets;
 mod chaos;
 mod chats;
 mod cluster;
@@ -19,6 +22,7 @@ mod local;
 mod many_connections;
 mod migrations;
 mod neptun;
+mod openai;
 mod pigeons;
 mod process;
 mod promises;

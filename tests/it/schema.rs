@@ -28,6 +28,10 @@ const KNOWLEDGE: &str = "^/api/knowledgebase/";
 const NEPTUN: &str = "^/(api/(auth|users|ai|shared|health|models)|auth/|health|models|\\{email\\})";
 /// The Pusher door's.
 const PUSHER: &str = "^/apps?/";
+/// The `OpenAI` door's.
+const OPENAI: &str = "^/v1/";
+/// The AI SDK door's.
+const AISDK: &str = "^/api/chat(/|$)";
 /// Paths of streams that end only with their session.
 const ENDLESS: &str = "/events/?$";
 /// Paths that take the credential of all the other requests away.
@@ -93,6 +97,24 @@ async fn who_is_signed_in_gets_only_documented_answers() {
     suite.run("", &arguments).await;
     suite.run(&names, &[&arguments[..], &["--exclude-method", "DELETE"]].concat()).await;
     suite.run("", &["--include-path-regex", "/api/auth/logout"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_a_key_gets_only_documented_answers() {
+    let Some(mut suite) = Suite::start().await else { return };
+    suite.run("", &["--include-path-regex", OPENAI]).await;
+    let names = suite.settle_openai().await;
+    suite.run(&names, &["--include-path-regex", OPENAI]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_with_the_ai_sdk_gets_only_documented_answers() {
+    let Some(suite) = Suite::start().await else { return };
+    suite.run("", &["--include-path-regex", AISDK]).await;
+    let message = json!({"role": "user", "parts": [{"type": "text", "text": "hello"}]});
+    suite.app.post("/api/chat", json!({"id": KNOWN, "message": message})).await;
+    let names = format!("[parameters]\n\"path.id\" = \"{KNOWN}\"\n");
+    suite.run(&names, &["--include-path-regex", AISDK]).await;
 }
 
 /// Signatures are not made at random: everybody is a stranger to an app.
@@ -184,6 +206,14 @@ impl Suite {
             "#,
             nina.id, own.id, share.id, share.uuid, own.id
         )
+    }
+
+    /// Somebody with a response; the requests are theirs.
+    async fn settle_openai(&mut self) -> String {
+        let lan = self.app.key_holder("Lan").await;
+        let response = lan.asks("/v1/responses", json!({"input": "hello"})).await;
+        self.headers = vec![format!("Authorization: Bearer {}", lan.key)];
+        format!("[parameters]\n\"path.response_id\" = {}\n\"path.model\" = \"default\"\n", response["id"])
     }
 
     /// Makes what requests can be about, and the tool's configuration that names it.

@@ -1,6 +1,7 @@
 //! Stock clients and server libraries, unmodified from their registries, against a real server: the
 //! scripts of `tests/stock` run them, and what they tell is judged here.
 
+mod assistants;
 mod channels;
 mod libraries;
 mod lossless;

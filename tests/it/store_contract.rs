@@ -6,6 +6,7 @@ mod accounts;
 mod at_once;
 mod attachments;
 mod batches;
+mod budgets;
 mod chats;
 mod codes;
 mod conversations;
@@ -205,6 +206,7 @@ fn every_method_of_the_contract_is_tested_here() {
         ("mod.rs", "pub trait Store:"),
         ("accounts.rs", "pub trait Accounts:"),
         ("attachments.rs", "pub trait Attachments:"),
+        ("budgets.rs", "pub trait Budgets:"),
         ("knowledge.rs", "pub trait Knowledge:"),
         ("nodes.rs", "pub trait Nodes:"),
         ("webhooks.rs", "pub trait Webhooks:"),

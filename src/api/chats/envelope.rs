@@ -245,7 +245,7 @@ fn body_shape(body: &BodyError) -> (StatusCode, Failed) {
 /// What is said of an answer that is not there, also at the end of a stream.
 pub fn no_answer(outcome: RunOutcome) -> &'static str {
     match outcome {
-        RunOutcome::Done => "There is no answer: it was empty, or it has been deleted.",
+        RunOutcome::Completed => "There is no answer: it was empty, or it has been deleted.",
         RunOutcome::Stopped => "The answer was stopped.",
         RunOutcome::Failed => "The assistant could not finish its answer: ask again.",
         RunOutcome::Interrupted => "The server was restarted before the answer was finished: ask again.",

@@ -9,6 +9,7 @@ use super::envelope::Failure;
 use super::sessions::find;
 use super::wire::{ChatMessage, Session};
 use crate::api::events::{self, Asked, Client, Feed, Polled, Show, Shown, StreamEvent};
+use crate::api::run::{RunEvent, RunTextEvent};
 use crate::chat::SharedChat;
 use crate::domain::{ConversationId, EventBody, EventId, Logged};
 use crate::error::Result;
@@ -63,6 +64,8 @@ impl Show for Shower {
                 }
                 EventBody::MessageDeleted { uuid, .. } => ("deleted", json::bytes(&DeletedEvent { id: *uuid })),
                 EventBody::StateChanged { .. } => ("session", self.session_event().await),
+                EventBody::RunChanged { state, run } => ("run", json::bytes(&RunEvent::new(run, *state))),
+                EventBody::RunTold(told) => ("run_text", json::bytes(&RunTextEvent::from(told))),
                 EventBody::MessageGone | EventBody::Void | EventBody::Reacted { .. } | EventBody::Received { .. } => {
                     continue;
                 }

@@ -13,9 +13,10 @@ use super::envelope::{Failure, no_answer};
 use super::messages::uuid;
 use super::sessions::NAME_CHARS_MAX;
 use super::wire::{Answer, Question, Stop, Stopped};
+use crate::api::budget;
 use crate::api::events::{self, StreamEvent};
 use crate::api::idempotency::{self, IdempotencyKey};
-use crate::chat::{Asked, Attached, Draft, Ended, Piece};
+use crate::chat::{Asked, Asking, Attached, Draft, Ended, Piece};
 use crate::domain::{Conversation, Message, Role, RunOutcome};
 use crate::error::{Error, Result, Rule, Subject};
 use crate::http::fields::Fields;
@@ -38,11 +39,12 @@ use crate::http::streams::Place;
     ))]
 pub async fn ask(ctx: Ctx, input: Input) -> Answered {
     let (session, name, draft) = question(&ctx, input).await?;
-    let asked = ctx.chat().ask(&session, draft, None).await?;
-    let (replayed, message_id) = (asked.replayed, asked.question.uuid);
+    let asked = ctx.chat().ask(&session, draft, asking(&ctx)).await?;
+    let (replayed, message_id, budget) = (asked.replayed, asked.question.uuid, asked.budget.clone());
     let (response, response_id) = whole(asked).await?;
     let answer = Answer { response, session_id: name, message_id, response_id };
     let mut response = json::response(json::bytes(&answer));
+    budget::tell(&mut response, budget);
     if replayed {
         idempotency::mark_replayed(&mut response);
     }
@@ -53,7 +55,7 @@ pub async fn ask(ctx: Ctx, input: Input) -> Answered {
 /// read enough.
 async fn whole(asked: Asked) -> Result<(String, Uuid), Failure> {
     match asked.answer.end().await {
-        Some(Ended { outcome: RunOutcome::Done | RunOutcome::Stopped, answer: Some(answer) }) => {
+        Some(Ended { outcome: RunOutcome::Completed | RunOutcome::Stopped, answer: Some(answer), .. }) => {
             Ok((answer.text.clone(), answer.uuid))
         }
         ended => Err(Failure::NoAnswer(ended.map_or(RunOutcome::Failed, |ended| ended.outcome))),
@@ -81,8 +83,9 @@ pub async fn stream(ctx: Ctx, input: Input) -> Answered {
     let (session, _, draft) = question(&ctx, input).await?;
     // Before the question is stored: who gets no place has not asked.
     let place = ctx.stream_place()?;
-    let asked = ctx.chat().ask(&session, draft, None).await?;
+    let asked = ctx.chat().ask(&session, draft, asking(&ctx)).await?;
     let mut response = streamed(&ctx, place, &asked.question, asked.answer);
+    budget::tell(&mut response, asked.budget);
     if asked.replayed {
         idempotency::mark_replayed(&mut response);
     }
@@ -148,6 +151,10 @@ async fn question(ctx: &Ctx, input: Input) -> Result<(Conversation, String, Draf
     Ok((session, name, Draft { role: Role::User, user_id: None, text, metadata: None, letter: None, key }))
 }
 
+fn asking(ctx: &Ctx) -> Asking {
+    Asking { address: Some(ctx.address()), door: "chats", ..Asking::default() }
+}
+
 fn session_name(fields: &mut Fields) -> String {
     fields.number_as_text("session_id");
     fields.required("session_id", NAME_CHARS_MAX)
@@ -175,7 +182,7 @@ fn text_frame(question: Uuid, chunk: &str, cursor: usize) -> Bytes {
 fn end_frame(question: Uuid, ended: &Ended) -> Bytes {
     let mut data = format!(r#"{{"chunk": "", "done": true, "message_id": "{question}", "#);
     let _ = match (&ended.answer, ended.outcome) {
-        (Some(answer), RunOutcome::Done) => write!(data, r#""response_id": "{}"}}"#, answer.uuid),
+        (Some(answer), RunOutcome::Completed) => write!(data, r#""response_id": "{}"}}"#, answer.uuid),
         (_, outcome) => write!(data, r#""error": {}}}"#, quoted(no_answer(outcome))),
     };
     Frame { data: &data, ..Frame::default() }.bytes()

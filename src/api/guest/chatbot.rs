@@ -10,8 +10,9 @@ use super::envelope::{Failure, Success};
 use super::messages::paged;
 use super::sessions::key;
 use super::wire::{AskChatbot, ChatbotAnswer, ChatbotHistory};
+use crate::api::budget;
 use crate::api::idempotency::{self, IdempotencyKey};
-use crate::chat::{Channel, Draft};
+use crate::chat::{Asking, Channel, Draft};
 use crate::domain::{Contact, ConversationKind, EventId, Role};
 use crate::error::{Error, Subject};
 use crate::http::json;
@@ -53,8 +54,20 @@ pub async fn ask(ctx: Ctx, input: Input) -> Answered {
         let conversation = ctx.chat().conversation(ConversationKind::LiveChat, channel.id()).await?;
         let text = text.ok_or(Error::NotFound(Subject::Message))?;
         let draft = Draft { role: Role::User, user_id: user, text, metadata: None, letter: None, key: idempotency };
-        let asked = ctx.chat().ask(&conversation, draft, None).await?;
-        let is_replayed = asked.replayed;
+        let asked = ctx
+            .chat()
+            .ask(
+                &conversation,
+                draft,
+                Asking {
+                    address: Some(ctx.address()),
+                    door: "guest",
+                    language: Some(ctx.language().as_str()),
+                    ..Asking::default()
+                },
+            )
+            .await?;
+        let (is_replayed, left) = (asked.replayed, asked.budget.clone());
         let answer = asked.answer.end().await.and_then(|ended| ended.answer).ok_or(Failure::Chatbot)?;
         let answer = ChatbotAnswer {
             message: answer.text.clone(),
@@ -64,6 +77,7 @@ pub async fn ask(ctx: Ctx, input: Input) -> Answered {
             entities: [],
         };
         let mut response = ctx.ok("chatbot-answered", answer);
+        budget::tell(&mut response, left);
         if is_replayed {
             idempotency::mark_replayed(&mut response);
         }

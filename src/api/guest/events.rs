@@ -6,6 +6,7 @@ use super::Answered;
 use super::context::{Count, Ctx, Segment};
 use super::wire::{ChatMessageResource, GuestMeta, StaffSummary};
 use crate::api::events::{self, Asked, Feed, Polled, Show, Shown, StreamEvent};
+use crate::api::run::{RunEvent, RunTextEvent};
 use crate::chat::SharedChat;
 use crate::domain::{Change, ConversationState, Event, EventBody, EventId, Logged, Signal, Typist, UserId};
 use crate::error::Result;
@@ -135,6 +136,8 @@ fn seen(event: &Event) -> Option<Shown> {
         EventBody::StateChanged { change, state } => {
             ("session", json::bytes(&SessionEvent::new(change.as_str(), state)))
         }
+        EventBody::RunChanged { state, run } => ("run", json::bytes(&RunEvent::new(run, *state))),
+        EventBody::RunTold(told) => ("run_text", json::bytes(&RunTextEvent::from(told))),
         EventBody::MessageGone | EventBody::Void | EventBody::Reacted { .. } | EventBody::Received { .. } => {
             return None;
         }

@@ -14,6 +14,7 @@ use super::events::{DeletedEvent, SessionEvent, TypingEvent};
 use super::staff::number;
 use super::wire::ChatMessageResource;
 use crate::api::events::{self, Asked, EventTicket, Feed, Polled, Show, Shown, StreamEvent};
+use crate::api::run::{RunEvent, RunTextEvent};
 use crate::chat::{SharedChat, TicketFor};
 use crate::domain::{
     Access, ConversationId, ConversationKind, Event, EventBody, EventId, Logged, Scope, Signal, Typist, UserId,
@@ -206,6 +207,8 @@ fn seen(event: &Event, key: &str) -> Option<Shown> {
         EventBody::StateChanged { change, state } => {
             ("session", in_session(SessionEvent::new(change.as_str(), state), id, key, cursor))
         }
+        EventBody::RunChanged { state, run } => ("run", in_session(RunEvent::new(run, *state), id, key, cursor)),
+        EventBody::RunTold(told) => ("run_text", in_session(RunTextEvent::from(told), id, key, cursor)),
         EventBody::MessageGone | EventBody::Void | EventBody::Reacted { .. } | EventBody::Received { .. } => {
             return None;
         }

@@ -4,7 +4,6 @@
 //! the connection; without one nothing is.
 
 use axum::response::Response;
-use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 
 use super::Answered;
@@ -13,10 +12,11 @@ use super::data_stream::{self, Form, Writer};
 use super::described::Question;
 use super::envelope::{Failure, no_answer};
 use super::messages::role;
+use crate::api::budget;
 use crate::api::idempotency::{self, IdempotencyKey};
-use crate::chat::{Asked, Draft, Line, Piece};
+use crate::chat::{Asked, Asking, Draft, Line, Piece, Unkept};
 use crate::domain::{ConversationId, MessageText, Role, RunOutcome};
-use crate::error::{Cause, Error, Kind, Result, Rule};
+use crate::error::{Error, Kind, Result, Rule};
 use crate::http::streams::Place;
 use crate::http::values::Values;
 use crate::telemetry::Counted;
@@ -135,14 +135,24 @@ async fn answered(ctx: &Ctx, model: &str, family: Family, input: Input) -> Answe
     // Before the question is stored: who gets no place has not asked.
     let held = (ctx.stream_place()?, ctx.web().metrics.stream());
     let Some(chat) = chat else {
-        let pieces = ctx.chat().ask_unkept(context)?;
+        let pieces = ctx.chat().ask_unkept(access, asking(ctx, model, context)).await?;
         return Ok(unkept(ctx, family.form(), writer, pieces, held));
     };
     let chat = ctx.chat().chat_of(access, chat).await?;
     let (role, key) = (Role::User, ctx.idempotency_key()?);
     let draft = Draft { role, user_id: Some(access.user.id), text: question, metadata: None, letter: None, key };
-    let asked = ctx.chat().ask(&chat, draft, Some(context)).await?;
+    let asked = ctx.chat().ask(&chat, draft, asking(ctx, model, context)).await?;
     Ok(kept(family.form(), writer, asked, held))
+}
+
+fn asking(ctx: &Ctx, model: &str, context: Vec<Line>) -> Asking {
+    Asking {
+        context: Some(context),
+        model: Some(model.into()),
+        address: Some(ctx.address()),
+        door: "neptun",
+        ..Asking::default()
+    }
 }
 
 /// The chat to store in, if there is one.
@@ -188,17 +198,19 @@ fn context(ctx: &Ctx, mut values: Values) -> Result<(Vec<Line>, MessageText), Fa
 /// An answer that is stored, as it is made.
 fn kept(form: Form, writer: Writer, asked: Asked, held: (Place, Counted)) -> Response {
     let begin = writer.begin(&asked.question.uuid.to_string());
+    let left = asked.budget;
     let parts = stream::unfold((asked.answer, writer, held), |(mut answer, mut writer, held)| async move {
         let part = match answer.next().await? {
             Piece::Text { chunk, .. } => writer.text(&chunk),
             Piece::End(ended) => match (ended.outcome, ended.answer) {
-                (RunOutcome::Done, Some(_)) => writer.end(),
+                (RunOutcome::Completed, Some(_)) => writer.end(),
                 (outcome, _) => writer.error(no_answer(outcome)),
             },
         };
         Some((part, (answer, writer, held)))
     });
     let mut response = data_stream::response(form, stream::iter([begin]).chain(parts));
+    budget::tell(&mut response, left);
     if asked.replayed {
         idempotency::mark_replayed(&mut response);
     }
@@ -206,14 +218,9 @@ fn kept(form: Form, writer: Writer, asked: Asked, held: (Place, Counted)) -> Res
 }
 
 /// An answer that ends with whoever listens.
-fn unkept(
-    ctx: &Ctx,
-    form: Form,
-    writer: Writer,
-    pieces: BoxStream<'static, Result<String, Cause>>,
-    held: (Place, Counted),
-) -> Response {
+fn unkept(ctx: &Ctx, form: Form, writer: Writer, pieces: Unkept, held: (Place, Counted)) -> Response {
     let begin = writer.begin(&ctx.web().clock.uuid().to_string());
+    let left = pieces.budget.clone();
     let parts = stream::unfold((Some(pieces), writer, held), |(pieces, mut writer, held)| async move {
         let mut pieces = pieces?;
         let (part, rest) = match pieces.next().await {
@@ -226,5 +233,7 @@ fn unkept(
         };
         Some((part, (rest, writer, held)))
     });
-    data_stream::response(form, stream::iter([begin]).chain(parts))
+    let mut response = data_stream::response(form, stream::iter([begin]).chain(parts));
+    budget::tell(&mut response, left);
+    response
 }

@@ -258,7 +258,7 @@ fn share_shape(error: &Error, share_info: ShareInfo) -> Shape {
 /// What is said at the end of an answer that is not whole.
 pub fn no_answer(outcome: RunOutcome) -> &'static str {
     match outcome {
-        RunOutcome::Done => "There is no answer: it was empty, or it has been deleted.",
+        RunOutcome::Completed => "There is no answer: it was empty, or it has been deleted.",
         RunOutcome::Stopped => "The answer was stopped.",
         RunOutcome::Failed => "The assistant could not finish its answer: ask again.",
         RunOutcome::Interrupted => "The server was restarted before the answer was finished: ask again.",

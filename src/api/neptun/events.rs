@@ -7,6 +7,7 @@ use super::context::Ctx;
 use super::envelope::Failure;
 use super::wire::{Chat, ChatMessage};
 use crate::api::events::{self, Asked, Client, Feed, Polled, Show, Shown, StreamEvent};
+use crate::api::run::{RunEvent, RunTextEvent};
 use crate::chat::SharedChat;
 use crate::domain::{Access, ConversationId, ConversationKind, Event, EventBody, Logged, Scope, Signal};
 use crate::error::{Error, Result, Subject};
@@ -92,6 +93,10 @@ impl Show for Tabs {
                 EventBody::StateChanged { .. } => {
                     self.chat(event.conversation_id).await?.map(|chat| ("chatChanged", chat))
                 }
+                EventBody::RunChanged { state, run } => {
+                    Some(("runChanged", in_chat(event, RunEvent::new(run, *state))))
+                }
+                EventBody::RunTold(told) => Some(("runText", in_chat(event, RunTextEvent::from(told)))),
                 _ => self.message(event),
             };
             shown.extend(seen.map(|(name, data)| Shown::new(event.id, name, data)));
@@ -118,6 +123,18 @@ impl Show for Tabs {
         let asked = self.chat.authenticate_session(&self.sealed).await;
         events::is_still_let_in(asked, |access| access.can(super::context::ABILITY))
     }
+}
+
+/// What happened in a chat, with which.
+#[derive(Serialize)]
+struct InChat<T> {
+    chat_conversation_id: i64,
+    #[serde(flatten)]
+    what: T,
+}
+
+fn in_chat(event: &Event, what: impl Serialize) -> Vec<u8> {
+    json::bytes(&InChat { chat_conversation_id: event.conversation_id.0, what })
 }
 
 impl Tabs {

@@ -119,7 +119,12 @@ fn moves(event: &Event) -> bool {
         | EventBody::MessageDeleted { .. }
         | EventBody::StateChanged { .. }
         | EventBody::Received { receipt: Receipt::Read, .. } => true,
-        EventBody::MessageGone | EventBody::Void | EventBody::Reacted { .. } | EventBody::Received { .. } => false,
+        EventBody::MessageGone
+        | EventBody::Void
+        | EventBody::Reacted { .. }
+        | EventBody::Received { .. }
+        | EventBody::RunChanged { .. }
+        | EventBody::RunTold(_) => false,
     }
 }
 
@@ -204,7 +209,11 @@ impl View {
                 let (reader, at, up_to) = (user(*reader), instant(event.at), matches!(reach, Reach::Through(_)));
                 received(name_of(reach.end()), uuid, *receipt, (reader, at, up_to), event.id)
             }
-            EventBody::MessageGone | EventBody::Void | EventBody::StateChanged { .. } => return None,
+            EventBody::MessageGone
+            | EventBody::Void
+            | EventBody::StateChanged { .. }
+            | EventBody::RunChanged { .. }
+            | EventBody::RunTold(_) => return None,
         };
         let to = To::Conversation(uuid);
         Some(News { event: name, data, to, id: event.id, platform: self.platform, sent: sent(event) })

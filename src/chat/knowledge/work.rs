@@ -94,24 +94,24 @@ impl Chat {
     async fn chunk(&self, document: Document) -> Result<Step> {
         use DocumentState::{Chunked, Processing, Removed, Uploaded};
         let states = vec![Uploaded, Chunked, Removed, Processing];
-        let Some(taken) = self.take(&document, states, false).await? else {
+        let Some(taken) = self.take_document(&document, states, false).await? else {
             return Ok(Step::Refused(wrong_state(&document, "uploaded, chunked or removed_from_vectordb")));
         };
         let before = if taken.state == Processing { Chunked } else { taken.state };
         let worked = tokio::time::timeout(self.rules.knowledge.work_time, self.chunk_taken(&taken)).await;
-        self.end(&taken, before, worked).await
+        self.end_document_work(&taken, before, worked).await
     }
 
     async fn vectorize(&self, document: Document) -> Result<Step> {
         use DocumentState::{Chunked, Processing, Removed};
-        let Some(taken) = self.take(&document, vec![Chunked, Removed, Processing], true).await? else {
+        let Some(taken) = self.take_document(&document, vec![Chunked, Removed, Processing], true).await? else {
             return Ok(Step::Refused(wrong_state(&document, "chunked or removed_from_vectordb")));
         };
         let worked = tokio::time::timeout(self.rules.knowledge.work_time, self.vectorize_taken(&taken)).await;
-        self.end(&taken, Chunked, worked).await
+        self.end_document_work(&taken, Chunked, worked).await
     }
 
-    async fn take(
+    async fn take_document(
         &self,
         document: &Document,
         from: Vec<DocumentState>,
@@ -123,7 +123,7 @@ impl Chat {
     }
 
     /// Ends work, however it went: with the claim nobody else could begin.
-    async fn end(
+    async fn end_document_work(
         &self,
         taken: &Document,
         otherwise: DocumentState,

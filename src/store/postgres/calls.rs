@@ -10,13 +10,14 @@ use super::{
 };
 use crate::domain::{
     ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Head, Message,
-    MessageId, MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Scope, Share, ShareEntry,
-    ShareId, Timestamp, User, UserId,
+    MessageId, MessageText, NewFile, OpenRun, Participant, PlatformId, Run, RunId, Scope, Share, ShareEntry, ShareId,
+    Timestamp, User, UserId,
 };
 use crate::error::Result;
 use crate::store::{
     Appended, ChatOrder, ConversationFilter, Desk, Direct, FeedPage, Found, Greeting, InboxEntry, InboxFilter, Locator,
-    Mark, MessageFilter, NewConversation, NewMessage, NewReaction, NewShare, Page, StateChange, Store, Tail,
+    Mark, MessageFilter, NewConversation, NewMessage, NewReaction, NewRun, NewRunText, NewShare, Page, RunEnd,
+    StateChange, Store, Tail,
 };
 
 #[async_trait]
@@ -255,25 +256,28 @@ impl Store for PostgresStore {
         transact!(self, tx => files::add_entries(tx, share, &users, at))
     }
 
-    async fn begin_run(&self, id: ConversationId, question: MessageId, node: Uuid, at: Timestamp) -> Result<RunId> {
-        transact!(self, tx => runs::begin(tx, id, question, node, at))
+    async fn begin_run(&self, new: NewRun) -> Result<Run> {
+        transact!(self, tx => runs::begin(tx, &new))
     }
 
-    async fn checkpoint_run(&self, run: RunId, more: String) -> Result<()> {
-        transact!(self, tx => runs::checkpoint(tx, run, &more))
+    async fn start_run(&self, run: RunId, at: Timestamp) -> Result<Option<Run>> {
+        transact!(self, tx => runs::start(tx, run, at))
     }
 
-    async fn end_run(
-        &self,
-        run: RunId,
-        outcome: RunOutcome,
-        answer: Option<NewMessage>,
-    ) -> Result<Option<Arc<Message>>> {
-        transact!(self, tx => runs::end(tx, run, outcome, answer.as_ref()))
+    async fn tell_runs(&self, texts: Vec<NewRunText>) -> Result<Vec<bool>> {
+        transact!(self, tx => runs::tell(tx, &texts))
     }
 
-    async fn open_runs(&self, seen_before: Timestamp) -> Result<Vec<Run>> {
+    async fn end_run(&self, run: RunId, end: RunEnd) -> Result<Option<Arc<Message>>> {
+        transact!(self, tx => runs::end(tx, run, &end))
+    }
+
+    async fn open_runs(&self, seen_before: Timestamp) -> Result<Vec<OpenRun>> {
         fetch!(self, conn => runs::open(conn, seen_before))
+    }
+
+    async fn runs_under_way(&self, id: ConversationId) -> Result<Vec<OpenRun>> {
+        fetch!(self, conn => runs::under_way(conn, id))
     }
 
     async fn run_for(&self, id: ConversationId, question: MessageId) -> Result<Option<Run>> {

@@ -11,7 +11,7 @@ use super::rows;
 use super::search;
 use crate::domain::{
     Assignment, Change, Contact, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody,
-    EventId, Head, Json, Participant, ParticipantKind, PlatformId, Tag, Timestamp, UserId,
+    EventId, Head, Json, Participant, ParticipantKind, PlatformId, Tag, Timestamp, UserId, WhileAnswering,
 };
 use crate::error::{Error, Rule};
 pub(super) use crate::store::log::{Name, listed_at};
@@ -21,11 +21,12 @@ use crate::store::{ConversationFilter, Desk, NewConversation, Page, StateChange,
 pub(super) const COLUMNS: &str = "c.id, c.uuid, c.kind, c.key, c.user_id, c.external_user_id, c.contact_name, \
      c.contact_email, c.contact_phone, c.metadata, c.expires_at, c.created_at, \
      h.seq, h.event_id, h.message_id, h.message_at, h.is_active, h.assigned_user_id, h.assigned_at, \
-     h.last_activity_at, h.updated_at, c.platform_id, c.tag_kind, c.tag_id, c.title, c.model, c.is_archived, c.edited_at";
+     h.last_activity_at, h.updated_at, c.platform_id, c.tag_kind, c.tag_id, c.title, c.model, c.is_archived, c.edited_at, \
+     c.while_answering";
 /// The tables that they are in.
 pub(super) const TABLES: &str = "conversations c join heads h on h.conversation_id = c.id";
 /// Where columns that follow them begin.
-pub(super) const MORE: usize = 28;
+pub(super) const MORE: usize = 29;
 
 /// The key's field name on the wire of the doors that let a client choose it.
 const KEY_FIELD: &str = "session_id";
@@ -54,6 +55,7 @@ pub(super) fn from_row(row: &Row) -> Result<Conversation, Fail> {
             title: row.try_get(24)?,
             model: row.try_get(25)?,
             is_archived: row.try_get(26)?,
+            while_answering: while_answering(row)?,
         },
         head: Head {
             seq: rows::count(row, 12)?,
@@ -66,6 +68,13 @@ pub(super) fn from_row(row: &Row) -> Result<Conversation, Fail> {
         edited_at: Timestamp(row.try_get::<_, Option<i64>>(27)?.unwrap_or(created_at)),
         updated_at: Timestamp(row.try_get(20)?),
     })
+}
+
+fn while_answering(row: &Row) -> Result<Option<WhileAnswering>, Fail> {
+    match row.try_get::<_, Option<&str>>(28)? {
+        None => Ok(None),
+        Some(_) => rows::word(row, 28, WhileAnswering::parse).map(Some),
+    }
 }
 
 /// The statement that reads the conversations of a condition.
@@ -244,8 +253,9 @@ const INSERT: &str = "with claimed as ( \
          on conflict do nothing returning conversation_id as id \
      ), made as ( \
          insert into conversations (id, uuid, kind, key, user_id, external_user_id, contact_name, contact_email, \
-             contact_phone, metadata, expires_at, created_at, platform_id, tag_kind, tag_id, title, model, is_archived) \
-         select id, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17 from claimed \
+             contact_phone, metadata, expires_at, created_at, platform_id, tag_kind, tag_id, title, model, is_archived, \
+             while_answering) \
+         select id, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $22 from claimed \
      ), head as ( \
          insert into heads (conversation_id, seq, event_id, message_id, is_active, last_activity_at, updated_at, \
              listed_at) \
@@ -292,6 +302,7 @@ async fn insert(tx: &Tx, new: &NewConversation) -> Result<Option<Conversation>, 
                 &listed_at(new.kind, state.is_active, new.at),
                 &kinds,
                 &users,
+                &state.while_answering.map(WhileAnswering::as_str),
             ],
         )
         .await?;
@@ -340,6 +351,8 @@ pub(super) async fn change(
             let assigned = Some(Assignment { user_id: *user, at });
             (ConversationState { assigned, ..old.state.clone() }, None)
         }
+        StateChange::Release(user) if !old.is_assigned_to(*user) => return Ok(Some(old)),
+        StateChange::Release(_) => (ConversationState { assigned: None, ..old.state.clone() }, None),
         StateChange::Edit(edit) => (edit.applied(&old.state), edit.key.as_deref()),
     };
     match key.filter(|key| *key != old.key) {
@@ -382,7 +395,8 @@ pub(super) async fn set_state(
 /// The state's columns, the head and the event, in one round trip.
 const WRITE_STATE: &str = "with edited as ( \
          update conversations set external_user_id = $2, contact_name = $3, contact_email = $4, contact_phone = $5, \
-             metadata = $6, expires_at = $7, title = $8, model = $9, is_archived = $10, edited_at = $11 where id = $1 \
+             metadata = $6, expires_at = $7, title = $8, model = $9, is_archived = $10, edited_at = $11, while_answering = $20 \
+             where id = $1 \
      ), moved as ( \
          update heads set seq = $12, event_id = $13, is_active = $14, assigned_user_id = $15, assigned_at = $16, \
              last_activity_at = $11, updated_at = $11, listed_at = $17 where conversation_id = $1 \
@@ -424,6 +438,7 @@ async fn write_state(
             &listed_at(old.kind, state.is_active, at),
             &why.as_str(),
             &StateRow::write(&state)?,
+            &state.while_answering.map(WhileAnswering::as_str),
         ],
     )
     .await?;

@@ -10,10 +10,10 @@ use super::conn::{Conn, Tx};
 use super::conversations::{self, listed_at};
 use super::fail::Fail;
 use super::messages::{COLUMNS, MORE, TABLES, from_row};
-use super::{feed, place, rows};
+use super::{feed, place, rows, runs};
 use crate::domain::{
     Change, Conversation, ConversationId, Event, EventBody, EventId, Head, Message, MessageId, Reach, Reaction,
-    Receipt, Timestamp, UserId,
+    Receipt, Run, RunId, Timestamp, UserId,
 };
 use crate::store::state_row::StateRow;
 use crate::store::{EVENT_BYTES_MAX, Tail};
@@ -27,6 +27,9 @@ pub(super) struct EventRow<'a> {
     pub uuid: Option<Uuid>,
     pub user: Option<UserId>,
     pub emoji: Option<&'a str>,
+    pub run: Option<RunId>,
+    /// A piece of an answer, and where in it that begins.
+    pub text: Option<(u64, &'a str)>,
 }
 
 /// Writes an event at the end of a conversation's log, moves its head, and announces it; returns its number. The
@@ -41,15 +44,28 @@ pub(super) async fn record(
     let (id, seq) = (tx.next_event_id().await?, conversation.head.seq + 1);
     let listed_at = listed_at(conversation.kind, conversation.state.is_active, at);
     let (written, moved) = (
-        "insert into events (id, conversation_id, seq, kind, message_id, message_uuid, user_id, emoji, at) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "insert into events (id, conversation_id, seq, kind, message_id, message_uuid, user_id, emoji, at, run_id, start, \
+         text) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         "update heads set seq = $2, event_id = $3, last_activity_at = $4, updated_at = $4, listed_at = $5 \
          where conversation_id = $1",
     );
     let (message, user) = (row.message.map(|message| message.0), row.user.map(|user| user.0));
+    let (run, text) = (row.run.map(|run| run.0), row.text.map(|(start, text)| (rows::number(start), text)).unzip());
     let seq_value = seq.cast_signed();
-    let values: super::conn::Values<'_> =
-        &[&id.0, &conversation.id.0, &seq_value, &row.kind, &message, &row.uuid, &user, &row.emoji, &at.0];
+    let values: super::conn::Values<'_> = &[
+        &id.0,
+        &conversation.id.0,
+        &seq_value,
+        &row.kind,
+        &message,
+        &row.uuid,
+        &user,
+        &row.emoji,
+        &at.0,
+        &run,
+        &text.0,
+        &text.1,
+    ];
     let head: super::conn::Values<'_> = &[&conversation.id.0, &seq_value, &id.0, &at.0, &listed_at];
     tokio::try_join!(tx.execute(written, values), tx.execute(moved, head))?;
     tx.announce(Event { id, conversation_id: conversation.id, seq, at, body });
@@ -184,13 +200,31 @@ async fn other_events(conn: &Conn, rows: &[&Row]) -> Result<Vec<Event>, Fail> {
     let found = conn
         .rows(
             "select e.id, e.conversation_id, e.seq, e.at, e.kind, e.message_id, e.message_uuid, e.state, e.user_id, \
-             e.emoji from unnest($1::bigint[], $2::bigint[]) x (conversation_id, id) \
+             e.emoji, e.run_id, e.start, e.text from unnest($1::bigint[], $2::bigint[]) x (conversation_id, id) \
              join events e on e.conversation_id = x.conversation_id and e.id = x.id",
             &[&conversations, &ids],
         )
         .await?;
-    let edited = edited(conn, &found).await?;
-    found.iter().map(|row| other_event(row, &edited)).collect()
+    let named = Named { edited: edited(conn, &found).await?, runs: runs_of(conn, &found).await? };
+    found.iter().map(|row| other_event(row, &named)).collect()
+}
+
+/// What events are about that are told as they stand by now.
+struct Named {
+    edited: HashMap<i64, Arc<Message>>,
+    runs: HashMap<i64, Arc<Run>>,
+}
+
+/// The runs that events are about.
+async fn runs_of(conn: &Conn, rows: &[SqlRow]) -> Result<HashMap<i64, Arc<Run>>, Fail> {
+    let (mut conversations, mut ids) = (Vec::new(), Vec::new());
+    for row in rows {
+        if let Some(run) = row.try_get::<_, Option<i64>>(10)? {
+            conversations.push(row.try_get::<_, i64>(1)?);
+            ids.push(run);
+        }
+    }
+    runs::named(conn, &conversations, &ids).await
 }
 
 /// The messages that edits are about, as they stand by now.
@@ -213,17 +247,17 @@ async fn edited(conn: &Conn, rows: &[SqlRow]) -> Result<HashMap<i64, Arc<Message
     found.iter().map(|row| from_row(row).map(|message| (message.id.0, message))).collect()
 }
 
-fn other_event(row: &SqlRow, edited: &HashMap<i64, Arc<Message>>) -> Result<Event, Fail> {
+fn other_event(row: &SqlRow, named: &Named) -> Result<Event, Fail> {
     Ok(Event {
         id: EventId(row.try_get(0)?),
         conversation_id: ConversationId(row.try_get(1)?),
         seq: rows::count(row, 2)?,
         at: Timestamp(row.try_get(3)?),
-        body: body(row, edited)?,
+        body: body(row, named)?,
     })
 }
 
-fn body(row: &SqlRow, edited: &HashMap<i64, Arc<Message>>) -> Result<EventBody, Fail> {
+fn body(row: &SqlRow, named: &Named) -> Result<EventBody, Fail> {
     let message = || row.try_get(5).map(EventId);
     let user = || row.try_get(8).map(UserId);
     let received = |receipt, reach: fn(MessageId) -> Reach| {
@@ -233,7 +267,8 @@ fn body(row: &SqlRow, edited: &HashMap<i64, Arc<Message>>) -> Result<EventBody, 
         "message_deleted" => Ok(EventBody::MessageDeleted { message_id: message()?, uuid: row.try_get(6)? }),
         // As it is told later: with the message as it stands by then.
         "message_edited" => {
-            Ok(edited.get(&row.try_get(5)?).map_or(EventBody::Void, |held| EventBody::MessageEdited(Arc::clone(held))))
+            let edited = named.edited.get(&row.try_get(5)?);
+            Ok(edited.map_or(EventBody::Void, |held| EventBody::MessageEdited(Arc::clone(held))))
         }
         kind @ ("reaction_added" | "reaction_removed") => Ok(EventBody::Reacted {
             message_id: message()?,
@@ -244,6 +279,12 @@ fn body(row: &SqlRow, edited: &HashMap<i64, Arc<Message>>) -> Result<EventBody, 
         "delivered_through" => received(Receipt::Delivered, Reach::Through),
         "read" => received(Receipt::Read, Reach::One),
         "read_through" => received(Receipt::Read, Reach::Through),
+        kind if kind.starts_with("run_") => {
+            let start = row.try_get::<_, Option<i64>>(11)?.map(i64::cast_unsigned);
+            // Without a text: its answer was deleted.
+            let text: Option<&str> = row.try_get(12)?;
+            Ok(runs::body(kind, named.runs.get(&row.try_get(10)?), (start.unwrap_or(0), text.unwrap_or_default())))
+        }
         _ => Ok(EventBody::StateChanged {
             change: rows::word(row, 4, Change::parse)?,
             state: Arc::new(StateRow::parse(row.try_get(7)?)?),

@@ -15,7 +15,7 @@ use super::fail::Fail;
 use super::files;
 use super::letters;
 use super::log::{self, EventRow};
-use super::rows;
+use super::{rows, runs};
 use crate::domain::{
     Change, Conversation, ConversationId, ConversationKind, ConversationState, Device, DeviceKind, Event, EventBody,
     EventId, Json, Letter, LetterKind, Message, MessageId, MessageText, ParticipantKind, Reaction, Role, Timestamp,
@@ -282,6 +282,8 @@ pub(super) async fn delete(tx: &mut Tx, id: ConversationId, message: MessageId, 
     let uuid: Uuid = row.try_get(0)?;
     if conversation.kind == ConversationKind::Direct {
         letters::remove(tx, id, message).await?;
+    } else {
+        runs::forget_texts(tx, id, message).await?;
     }
     let row = EventRow { kind: "message_deleted", message: Some(message), uuid: Some(uuid), ..EventRow::default() };
     log::record(tx, &conversation, at, &row, EventBody::MessageDeleted { message_id: message, uuid }).await?;

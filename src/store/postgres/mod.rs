@@ -19,6 +19,7 @@ mod assigning;
 mod attachments;
 mod bare;
 mod batch;
+mod budgets;
 mod calls;
 mod conn;
 mod conversations;

@@ -11,6 +11,7 @@ use super::writer::Tx;
 use crate::domain::{
     Assignment, Change, Contact, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody,
     EventId, Head, Json, MessageText, Participant, ParticipantKind, PlatformId, Role, Tag, Timestamp, User, UserId,
+    WhileAnswering,
 };
 use crate::error::{Error, Rule, Subject};
 pub(super) use crate::store::log::{Name, listed_at};
@@ -23,11 +24,12 @@ use crate::store::{
 pub(super) const COLUMNS: &str = "c.id, c.uuid, c.kind, c.key, c.user_id, c.external_user_id, c.contact_name, \
      c.contact_email, c.contact_phone, c.metadata, c.expires_at, c.created_at, \
      h.seq, h.event_id, h.message_id, h.message_at, h.is_active, h.assigned_user_id, h.assigned_at, \
-     h.last_activity_at, h.updated_at, c.platform_id, c.tag_kind, c.tag_id, c.title, c.model, c.is_archived, c.edited_at";
+     h.last_activity_at, h.updated_at, c.platform_id, c.tag_kind, c.tag_id, c.title, c.model, c.is_archived, c.edited_at, \
+     c.while_answering";
 /// The tables that they are in.
 pub(super) const TABLES: &str = "conversations c join heads h on h.conversation_id = c.id";
 /// Where columns that follow them begin.
-pub(super) const MORE: usize = 28;
+pub(super) const MORE: usize = 29;
 
 /// The key's field name on the wire of the doors that let a client choose it.
 const KEY_FIELD: &str = "session_id";
@@ -55,6 +57,7 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Conversation> {
             title: row.get(24)?,
             model: row.get(25)?,
             is_archived: row.get(26)?,
+            while_answering: while_answering(row)?,
         },
         head: Head {
             seq: row.get(12)?,
@@ -67,6 +70,13 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Conversation> {
         edited_at: Timestamp(row.get::<_, Option<i64>>(27)?.map_or_else(|| row.get(11), Ok)?),
         updated_at: Timestamp(row.get(20)?),
     })
+}
+
+fn while_answering(row: &Row<'_>) -> rusqlite::Result<Option<WhileAnswering>> {
+    match row.get_ref(28)? {
+        rusqlite::types::ValueRef::Null => Ok(None),
+        _ => rows::word(row, 28, WhileAnswering::parse).map(Some),
+    }
 }
 
 pub(super) fn one(
@@ -220,8 +230,9 @@ fn insert(tx: &mut Tx<'_>, new: &NewConversation) -> Result<Conversation, Fail> 
         .conn
         .prepare_cached(
             "insert into conversations (uuid, kind, key, user_id, external_user_id, contact_name, contact_email, \
-             contact_phone, metadata, expires_at, created_at, platform_id, tag_kind, tag_id, title, model, is_archived) \
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+             contact_phone, metadata, expires_at, created_at, platform_id, tag_kind, tag_id, title, model, is_archived, \
+             while_answering) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
         )?
         .execute(params![
             new.uuid.as_bytes(),
@@ -241,6 +252,7 @@ fn insert(tx: &mut Tx<'_>, new: &NewConversation) -> Result<Conversation, Fail> 
             state.title,
             state.model,
             state.is_archived,
+            state.while_answering.map(WhileAnswering::as_str),
         ]);
     match inserted {
         Err(error) if is_unique(&error) => {
@@ -301,6 +313,8 @@ pub(super) fn change(
             let assigned = Some(Assignment { user_id: *user, at });
             (ConversationState { assigned, ..old.state.clone() }, None)
         }
+        StateChange::Release(user) if !old.is_assigned_to(*user) => return Ok(Some(old)),
+        StateChange::Release(_) => (ConversationState { assigned: None, ..old.state.clone() }, None),
         StateChange::Edit(edit) => (edit.applied(&old.state), edit.key.as_deref()),
     };
     let Some(key) = key.filter(|key| *key != old.key) else {
@@ -344,7 +358,7 @@ fn write_state(
         .prepare_cached(
             "update conversations set external_user_id = ?2, contact_name = ?3, contact_email = ?4, \
              contact_phone = ?5, metadata = ?6, expires_at = ?7, title = ?8, model = ?9, is_archived = ?10, \
-             edited_at = ?11 where id = ?1",
+             edited_at = ?11, while_answering = ?12 where id = ?1",
         )?
         .execute(params![
             old.id.0,
@@ -358,6 +372,7 @@ fn write_state(
             state.model,
             state.is_archived,
             at.0,
+            state.while_answering.map(WhileAnswering::as_str),
         ])?;
     let event_id = tx.next_event_id();
     let seq = old.head.seq + 1;

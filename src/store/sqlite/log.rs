@@ -10,11 +10,11 @@ use super::conversations::{self, listed_at};
 use super::fail::Fail;
 use super::feed;
 use super::messages::{COLUMNS, MORE, TABLES, from_row, kind_of, source};
-use super::rows;
 use super::writer::Tx;
+use super::{rows, runs};
 use crate::domain::{
     Change, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody, EventId, Head,
-    MessageId, Reach, Reaction, Receipt, Timestamp, UserId,
+    MessageId, Reach, Reaction, Receipt, RunId, Timestamp, UserId,
 };
 use crate::store::state_row::StateRow;
 use crate::store::{EVENT_BYTES_MAX, Tail};
@@ -28,6 +28,7 @@ pub(super) struct EventRow<'a> {
     pub uuid: Option<Uuid>,
     pub user: Option<UserId>,
     pub emoji: Option<&'a str>,
+    pub run: Option<RunId>,
 }
 
 /// Writes an event at the end of a conversation's log, moves its head, and announces it; returns its
@@ -42,8 +43,8 @@ pub(super) fn record(
     let (id, seq) = (tx.next_event_id(), conversation.head.seq + 1);
     tx.conn
         .prepare_cached(
-            "insert into events (id, conversation_id, seq, kind, message_id, message_uuid, user_id, emoji, at) \
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "insert into events (id, conversation_id, seq, kind, message_id, message_uuid, user_id, emoji, at, run_id) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             id.0,
@@ -55,6 +56,7 @@ pub(super) fn record(
             row.user.map(|user| user.0),
             row.emoji,
             at.0,
+            row.run.map(|run| run.0),
         ])?;
     tx.conn
         .prepare_cached(
@@ -167,8 +169,8 @@ fn added_event(conn: &Connection, message: &str, id: i64) -> Result<Event, Fail>
 fn other_event(conn: &Connection, id: i64) -> Result<Event, Fail> {
     let event = conn
         .prepare_cached(
-            "select id, conversation_id, seq, at, kind, message_id, message_uuid, state, user_id, emoji \
-             from events where id = ?1",
+            "select id, conversation_id, seq, at, kind, message_id, message_uuid, state, user_id, emoji, \
+             run_id, start, text from events where id = ?1",
         )?
         .query_row([id], |row| {
             Ok(Event {
@@ -200,6 +202,11 @@ fn body(conn: &Connection, row: &rusqlite::Row<'_>) -> rusqlite::Result<EventBod
         "delivered_through" => received(Receipt::Delivered, Reach::Through),
         "read" => received(Receipt::Read, Reach::One),
         "read_through" => received(Receipt::Read, Reach::Through),
+        kind if kind.starts_with("run_") => {
+            // Without a text: its answer was deleted.
+            let text = (row.get::<_, Option<_>>(11)?.unwrap_or(0), row.get_ref(12)?.as_str_or_null()?);
+            runs::body(conn, kind, RunId(row.get(10)?), (text.0, text.1.unwrap_or_default()))
+        }
         _ => Ok(EventBody::StateChanged { change: rows::word(row, 4, Change::parse)?, state: Arc::new(state(row)?) }),
     }
 }

@@ -12,8 +12,8 @@ use super::fail::Fail;
 use super::files;
 use super::letters;
 use super::log::{self, EventRow};
-use super::rows;
 use super::writer::Tx;
+use super::{rows, runs};
 use crate::domain::{
     Change, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody, EventId, Json,
     Message, MessageId, MessageText, ParticipantKind, Role, Timestamp, UserId,
@@ -235,6 +235,8 @@ pub(super) fn delete(tx: &mut Tx<'_>, id: ConversationId, message: MessageId, at
     let Some(uuid) = uuid else { return Ok(false) };
     if conversation.kind == ConversationKind::Direct {
         letters::remove(tx, id, message)?;
+    } else {
+        runs::forget_texts(tx, id, message)?;
     }
     let row = EventRow { kind: "message_deleted", message: Some(message), uuid: Some(uuid), ..EventRow::default() };
     log::record(tx, &conversation, at, &row, EventBody::MessageDeleted { message_id: message, uuid })?;

@@ -5,6 +5,7 @@ mod accounts;
 mod attachments;
 mod backup;
 mod bare;
+mod budgets;
 mod checkpoint;
 mod conversations;
 mod fail;
@@ -45,13 +46,13 @@ use uuid::Uuid;
 use super::migrate::{self, Migration};
 use super::{
     Appended, ChatOrder, ConversationFilter, Desk, Direct, FeedPage, Found, Greeting, InboxEntry, InboxFilter,
-    Listener, Locator, Mark, MessageFilter, NewConversation, NewMessage, NewReaction, NewShare, Page, StateChange,
-    Store, Tail,
+    Listener, Locator, Mark, MessageFilter, NewConversation, NewMessage, NewReaction, NewRun, NewRunText, NewShare,
+    Page, RunEnd, StateChange, Store, Tail,
 };
 use crate::domain::{
     ChatFile, Conversation, ConversationId, ConversationKind, DeviceKind, Event, EventId, FileId, Head, Message,
-    MessageId, MessageText, NewFile, Participant, PlatformId, Run, RunId, RunOutcome, Scope, Share, ShareEntry,
-    ShareId, Timestamp, User, UserId,
+    MessageId, MessageText, NewFile, OpenRun, Participant, PlatformId, Run, RunId, Scope, Share, ShareEntry, ShareId,
+    Timestamp, User, UserId,
 };
 use crate::error::{Error, Result};
 
@@ -428,25 +429,28 @@ impl Store for SqliteStore {
         self.writer.call_guarded(move |tx| files::add_entries(tx, share, &users, at)).await
     }
 
-    async fn begin_run(&self, id: ConversationId, question: MessageId, node: Uuid, at: Timestamp) -> Result<RunId> {
-        self.writer.call_guarded(move |tx| runs::begin(tx, id, question, node, at)).await
+    async fn begin_run(&self, new: NewRun) -> Result<Run> {
+        self.writer.call_guarded(move |tx| runs::begin(tx, &new)).await
     }
 
-    async fn checkpoint_run(&self, run: RunId, more: String) -> Result<()> {
-        self.writer.call_guarded(move |tx| runs::checkpoint(tx, run, &more)).await
+    async fn start_run(&self, run: RunId, at: Timestamp) -> Result<Option<Run>> {
+        self.writer.call_guarded(move |tx| runs::start(tx, run, at)).await
     }
 
-    async fn end_run(
-        &self,
-        run: RunId,
-        outcome: RunOutcome,
-        answer: Option<NewMessage>,
-    ) -> Result<Option<Arc<Message>>> {
-        self.writer.call_guarded(move |tx| runs::end(tx, run, outcome, answer.as_ref())).await
+    async fn tell_runs(&self, texts: Vec<NewRunText>) -> Result<Vec<bool>> {
+        self.writer.call(move |tx| runs::tell(tx, &texts)).await
     }
 
-    async fn open_runs(&self, seen_before: Timestamp) -> Result<Vec<Run>> {
+    async fn end_run(&self, run: RunId, end: RunEnd) -> Result<Option<Arc<Message>>> {
+        self.writer.call_guarded(move |tx| runs::end(tx, run, &end)).await
+    }
+
+    async fn open_runs(&self, seen_before: Timestamp) -> Result<Vec<OpenRun>> {
         self.readers.read(move |conn| runs::open(conn, seen_before)).await
+    }
+
+    async fn runs_under_way(&self, id: ConversationId) -> Result<Vec<OpenRun>> {
+        self.readers.read(move |conn| runs::under_way(conn, id)).await
     }
 
     async fn run_for(&self, id: ConversationId, question: MessageId) -> Result<Option<Run>> {

@@ -1,6 +1,6 @@
 //! The tables of accounts, uploads, shares and webhooks, and what is counted.
 
-use super::tables::{Kind, Table, bytes, flag, int, made, paired, plain, text, uuid, whole};
+use super::tables::{Kind, Table, Told, bytes, flag, int, made, paired, plain, text, uuid, whole};
 
 /// All of them, in the order in which they are copied.
 pub(super) const OF_ACCOUNTS: &[Table] = &[
@@ -172,6 +172,28 @@ pub(super) const OF_ACCOUNTS: &[Table] = &[
         &[int("document_id"), int("number"), int("id"), text("text"), text("words"), bytes("vector")],
     ),
     whole("chunk_words", "chunk_words s", &[text("word"), int("total")], 1),
+    Table {
+        name: "budgets",
+        source: "budgets s",
+        columns: &[
+            int("day"),
+            text("purse"),
+            int("tokens"),
+            int("money"),
+            int("reserved_tokens"),
+            int("reserved_money"),
+        ],
+        key: 2,
+        cut: 1,
+        order: &[],
+        told: Told::ByNothing,
+    },
+    whole(
+        "budget_reservations",
+        "budget_reservations s",
+        &[uuid("run"), int("day"), text("purses"), int("tokens"), int("money"), int("lapses_at")],
+        1,
+    ),
     whole(
         "conversation_counts",
         "conversation_counts s",

@@ -12,7 +12,7 @@ use crate::support::temp::TempDir;
 /// killed one for dead after two seconds.
 const SLOWLY: [(&str, &str); 4] = [
     ("ROOST_ASSISTANT_ECHO_PAUSE_MS", "20"),
-    ("ROOST_ASSISTANT_CHECKPOINT_MS", "0"),
+    ("ROOST_ASSISTANT_DELTA_MS", "0"),
     ("ROOST_CLUSTER_LEASE_S", "2"),
     ("ROOST_CLUSTER_BEAT_S", "1"),
 ];

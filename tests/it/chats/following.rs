@@ -12,7 +12,7 @@ use roost::chat::Locator;
 use roost::domain::EventId;
 use serde_json::{Value, json};
 
-use super::{Visitor, all, text};
+use super::{Visitor, text};
 use crate::support::app::TestApp;
 use crate::support::sse::Event;
 
@@ -20,13 +20,15 @@ use crate::support::sse::Event;
 struct Held {
     list: Vec<Value>,
     cursor: i64,
+    /// What has been told of the answer under way.
+    telling: Option<String>,
 }
 
 impl Held {
     async fn of(visitor: &Visitor<'_>) -> Self {
         let response = visitor.list_response("").await;
         let cursor = response.headers()["event-cursor"].to_str().unwrap().parse().unwrap();
-        Self { list: response.json().await.unwrap(), cursor }
+        Self { list: response.json().await.unwrap(), cursor, telling: None }
     }
 
     /// Applies an event, as any client would.
@@ -38,6 +40,15 @@ impl Held {
             },
             "deleted" => self.list.retain(|held| held["id"] != event.data["id"]),
             "session" => self.list.iter_mut().for_each(|held| held["session"] = event.data.clone()),
+            "run" if event.data["state"] == "running" => self.telling = Some(String::new()),
+            "run" => self.telling = None,
+            // The answer was deleted since.
+            "run_text" if event.data["text"] == "" => {}
+            "run_text" => {
+                let telling = self.telling.as_mut().expect("an answer that has begun");
+                assert_eq!(event.data["start"], telling.len());
+                telling.push_str(text(&event.data["text"]));
+            }
             "resumed" => {
                 assert_eq!((&event.data, event.id), (&json!({"from": self.cursor}), Some(self.cursor)));
                 return;
@@ -127,7 +138,7 @@ async fn assert_folds(app: &TestApp, before: &[Deed], after: &[Deed]) {
     }
     let last = visitor.says("the last").await;
     held.catch_up(&visitor, &last).await;
-    let mut anew = Held { list: Vec::new(), cursor: 0 };
+    let mut anew = Held { list: Vec::new(), cursor: 0, telling: None };
     anew.catch_up(&visitor, &last).await;
     let now = visitor.lists().await;
     assert_eq!(held.list, now, "over the list");
@@ -150,8 +161,25 @@ async fn a_follower_sees_what_happens_as_it_happens() {
     let event = events.next().await.unwrap();
     assert_eq!((event.event.as_str(), event.data), ("deleted", json!({"id": said["id"]})));
     visitor.asks("?").await;
-    let (asked, answered) = (events.next().await.unwrap().data, events.next().await.unwrap().data);
-    assert_eq!(all(&[asked, answered], "message"), ["?", "Echo: ?"]);
+    let asked = events.next_of("message").await.unwrap().data;
+    let begun = events.next().await.unwrap();
+    assert_eq!((begun.event.as_str(), &begun.data["state"]), ("run", &json!("running")));
+    assert_eq!(begun.data["message_id"], asked["id"]);
+    let mut told = String::new();
+    let answered = loop {
+        let event = events.next().await.unwrap();
+        match event.event.as_str() {
+            "run_text" => {
+                assert_eq!((&event.data["run_id"], &event.data["start"]), (&begun.data["run_id"], &json!(told.len())));
+                told.push_str(text(&event.data["text"]));
+            }
+            other => break (other.to_owned(), event.data),
+        }
+    };
+    assert_eq!((answered.0.as_str(), &answered.1["message"], told.as_str()), ("message", &json!("Echo: ?"), "Echo: ?"));
+    let ended = events.next().await.unwrap();
+    assert_eq!((ended.event.as_str(), &ended.data["state"]), ("run", &json!("completed")));
+    assert_eq!((&ended.data["response_id"], &ended.data["reason"]), (&answered.1["id"], &Value::Null));
     app.delete(&visitor.path()).await;
     assert_eq!(events.next().await.unwrap().event, "gone");
     assert_eq!(events.next().await, None);

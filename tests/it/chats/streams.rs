@@ -126,7 +126,7 @@ async fn a_stopped_answer_keeps_what_had_arrived() {
     let stopped = visitor.stops(question).await;
     let list = visitor.lists().await;
     assert_eq!(stopped, json!({"stopped": true, "message_id": question, "response_id": list[1]["id"]}));
-    assert_eq!(list[1]["metadata"], json!({"incomplete": true, "outcome": "stopped"}));
+    assert_eq!(list[1]["metadata"], json!({"incomplete": true, "outcome": "stopped", "reason": "asked"}));
 
     let rest = Heard::all(stream).await;
     let heard = text(&first["chunk"]).to_owned() + &rest.text();
@@ -204,7 +204,7 @@ async fn an_answer_that_fails_says_so_and_keeps_what_had_arrived() {
     let why = "The assistant could not finish its answer: ask again.";
     assert_eq!(heard.end, json!({"chunk": "", "done": true, "message_id": list[0]["id"], "error": why}));
     assert_eq!((heard.text(), text(&list[1]["message"])), ("Echo: Xin ch".to_owned(), "Echo: Xin ch"));
-    assert_eq!(list[1]["metadata"], json!({"incomplete": true, "outcome": "failed"}));
+    assert_eq!(list[1]["metadata"], json!({"incomplete": true, "outcome": "failed", "reason": "length"}));
     let (status, body) = app.post("/api/chats/messages/chat/", visitor.question("Xin chào các bạn thân mến")).await;
     assert_eq!((status, body), (StatusCode::SERVICE_UNAVAILABLE, json!({"error": why})));
 }

@@ -41,7 +41,14 @@ async fn every_tab_sees_what_another_does() {
         .text()
         .await
         .unwrap();
-    let (asked, answered) = (events.next().await.unwrap(), events.next().await.unwrap());
+    let (asked, begun) = (events.next().await.unwrap(), events.next().await.unwrap());
+    assert_eq!((begun.event.as_str(), &begun.data["state"]), ("runChanged", &json!("running")));
+    assert_eq!(begun.data["chat_conversation_id"], json!(old));
+    let told = events.next().await.unwrap();
+    assert_eq!((told.event.as_str(), &told.data["start"]), ("runText", &json!(0)));
+    let answered = events.next_of("messageAdded").await.unwrap();
+    let ended = events.next().await.unwrap();
+    assert_eq!((ended.event.as_str(), &ended.data["state"]), ("runChanged", &json!("completed")));
     assert_eq!(
         (&asked.data["chatMessage"]["message"], &answered.data["chatMessage"]["actor"]),
         (&json!("hi"), &json!("assistant"))

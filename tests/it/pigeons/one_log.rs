@@ -188,7 +188,7 @@ impl Stage<'_> {
                 }
             }
             EventBody::StateChanged { state, .. } => over.is_archived = state.is_archived,
-            EventBody::MessageGone | EventBody::Void => {}
+            EventBody::MessageGone | EventBody::Void | EventBody::RunChanged { .. } | EventBody::RunTold(_) => {}
         }
     }
 

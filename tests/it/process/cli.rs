@@ -84,6 +84,9 @@ fn what_is_misspelt_is_named_with_what_was_meant() {
         ("[attachments]\nstore = \"s3\"\ns3_bucket = \"b\"\ns3_access_key = \"k\"\n", "attachments.s3_secret_key"),
         ("[attachments]\ntypes = [\"png\"]\n", "attachments.types"),
         ("[attachments]\nuploads_max = 0\n", "attachments.uploads_max must be at least 1"),
+        ("[assistant]\nprovider = \"openai\"\n", "assistant.openai.model"),
+        ("[assistant.prompts]\ndefault = \"Hi {{name}}\"\n", "there is no variable \"name\""),
+        ("[assistant.providers.x]\nkind = \"openai\"\nmodle = \"m\"\n", "modle"),
         ("not toml", "roost.toml"),
     ] {
         std::fs::write(&file, text).unwrap();
@@ -95,6 +98,7 @@ fn what_is_misspelt_is_named_with_what_was_meant() {
         ("ROOST_STORE_REDERS", "3", "unknown option ROOST_STORE_REDERS"),
         ("ROOST_STOER_READERS", "3", "unknown option ROOST_STOER_READERS"),
         ("ROOST_PORT", "9000", "unknown option ROOST_PORT"),
+        ("ROOST_ASSISTANT_OPENAI_MODLE", "m", "unknown option ROOST_ASSISTANT_OPENAI_MODLE"),
         ("ROOST_LISTEM", "127.0.0.1:1", "did you mean listen?"),
         ("ROOST_LISTEN", "nowhere", "listen"),
         ("ROOST_LIMITS_ENABLED", "perhaps", "limits.enabled"),
@@ -105,6 +109,23 @@ fn what_is_misspelt_is_named_with_what_was_meant() {
     let said = complaint(&run(&mut with(&["config", "check", "--config", "/nowhere/roost.toml"], &[])));
     assert!(said.contains("there is no configuration file /nowhere/roost.toml"), "{said}");
     complaint(&run(&mut with(&["sevre"], &[])));
+}
+
+#[test]
+fn a_provider_is_named_by_the_environment_and_its_key_is_not_shown() {
+    let told = [
+        ("ROOST_ASSISTANT_PROVIDER", "openai"),
+        ("ROOST_ASSISTANT_OPENAI_BASE_URL", "http://127.0.0.1:11434/v1"),
+        ("ROOST_ASSISTANT_OPENAI_API_KEY", "sk-hunter2"),
+        ("ROOST_ASSISTANT_OPENAI_MODEL", "llama3.2"),
+    ];
+    let text = said(&run(&mut with(&["config", "show"], &told)));
+    let shown: toml::Table = toml::from_str(&text).expect("it shows a file");
+    let openai = &shown["assistant"]["openai"];
+    assert_eq!(shown["assistant"]["provider"], "openai".into());
+    assert_eq!((&openai["base_url"], &openai["model"]), (&told[1].1.into(), &told[3].1.into()));
+    assert!(!text.contains("hunter2"), "{text}");
+    assert_eq!(said(&run(&mut with(&["config", "check"], &told))).trim(), "the configuration is valid");
 }
 
 /// What Kubernetes tells a container of a service called roost.

@@ -51,7 +51,7 @@ async fn a_killed_server_keeps_what_had_arrived_of_an_answer() {
         return;
     }
     let dir = TempDir::new();
-    let slow = [("ROOST_ASSISTANT_ECHO_PAUSE_MS", "10"), ("ROOST_ASSISTANT_CHECKPOINT_MS", "20")];
+    let slow = [("ROOST_ASSISTANT_ECHO_PAUSE_MS", "10"), ("ROOST_ASSISTANT_DELTA_MS", "20")];
     let server = Process::start(dir.path(), &slow);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let post = |url: String, body| client.post(url).json(&body).timeout(PATIENCE).send();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use roost::domain::{
     Assignment, Change, Contact, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody,
-    EventId, Json, Participant, ParticipantKind, Role, User, UserId,
+    EventId, Json, Participant, ParticipantKind, Role, User, UserId, WhileAnswering,
 };
 use roost::error::{Error, FieldError, Rule, Subject};
 use roost::store::{ConversationFilter, Desk, Locator, NewConversation, NewMessage, NewUser, StateChange, StateEdit};
@@ -325,6 +325,7 @@ async fn an_edit_replaces_what_it_names() {
             metadata: Some(Json(r#"{"a":1}"#.to_owned())),
             title: Some("Rooms".to_owned()),
             is_archived: Some(true),
+            while_answering: Some(WhileAnswering::Queue),
         };
         let edited = bench.change(&session, StateChange::Edit(edit.clone())).await;
         let want = ConversationState {
@@ -334,6 +335,7 @@ async fn an_edit_replaces_what_it_names() {
             metadata: Json(r#"{"a":1}"#.to_owned()),
             title: Some("Rooms".to_owned()),
             is_archived: true,
+            while_answering: Some(WhileAnswering::Queue),
             ..session.state.clone()
         };
         assert_eq!((edited.key.as_str(), &edited.state), ("b", &want));

@@ -4,7 +4,7 @@ use roost::domain::{Node, RunOutcome, Timestamp};
 use uuid::Uuid;
 
 use super::benches;
-use crate::support::store::{answer, assistant_session, at};
+use crate::support::store::{answer, assistant_session, at, new_run, run_end};
 
 #[tokio::test]
 async fn a_node_is_there_from_its_first_beat_until_it_leaves() {
@@ -40,10 +40,10 @@ async fn the_open_runs_of_nodes_that_were_not_seen_are_found() {
         let question = bench.say(&session, "?").await;
         let mut runs = Vec::new();
         for node in [stale, fresh, unknown] {
-            runs.push(bench.store.begin_run(session.id, question.id, node, at(1)).await.unwrap());
+            runs.push(bench.store.begin_run(new_run(&question, node)).await.unwrap().id);
         }
         let open = async |before: Timestamp| {
-            bench.store.open_runs(before).await.unwrap().iter().map(|run| run.id).collect::<Vec<_>>()
+            bench.store.open_runs(before).await.unwrap().iter().map(|open| open.run.id).collect::<Vec<_>>()
         };
         assert_eq!(open(at(10)).await, [runs[2]], "who was seen at that very instant is there");
         assert_eq!(open(at(11)).await, [runs[0], runs[2]]);
@@ -52,7 +52,8 @@ async fn the_open_runs_of_nodes_that_were_not_seen_are_found() {
         assert_eq!(open(at(11)).await, [runs[2]], "it was alive");
         bench.store.leave(fresh).await.unwrap();
         assert_eq!(open(at(11)).await, [runs[1], runs[2]], "of whoever left, nobody makes them any more");
-        let ended = bench.store.end_run(runs[1], RunOutcome::Done, Some(answer(&question, "42"))).await.unwrap();
+        let ended =
+            bench.store.end_run(runs[1], run_end(RunOutcome::Completed, Some(answer(&question, "42")))).await.unwrap();
         assert!(ended.is_some() && open(Timestamp(i64::MAX)).await == [runs[0], runs[2]]);
     }
 }

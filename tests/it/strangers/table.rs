@@ -76,7 +76,7 @@ impl Route {
 
 /// Every route.
 pub fn table() -> Vec<Route> {
-    [guest(), chats(), pigeons(), neptun(), hooks(), pusher(), knowledge()].concat()
+    [guest(), chats(), pigeons(), neptun(), openai(), aisdk(), hooks(), pusher(), knowledge()].concat()
 }
 
 /// A guest's key is the capability; who does not know it has another.
@@ -253,6 +253,37 @@ fn neptun() -> Vec<Route> {
     // Under her name, and under the stranger's own with her chat.
     let own = own_chats().into_iter().flat_map(|route| [route.with(NINA), Route { shows: false, ..route.with(NED) }]);
     public.into_iter().chain(own.filter(|route| route.with == NINA || route.name.contains("{chat_id}"))).collect()
+}
+
+/// Whoever has a token asks for themselves; nobody names another's conversation.
+fn openai() -> Vec<Route> {
+    use Guard::Bearer;
+    use Stranger::{Own, Refused};
+    const ID: &[(&str, &str)] = &[("response_id", "response")];
+    let question = r#"{"messages":[{"role":"user","content":"evil"}],"conversation":"{chat_uuid}"}"#;
+    vec![
+        route("GET /v1/models", Bearer, Own),
+        route("GET /v1/models/{model}", Bearer, Own).with(&[("model", "any_model")]),
+        // A name that is another's chat is a new name to the caller.
+        route("POST /v1/chat/completions", Bearer, Own).body(question),
+        route("POST /v1/responses", Bearer, Refused).body(r#"{"input":"evil","previous_response_id":"{response}"}"#),
+        route("GET /v1/responses/{response_id}", Bearer, Refused).with(ID),
+        route("POST /v1/responses/{response_id}/cancel", Bearer, Refused).with(ID),
+    ]
+}
+
+/// A chat's id is the capability.
+fn aisdk() -> Vec<Route> {
+    use Guard::Nobody;
+    use Stranger::Open;
+    const ID: &[(&str, &str)] = &[("id", "unknown")];
+    let say = r#"{"id":"a-chat-of-my-own","messages":[{"role":"user","parts":[{"type":"text","text":"evil"}]}]}"#;
+    vec![
+        route("POST /api/chat", Nobody, Open).body(say),
+        route("GET /api/chat/{id}/stream", Nobody, Open).with(ID),
+        route("POST /api/chat/{id}/stop", Nobody, Open).with(ID),
+        route("GET /api/chat/{id}/messages", Nobody, Open).with(ID),
+    ]
 }
 
 const NINA: &[(&str, &str)] = &[

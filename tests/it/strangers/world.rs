@@ -443,6 +443,9 @@ async fn own_chats(app: &TestApp, nina: &Person) -> Vec<(&'static str, String)> 
     vec![
         ("nina", nina.user.id.to_string()),
         ("chat", own.id.to_string()),
+        ("chat_uuid", own.uuid.to_string()),
+        ("response", format!("resp_{}", sent.message.uuid.simple())),
+        ("any_model", "default".to_owned()),
         ("chat_message", sent.message.id.to_string()),
         ("share", share.id.to_string()),
         ("link", share.uuid.to_string()),

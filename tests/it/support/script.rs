@@ -35,7 +35,12 @@ pub fn node(name: &str, world: &Value) -> Option<Script> {
 
 /// The same with the Python server library.
 pub fn python(name: &str, world: &Value) -> Option<Script> {
-    let program = outside::program("Python's server library", "SUITE_PUSHER_PYTHON")?;
+    python_with("Python's server library", "SUITE_PUSHER_PYTHON", name, world)
+}
+
+/// The same with another library of Python's, which the interpreter that the variable names has.
+pub fn python_with(library: &str, variable: &str, name: &str, world: &Value) -> Option<Script> {
+    let program = outside::program(library, variable)?;
     Some(Script::start(&program, name, world))
 }
 

@@ -109,6 +109,8 @@ fn parse(block: &str) -> Option<Event> {
         match line.split_once(": ") {
             Some(("id", value)) => id = value.parse().ok(),
             Some(("event", value)) => value.clone_into(&mut event),
+            // What ends the streams of assistants is no JSON.
+            Some(("data", "[DONE]")) => data = Some(Value::from("[DONE]")),
             Some(("data", value)) => data = Some(serde_json::from_str(value).expect("data is JSON")),
             _ => {}
         }

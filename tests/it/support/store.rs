@@ -4,9 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use roost::domain::{
     Conversation, ConversationId, ConversationKind, Device, DeviceKind, Email, Event, EventId, Json, LetterKind,
-    Logged, Message, MessageText, Role, Timestamp, User, UserId,
+    Logged, Message, MessageText, Money, Role, Run, RunOutcome, RunReason, Timestamp, Usage, User, UserId,
 };
-use roost::store::{Direct, Idempotency, Listener, MessageFilter, NewConversation, NewLetter, NewMessage, NewUser};
+use roost::store::{
+    Direct, Idempotency, Listener, MessageFilter, NewConversation, NewLetter, NewMessage, NewRun, NewRunText, NewUser,
+    RunEnd,
+};
 use uuid::Uuid;
 
 /// An instant, in seconds after an arbitrary beginning. A store takes the time from its callers, so
@@ -67,6 +70,24 @@ pub fn from_staff(chat: ConversationId, staff: UserId, text: &str) -> NewMessage
 /// The assistant's answer.
 pub fn answer(question: &Message, text: &str) -> NewMessage {
     NewMessage { role: Role::Assistant, reply_to: Some(question.id), ..from_guest(question.conversation_id, text) }
+}
+
+/// An answer that a node has begun to make.
+pub fn new_run(question: &Message, node: Uuid) -> NewRun {
+    let (conversation_id, question) = (question.conversation_id, question.id);
+    NewRun { uuid: Uuid::new_v4(), conversation_id, question, node, is_queued: false, at: at(1) }
+}
+
+/// A piece of an answer, at that place in it.
+pub fn run_text(run: &Run, start: u64, text: &str) -> NewRunText {
+    NewRunText { run: Arc::new(run.clone()), start, text: text.into(), at: at(2) }
+}
+
+/// The end of a run that some provider has made.
+pub fn run_end(outcome: RunOutcome, answer: Option<NewMessage>) -> RunEnd {
+    let usage = Usage { prompt_tokens: 3, completion_tokens: 2, cost: Money(70), is_estimated: true };
+    let by = Some(("house".into(), "small".into()));
+    RunEnd { outcome, reason: Some(RunReason::Asked), by, usage, answer, replaces: None, at: at(3) }
 }
 
 /// The same message, sent with a key. The fingerprint stands for the text, as a door's would.

@@ -77,7 +77,8 @@ const LAYERS: &[Layer] = &[
 const WIRING: &[&str] = &["main", "lib", "app", "serve", "cli", "bench", "chaos"];
 
 /// The dialects, which must not know each other.
-const DIALECTS: &[&str] = &["guest", "chats", "pigeons", "neptun", "hooks", "pusher", "knowledge", "console"];
+const DIALECTS: &[&str] =
+    &["guest", "chats", "pigeons", "neptun", "openai", "aisdk", "hooks", "pusher", "knowledge", "console"];
 
 #[test]
 fn modules_use_what_is_below_them() {

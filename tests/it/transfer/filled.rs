@@ -1,10 +1,11 @@
 //! A store with all kinds of things in it, and more of them at random.
 
 use roost::domain::{
-    Conversation, ConversationKind, ConversationState, DocumentKind, DocumentState, EventId, Json, MembershipStatus,
-    MessageText, NewFile, Platform, PushOs, Reach, Receipt, RunOutcome, User,
+    Allowance, Conversation, ConversationKind, ConversationState, Day, DocumentKind, DocumentState, EventId, Json,
+    MembershipStatus, MessageText, Money, NewFile, Platform, Purse, PushOs, Reach, Receipt, RunOutcome, Spend, User,
 };
 use roost::store::attachments::NewAttachment;
+use roost::store::budgets::Reservation;
 use roost::store::knowledge::{NewDocument, Take, Worked};
 use roost::store::webhooks::{AfterAttempt, Claim, NewWebhook, Taken, Tried};
 use roost::store::{
@@ -14,7 +15,8 @@ use roost::store::{
 use uuid::Uuid;
 
 use crate::support::store::{
-    answer, assistant_session, at, from_guest, from_staff, letter, live_chat, staff, with_key,
+    answer, assistant_session, at, from_guest, from_staff, letter, live_chat, new_run, run_end, run_text, staff,
+    with_key,
 };
 
 /// Numbers that look random and are the same in every run.
@@ -33,6 +35,9 @@ impl Dice {
         usize::try_from(self.0 % sides.max(1) as u64).unwrap()
     }
 }
+
+/// Whose budgets are in the store.
+pub const BUDGETS: [Purse; 2] = [Purse::Tenant(None), Purse::Address([9; 16])];
 
 /// Who is in the store, and what they write in.
 pub struct World {
@@ -74,6 +79,7 @@ impl World {
         world.own_chats().await;
         world.hooks().await;
         world.documents().await;
+        world.budgets().await;
         world.play(&mut Dice::new(1), 150).await;
         world
     }
@@ -142,6 +148,19 @@ impl World {
         }
     }
 
+    /// One answer's costs, and one's that is under way, on two days.
+    async fn budgets(&mut self) {
+        let limit = Allowance { tokens: Some(1000), money: None };
+        let amount = Spend { tokens: 100, money: Money(7) };
+        for run in 1..=3_u128 {
+            let (purses, run) = (BUDGETS.map(|purse| (purse, limit)).to_vec(), Uuid::from_u128(run));
+            let day = Day(run.as_u128() as i64 / 2);
+            let reservation = Reservation { run, purses, amount, day, lapses_at: at(9) };
+            self.store.reserve_budget(reservation).await.unwrap();
+        }
+        self.store.settle_budget(Uuid::from_u128(2), Spend { tokens: 60, money: Money(3) }).await.unwrap();
+    }
+
     async fn live(&mut self) {
         let mai = self.people[3].clone();
         for key in ["a", "b", "c"] {
@@ -155,10 +174,12 @@ impl World {
         self.store.change_state(self.chats[1].id, StateChange::Close, at(5)).await.unwrap();
         let session = self.store.create_conversation(assistant_session("s")).await.unwrap();
         let question = self.store.append(from_guest(session.id, "what is AI?")).await.unwrap().message;
-        let run = self.store.begin_run(session.id, question.id, Uuid::new_v4(), at(6)).await.unwrap();
-        self.store.checkpoint_run(run, "It".to_owned()).await.unwrap();
-        self.store.end_run(run, RunOutcome::Done, Some(answer(&question, "It is"))).await.unwrap();
-        self.store.begin_run(session.id, question.id, Uuid::new_v4(), at(7)).await.unwrap();
+        let run = self.store.begin_run(new_run(&question, Uuid::new_v4())).await.unwrap();
+        self.store.tell_runs(vec![run_text(&run, 0, "It")]).await.unwrap();
+        let end = run_end(RunOutcome::Completed, Some(answer(&question, "It is")));
+        self.store.end_run(run.id, end).await.unwrap();
+        let run = self.store.begin_run(new_run(&question, Uuid::new_v4())).await.unwrap();
+        self.store.tell_runs(vec![run_text(&run, 0, "It was")]).await.unwrap();
         self.chats.push(session);
     }
 

@@ -2,13 +2,14 @@
 
 use std::fmt::Debug;
 
-use roost::domain::{Conversation, ConversationKind, EventId, FileId, LetterKind, Scope, Timestamp, User, UserId};
+use roost::domain::{Conversation, ConversationKind, Day, EventId, FileId, LetterKind, Scope, Timestamp, User, UserId};
 use roost::store::webhooks::{DeliveryFilter, HookOwner};
 use roost::store::{
     ChatColumn, ConversationFilter, Desk, InboxFilter, Locator, MessageFilter, SharedStore, UserFilter,
 };
 use uuid::Uuid;
 
+use super::filled::BUDGETS;
 use crate::support::store::{at, everything};
 
 /// What was asked and what was answered, one line each.
@@ -39,6 +40,9 @@ pub async fn all(store: &SharedStore, uploads: &[Uuid]) -> Vec<String> {
     reads.of_staff(&users).await;
     reads.of_log(&users).await;
     reads.of_hooks().await;
+    for (purse, day) in BUDGETS.into_iter().flat_map(|purse| [0, 1].map(|day| (purse, Day(day)))) {
+        reads.note(("budget", purse, day), store.budget_spent(purse, day).await.unwrap());
+    }
     reads.note("loose", store.loose_attachments(at(1_000_000), 100).await.unwrap());
     reads.note("runs", store.open_runs(Timestamp(i64::MAX)).await.unwrap());
     reads.note("secret", store.secret("cookies", [0; 32]).await.unwrap());

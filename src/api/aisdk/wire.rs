@@ -1,0 +1,202 @@
+//! UI messages and the parts of a UI message stream, as the package `ai` reads them. The doc comments are the public
+//! documentation.
+
+use axum::body::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::envelope::why;
+use crate::domain::{Message, Role, RunOutcome};
+use crate::http::json;
+use crate::http::sse::Frame;
+
+/// What `useChat` sends.
+#[derive(ToSchema)]
+#[schema(as = aisdk::Sent)]
+#[expect(dead_code, reason = "describes what is read field by field")]
+pub struct Sent {
+    /// The chat: 1 to 255 characters of the client's choice, and all that is needed to read it.
+    #[schema(min_length = 1, max_length = 255, example = "zKcYMqs3fY8dA0wq")]
+    id: String,
+    /// The chat as the client has it. Only the last message is looked at, which is the user's.
+    #[schema(nullable)]
+    messages: Option<Vec<SentMessage>>,
+    /// The last message alone, from a transport that sends no more.
+    #[schema(nullable)]
+    message: Option<SentMessage>,
+    /// `submit-message` or `regenerate-message`.
+    #[schema(nullable, example = "submit-message")]
+    trigger: Option<String>,
+}
+
+/// A message as `useChat` sends it.
+#[derive(ToSchema)]
+#[schema(as = aisdk::SentMessage)]
+#[expect(dead_code, reason = "describes what is read field by field")]
+pub struct SentMessage {
+    /// `user`.
+    #[schema(example = "user")]
+    role: String,
+    /// Its parts; the texts are joined.
+    parts: Vec<Part>,
+}
+
+/// A part of a message.
+#[derive(Serialize, ToSchema)]
+#[schema(as = aisdk::Part)]
+pub struct Part {
+    /// `text`.
+    #[serde(rename = "type")]
+    #[schema(example = "text")]
+    kind: &'static str,
+    /// What it says.
+    #[schema(value_type = String, example = "What is AI?")]
+    text: String,
+}
+
+/// A message as `useChat` takes it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = aisdk::UiMessage)]
+pub struct UiMessage {
+    /// Its identifier. An answer's is that of the stream that brought it.
+    #[schema(example = "019c1e6f-0a0b-7d2e-8f30-415263748596")]
+    id: String,
+    /// Who speaks: `user`, `assistant` or `system`.
+    #[schema(example = "user")]
+    role: &'static str,
+    /// What was attached. An answer that lacks its end has `incomplete: true` here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
+    metadata: Option<Box<RawValue>>,
+    /// Its text.
+    parts: Vec<Part>,
+}
+
+impl UiMessage {
+    /// A stored message; `question` is what it answers.
+    pub fn new(message: &Message, question: Option<Uuid>) -> Self {
+        let metadata = message.metadata.as_ref().and_then(|json| RawValue::from_string(json.0.clone()).ok());
+        let role = match message.role {
+            // The SDK knows no third person.
+            Role::Staff => Role::Assistant,
+            role => role,
+        };
+        let id = question.map_or_else(|| message.uuid.to_string(), answer_id);
+        let parts = vec![Part { kind: "text", text: message.text.clone() }];
+        Self { id, role: role.as_str(), metadata, parts }
+    }
+}
+
+/// The identifier of the answer to a question, the same in its stream and in the list: a page that loads the list and
+/// resumes the stream must not show the answer twice.
+fn answer_id(question: Uuid) -> String {
+    format!("answer-{question}")
+}
+
+/// What became of an answer that was to be stopped.
+#[derive(Serialize, ToSchema)]
+#[schema(as = aisdk::Stopped)]
+pub struct Stopped {
+    /// Whether it ended by being stopped; false when none was under way.
+    #[schema(example = true)]
+    pub stopped: bool,
+}
+
+/// What goes over the stream. Nothing that only newer releases of the package know: older ones refuse it.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+enum Chunk<'a> {
+    Start { message_id: &'a str },
+    StartStep,
+    TextStart { id: &'static str },
+    TextDelta { id: &'static str, delta: &'a str },
+    TextEnd { id: &'static str },
+    FinishStep,
+    Finish,
+    Abort,
+    Error { error_text: &'a str },
+}
+
+/// An answer has one text.
+const TEXT: &str = "0";
+
+/// Writes the stream of one answer.
+#[derive(Debug)]
+pub struct Writer {
+    has_text: bool,
+}
+
+impl Writer {
+    /// A writer, and what is sent before any text.
+    pub fn begin(question: Uuid) -> (Self, Bytes) {
+        let id = answer_id(question);
+        (Self { has_text: false }, frames(&[Chunk::Start { message_id: &id }, Chunk::StartStep]))
+    }
+
+    /// A piece of text.
+    pub fn text(&mut self, delta: &str) -> Bytes {
+        let more = Chunk::TextDelta { id: TEXT, delta };
+        if std::mem::replace(&mut self.has_text, true) {
+            frames(&[more])
+        } else {
+            frames(&[Chunk::TextStart { id: TEXT }, more])
+        }
+    }
+
+    /// The end of the stream.
+    pub fn end(&self, outcome: RunOutcome) -> Bytes {
+        let text_end = self.has_text.then_some(Chunk::TextEnd { id: TEXT });
+        let rest = match outcome {
+            RunOutcome::Completed => vec![Chunk::FinishStep, Chunk::Finish],
+            RunOutcome::Stopped => vec![Chunk::Abort],
+            RunOutcome::Failed | RunOutcome::Interrupted => vec![Chunk::Error { error_text: why(outcome) }],
+        };
+        let chunks: Vec<_> = text_end.into_iter().chain(rest).collect();
+        let done = Frame { data: "[DONE]", ..Frame::default() }.bytes();
+        [frames(&chunks), done].concat().into()
+    }
+}
+
+fn frames(chunks: &[Chunk<'_>]) -> Bytes {
+    let mut frames = Vec::new();
+    for chunk in chunks {
+        let data = json::bytes(chunk);
+        frames.extend_from_slice(&Frame { data: &String::from_utf8_lossy(&data), ..Frame::default() }.bytes());
+    }
+    frames.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(outcome: RunOutcome, texts: &[&str]) -> String {
+        let (mut writer, mut all) = Writer::begin(Uuid::nil());
+        for text in texts {
+            all = [all, writer.text(text)].concat().into();
+        }
+        String::from_utf8([all, writer.end(outcome)].concat()).unwrap()
+    }
+
+    #[test]
+    fn a_stream_is_framed_as_the_sdk_reads_it() {
+        let begin = "data: {\"type\":\"start\",\"messageId\":\"answer-00000000-0000-0000-0000-000000000000\"}\n\n\
+                     data: {\"type\":\"start-step\"}\n\n";
+        let done = "data: [DONE]\n\n";
+        assert_eq!(
+            written(RunOutcome::Completed, &["a\n", "b"]),
+            format!(
+                "{begin}data: {{\"type\":\"text-start\",\"id\":\"0\"}}\n\n\
+                 data: {{\"type\":\"text-delta\",\"id\":\"0\",\"delta\":\"a\\n\"}}\n\n\
+                 data: {{\"type\":\"text-delta\",\"id\":\"0\",\"delta\":\"b\"}}\n\n\
+                 data: {{\"type\":\"text-end\",\"id\":\"0\"}}\n\n\
+                 data: {{\"type\":\"finish-step\"}}\n\ndata: {{\"type\":\"finish\"}}\n\n{done}"
+            )
+        );
+        assert_eq!(written(RunOutcome::Stopped, &[]), format!("{begin}data: {{\"type\":\"abort\"}}\n\n{done}"));
+        let failed = written(RunOutcome::Failed, &[]);
+        assert!(failed.contains("{\"type\":\"error\",\"errorText\":\"The assistant"), "{failed}");
+    }
+}

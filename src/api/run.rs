@@ -1,0 +1,59 @@
+//! Answers of the assistant that are under way, in JSON that is the same at every door.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::domain::{Run, RunReason, RunState, RunText};
+
+/// What became of an answer that is being made.
+#[derive(Serialize, ToSchema)]
+pub struct RunEvent {
+    /// The answer, while it is made.
+    run_id: Uuid,
+    /// The message that it answers.
+    message_id: Uuid,
+    /// `queued`, `running`, `completed`, `stopped`, `failed` or `interrupted`.
+    #[schema(example = "running")]
+    state: &'static str,
+    /// Why it ended so, where that says more: `asked`, `taken_over`, `superseded`, `draining`, `timed_out`, `silent`,
+    /// `length`, `content_filter`, `tool_calls`, `provider`, `budget`, `storage`.
+    #[schema(required = true)]
+    reason: Option<&'static str>,
+    /// The message that holds the answer, once it ended with any text. It was told before.
+    #[schema(required = true)]
+    response_id: Option<Uuid>,
+}
+
+impl RunEvent {
+    /// What became of it.
+    pub fn new(run: &Run, state: RunState) -> Self {
+        let ended = matches!(state, RunState::Ended(_));
+        Self {
+            run_id: run.uuid,
+            message_id: run.question_uuid,
+            state: state.as_str(),
+            reason: run.reason.filter(|_| ended).map(RunReason::as_str),
+            response_id: run.answer_uuid.filter(|_| ended),
+        }
+    }
+}
+
+/// More of an answer that is being made.
+#[derive(Serialize, ToSchema)]
+pub struct RunTextEvent<'a> {
+    /// The answer.
+    run_id: Uuid,
+    /// Where in the answer the text begins, in bytes of UTF-8.
+    #[schema(example = 6)]
+    start: u64,
+    /// The text.
+    #[schema(example = "Hello ")]
+    text: &'a str,
+}
+
+impl<'a> From<&'a RunText> for RunTextEvent<'a> {
+    fn from(told: &'a RunText) -> Self {
+        Self { run_id: told.run, start: told.start, text: &told.text }
+    }
+}

@@ -1,0 +1,5 @@
+//! The OpenAI door, from the outside.
+
+mod completions;
+mod refusals;
+mod responses;
