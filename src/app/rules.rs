@@ -17,6 +17,7 @@ pub(super) fn rules(config: &Config) -> Result<Rules> {
         enforce_expiry: config.chats.enforce_expiry,
         session_lifetime: Duration::from_secs(config.chats.session_hours * 3600),
         context_messages: assistant.context_messages,
+        knowledge_doors: config.knowledge.doors.clone(),
         // What is wrong with them is said when the provider is made, before anybody asks.
         prompts: super::assistant::prompts(assistant).unwrap_or_default(),
         runs_max: assistant.runs_max,

@@ -92,6 +92,8 @@ pub struct Rules {
     pub session_lifetime: Duration,
     /// How many of the last messages an assistant is shown.
     pub context_messages: usize,
+    /// The doors at which answers rest on documents.
+    pub knowledge_doors: Vec<String>,
     /// What the assistant is told and shown.
     pub prompts: Prompts,
     /// Answers under way at once, over all conversations.

@@ -7,6 +7,7 @@ use super::section::section;
 
 section!(Knowledge {
     auto: bool = false,
+    doors: Vec<String> = ["guest", "chats", "neptun", "aisdk"].map(str::to_owned).to_vec(),
     bytes_max: u64 = 10 << 20,
     documents_max: u64 = 10_000,
     chunks_max: usize = 20_000,
@@ -33,6 +34,10 @@ impl Knowledge {
     /// # Errors
     /// One sentence for the operator.
     pub(super) fn check(&self) -> Result<(), String> {
+        const DOORS: [&str; 5] = ["guest", "chats", "neptun", "openai", "aisdk"];
+        if let Some(wrong) = self.doors.iter().find(|door| !DOORS.contains(&door.as_str())) {
+            return Err(format!("knowledge.doors: {wrong:?} is none of {}", DOORS.join(", ")));
+        }
         if self.chunk_chars < 100 || self.chunk_overlap_chars * 2 >= self.chunk_chars {
             return Err(
                 "knowledge.chunk_chars must be at least 100, and chunk_overlap_chars less than half of it".to_owned()

@@ -25,6 +25,24 @@ pub fn fence(sources: &[Source]) -> String {
     fenced
 }
 
+/// Sources as an answer's metadata has them: members of an object, with what their text was when it was answered.
+pub fn frozen(sources: &[Source]) -> String {
+    let list: Vec<_> = sources
+        .iter()
+        .map(|source| {
+            serde_json::json!({
+                "document_id": source.document_id,
+                "document_title": source.document_title,
+                "chunk_id": source.chunk_id,
+                "text": source.text,
+                "url": source.url,
+                "score": source.score,
+            })
+        })
+        .collect();
+    format!(r#""sources":{}"#, serde_json::Value::from(list))
+}
+
 /// Without the signs of a tag, and without what makes text look otherwise than it reads.
 fn harmless(text: &str) -> String {
     let is_hidden = |c: char| {

@@ -149,6 +149,7 @@ fn asking(ctx: &Ctx, model: &str, context: Vec<Line>) -> Asking {
     Asking {
         context: Some(context),
         model: Some(model.into()),
+        tenant: ctx.caller().ok().and_then(|caller| caller.access.user.platform_id),
         address: Some(ctx.address()),
         door: "neptun",
         ..Asking::default()

@@ -158,6 +158,7 @@ fn asking(ctx: &Ctx, asked: &Asked) -> Asking {
         context: Some(asked.lines.clone()),
         model: asked.model_named(),
         tokens_max: asked.tokens_max,
+        tenant: ctx.access().user.platform_id,
         address: Some(ctx.address()),
         door: "openai",
         language: None,

@@ -14,9 +14,10 @@ use crate::assistant::{Answer, By, FailureKind, Finish, Line, Part, Provider};
 use crate::chat::Chat;
 use crate::chat::budgets::{Budgeted, Instead as OverInstead};
 use crate::domain::{
-    ConversationKind, EventId, Json, MessageText, Role, Run, RunOutcome, RunReason, Usage, code_blocks,
+    ConversationKind, EventId, Json, MessageText, Role, Run, RunOutcome, RunReason, Source, Usage, code_blocks,
 };
 use crate::error::Result;
+use crate::knowledge::prompt::{fence, frozen};
 use crate::store::{Locator, MessageFilter, NewMessage, NewRun, RunEnd};
 
 /// How long the end of an answer waits for its last piece to be in the log. It is in the message anyway.
@@ -28,11 +29,13 @@ struct Said {
     reason: Option<RunReason>,
     by: Option<(Arc<str>, Arc<str>)>,
     usage: Usage,
+    /// The documents that the answer rests on.
+    sources: Vec<Source>,
 }
 
 impl Said {
     fn nothing(outcome: RunOutcome, reason: Option<RunReason>) -> Self {
-        Self { outcome, reason, by: None, usage: Usage::default() }
+        Self { outcome, reason, by: None, usage: Usage::default(), sources: Vec::new() }
     }
 }
 
@@ -108,7 +111,9 @@ impl Chat {
 
     /// Asks the provider, within what may be spent.
     async fn say(self: &Arc<Self>, provider: &dyn Provider, live: &Arc<Live>) -> Result<Said> {
-        let mut ask = self.asked_of(&live.asking, &live.owner, self.lines_of(live).await?).await?;
+        let sources = self.sources_of(&live.asking, &live.owner, &live.question.text).await;
+        let more = Some(fence(&sources)).filter(|fenced| !fenced.is_empty());
+        let mut ask = self.asked_of(&live.asking, &live.owner, more, self.lines_of(live).await?).await?;
         match self.reserve_budget(&live.owner.payer(), estimate(provider, &ask), live.uuid).await? {
             Budgeted::Over(over) => {
                 live.budgeted(Some(over.left));
@@ -131,6 +136,7 @@ impl Chat {
         if let Err(error) = self.settle_budget(live.uuid, said.usage).await {
             tracing::warn!(error = %error, "what an answer took counts as what was put aside for it");
         }
+        said.sources = sources;
         Ok(said)
     }
 
@@ -173,8 +179,9 @@ impl Chat {
 
     async fn end(&self, live: &Live, run: &Run, said: Said) -> Result<Ended> {
         let text = live.text();
-        let Said { outcome, reason, by, usage } = said;
-        let answer = (!text.is_empty()).then(|| self.answer_message(run, &text, (outcome, reason)));
+        let Said { outcome, reason, by, usage, sources } = said;
+        let metadata = metadata(outcome, reason, &sources);
+        let answer = (!text.is_empty()).then(|| self.answer_message(run, &text, metadata));
         let (replaces, at) = (live.instead.message, self.clock.now());
         let end = RunEnd { outcome, reason, by, usage, answer, replaces, at };
         let answer = self.store.end_run(run.id, end).await?;
@@ -259,12 +266,7 @@ impl Chat {
         Ok(context)
     }
 
-    pub(super) fn answer_message(
-        &self,
-        run: &Run,
-        text: &str,
-        (outcome, reason): (RunOutcome, Option<RunReason>),
-    ) -> NewMessage {
+    pub(super) fn answer_message(&self, run: &Run, text: &str, metadata: Option<Json>) -> NewMessage {
         let at = self.clock.now();
         NewMessage {
             conversation_id: run.conversation_id,
@@ -272,7 +274,7 @@ impl Chat {
             role: Role::Assistant,
             user_id: None,
             text: MessageText::verbatim(text.to_owned()),
-            metadata: outcome.is_incomplete().then(|| incomplete(outcome, reason)),
+            metadata,
             reply_to: Some(run.question_id),
             letter: None,
             files: code_blocks(text),
@@ -282,10 +284,17 @@ impl Chat {
     }
 }
 
-/// What the metadata of an answer says that lacks its end.
-fn incomplete(outcome: RunOutcome, reason: Option<RunReason>) -> Json {
-    let reason = reason.map_or_else(String::new, |reason| format!(r#","reason":"{}""#, reason.as_str()));
-    Json(format!(r#"{{"incomplete":true,"outcome":"{}"{reason}}}"#, outcome.as_str()))
+/// What the metadata of an answer says: how it ended when it lacks its end, and what it rests on.
+pub(super) fn metadata(outcome: RunOutcome, reason: Option<RunReason>, sources: &[Source]) -> Option<Json> {
+    let mut members = Vec::new();
+    if outcome.is_incomplete() {
+        members.push(format!(r#""incomplete":true,"outcome":"{}""#, outcome.as_str()));
+        members.extend(reason.map(|reason| format!(r#""reason":"{}""#, reason.as_str())));
+    }
+    if !sources.is_empty() {
+        members.push(frozen(sources));
+    }
+    (!members.is_empty()).then(|| Json(format!("{{{}}}", members.join(","))))
 }
 
 /// How an answer ended that its provider ended.

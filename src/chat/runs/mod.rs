@@ -70,6 +70,8 @@ pub struct Asking {
     pub model: Option<Arc<str>>,
     /// At most this many tokens; `None`: as many as the configuration allows.
     pub tokens_max: Option<u32>,
+    /// The tenant of whoever asks, where the conversation has none.
+    pub tenant: Option<PlatformId>,
     /// Where the question comes from, for limits and budgets.
     pub address: Option<IpAddr>,
     /// The door that it comes by, as the configuration names it.
@@ -89,7 +91,8 @@ pub(super) struct Owner {
 
 impl Owner {
     fn of(conversation: &Conversation, asking: &Asking) -> Self {
-        let (id, user, tenant) = (conversation.id, conversation.user_id, conversation.platform_id);
+        let (id, user) = (conversation.id, conversation.user_id);
+        let tenant = conversation.platform_id.or(asking.tenant);
         Self { conversation: Some(id), user, address: asking.address, tenant }
     }
 

@@ -5,6 +5,7 @@ use crate::assistant::prompt::Scene;
 use crate::assistant::{Ask, Line, Provider};
 use crate::chat::Chat;
 use crate::chat::budgets::Estimate;
+use crate::domain::Source;
 use crate::error::Result;
 
 /// The most that an answer may take, by the model that is asked for and by the cheaper one.
@@ -14,8 +15,27 @@ pub(super) fn estimate(provider: &dyn Provider, ask: &Ask) -> Estimate {
 }
 
 impl Chat {
-    /// What the assistant is asked, where those lines were said.
-    pub(super) async fn asked_of(&self, asking: &Asking, owner: &Owner, lines: Vec<Line>) -> Result<Ask> {
+    /// What the tenant's documents say about a question, at the doors where answers rest on them. That they cannot be
+    /// searched is no reason not to answer.
+    pub(super) async fn sources_of(&self, asking: &Asking, owner: &Owner, question: &str) -> Vec<Source> {
+        if !self.rules.knowledge_doors.iter().any(|door| door == asking.door) {
+            return Vec::new();
+        }
+        let found = self.retrieve(owner.tenant, question).await;
+        found.unwrap_or_else(|error| {
+            tracing::warn!(error = %error, "an answer rests on no documents: they could not be searched");
+            Vec::new()
+        })
+    }
+
+    /// What the assistant is asked, where those lines were said, with `more` that it is told before them.
+    pub(super) async fn asked_of(
+        &self,
+        asking: &Asking,
+        owner: &Owner,
+        more: Option<String>,
+        lines: Vec<Line>,
+    ) -> Result<Ask> {
         let prompts = &self.rules.prompts;
         let (mut tenant, mut user) = (None, None);
         if prompts.has_words() {
@@ -38,7 +58,7 @@ impl Chat {
             date,
             time: rest.get(..5).unwrap_or(""),
         };
-        let lines = prompts.lines(&scene, None, lines);
+        let lines = prompts.lines(&scene, more, lines);
         Ok(Ask { lines, model: asking.model.clone(), tokens_max: asking.tokens_max })
     }
 }

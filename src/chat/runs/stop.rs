@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::attached::Source;
 use super::live::Live;
+use super::make::metadata;
 use super::{Ended, LOOK};
 use crate::chat::Chat;
 use crate::chat::words::Word;
@@ -83,7 +84,7 @@ impl Chat {
             let answered = self.store.answer_to(run.conversation_id, run.question_id).await?;
             let outcome = RunOutcome::Interrupted;
             let answer = (!cut.text.is_empty() && answered.is_none())
-                .then(|| self.answer_message(run, &cut.text, (outcome, None)));
+                .then(|| self.answer_message(run, &cut.text, metadata(outcome, None, &[])));
             let (usage, at) = (Usage::default(), self.clock.now());
             let end = RunEnd { outcome, reason: None, by: None, usage, answer, replaces: None, at };
             self.store.end_run(run.id, end).await?;

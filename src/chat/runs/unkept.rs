@@ -60,7 +60,7 @@ impl Chat {
         let owner = Owner { conversation: None, user, address: asking.address, tenant };
         let place = self.runs.place_of(&owner, self.crowd())?;
         let run = self.clock.uuid();
-        let mut ask = self.asked_of(&asking, &owner, asking.context.clone().unwrap_or_default()).await?;
+        let mut ask = self.asked_of(&asking, &owner, None, asking.context.clone().unwrap_or_default()).await?;
         let granted = match self.reserve_budget(&owner.payer(), estimate(provider.as_ref(), &ask), run).await? {
             Budgeted::Granted(granted) => granted,
             Budgeted::Over(over) => {
