@@ -6,6 +6,7 @@ mod beat;
 mod budgets;
 mod doors;
 mod figures;
+mod knowledge;
 mod outbox;
 mod rules;
 mod store;
@@ -23,7 +24,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::api::{chats, document, guest, health, hooks as hooks_door, neptun, pigeons, pusher};
+use crate::api::{
+    chats, document, guest, health, hooks as hooks_door, knowledge as knowledge_door, neptun, pigeons, pusher,
+};
 use crate::chat::{Chat, Resume, Rules, SharedChat};
 use crate::clock::Clock;
 use crate::config::{Config, ListSessions, ObjectStoreName};
@@ -119,7 +122,7 @@ impl App {
         let provider = assistant::provider(&config.assistant)?;
         let objects = objects(config)?;
         let mailer = mailer(config)?;
-        let rules = Rules { sign_in_shared: shared.cloned(), ..rules(config) };
+        let rules = Rules { sign_in_shared: shared.cloned(), ..rules(config)? };
         let chat = Chat::new(store.clone(), realtime.clone(), clock.clone(), provider, mailer, objects, rules).await?;
         let background = Background::default();
         match &opened {
@@ -205,7 +208,7 @@ pub async fn open_chat(config: &Config, clock: Clock) -> Result<SharedChat> {
 }
 
 async fn bare_chat(config: &Config, clock: Clock, realtime: Realtime, store: SharedStore) -> Result<SharedChat> {
-    Chat::new(store, realtime, clock, None, Mailer::Off, objects(config)?, rules(config)).await
+    Chat::new(store, realtime, clock, None, Mailer::Off, objects(config)?, rules(config)?).await
 }
 
 fn must_upgrade(error: Error) -> Error {
@@ -279,6 +282,7 @@ pub fn check(config: &Config) -> Result<()> {
     if config.attachments.store == ObjectStoreName::S3 {
         objects(config)?;
     }
+    knowledge::rules(&config.knowledge)?;
     mailer(config).map(|_| ())
 }
 
@@ -315,6 +319,7 @@ fn limits(config: &crate::config::Limits, shared: Option<&crate::limits::Shared>
         openai: limit("openai", config.openai_per_minute),
         aisdk: limit("aisdk", config.aisdk_per_minute),
         events: limit("events", config.events_per_minute),
+        knowledge: limit("knowledge", config.knowledge_per_minute),
     }
 }
 
@@ -363,14 +368,16 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resum
     let neptun = neptun_door(config, chat, web, limits);
     let hooks =
         Arc::new(hooks_door::Parts { chat: Arc::clone(chat), web: Arc::clone(web), limits: Arc::clone(limits) });
+    let knowledge = knowledge::door(config, chat, web, limits);
     let (guest_routes, guest_shared, guest_api) = guest::router(Arc::clone(&guest));
     let (chats_routes, chats_api) = chats::router(Arc::clone(&chats));
     let (pigeons_routes, pigeons_api) = pigeons::router(Arc::clone(&pigeons));
     let (neptun_routes, neptun_api) = neptun::router(&neptun);
     let (assistants, assistant_routes, assistant_api) = doors::assistants(config, shared);
     let (hooks_routes, hooks_api) = hooks_door::router(Arc::clone(&hooks));
+    let (knowledge_routes, knowledge_api) = knowledge_door::router(Arc::clone(&knowledge));
     let (pusher_routes, pusher_api) = pusher::router(pusher_door(config, shared, resume));
-    let apis = [guest_api, chats_api, pigeons_api, neptun_api, assistant_api, hooks_api, pusher_api];
+    let apis = [guest_api, chats_api, pigeons_api, neptun_api, assistant_api, hooks_api, pusher_api, knowledge_api];
     let api = document::document(apis.into());
     let pigeons_shared = pigeons::shared_router(Arc::clone(&pigeons));
     let by_dialect_shared = guest_shared.layer(axum::middleware::from_fn_with_state(pigeons_shared, by_dialect));
@@ -382,6 +389,7 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resum
         .merge(assistant_routes)
         .merge(hooks_routes)
         .merge(pusher_routes)
+        .merge(knowledge_routes)
         .fallback_service(axum::routing::any(no_route).with_state(NoRoute {
             guest,
             chats,
@@ -389,6 +397,7 @@ fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resum
             neptun,
             assistants,
             hooks,
+            knowledge,
         }));
     Router::new()
         .merge(health::router(health))
@@ -415,6 +424,7 @@ struct NoRoute {
     neptun: neptun::Neptun,
     assistants: doors::Assistants,
     hooks: hooks_door::Hooks,
+    knowledge: knowledge_door::Knowledge,
 }
 
 fn neptun_door(config: &Config, chat: &SharedChat, web: &SharedWeb, limits: &Arc<Limits>) -> neptun::Neptun {
@@ -472,6 +482,9 @@ async fn no_route(State(doors): State<NoRoute>, request: Request) -> Response {
     }
     if hooks_door::is_under_prefix(&path) {
         return hooks_door::not_found(&doors.hooks, request).await;
+    }
+    if knowledge_door::is_under_prefix(&path) {
+        return knowledge_door::not_found(&doors.knowledge, request).await;
     }
     if pusher::is_under_prefix(&path) {
         return pusher::not_found().await;

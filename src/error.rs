@@ -58,6 +58,8 @@ pub enum Subject {
     Webhook,
     /// One thing that such an endpoint was told.
     Delivery,
+    /// A document that answers rest on.
+    Document,
 }
 
 /// Why a valid credential, or a caller without one, is refused.

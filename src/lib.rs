@@ -7,6 +7,7 @@
 //! - [`store`]: the persistence contract, and the two engines that keep it;
 //! - [`redis`](mod@redis): what nodes share besides the store, and can do without;
 //! - [`realtime`]: the conversations in memory, and who waits for them;
+//! - [`knowledge`]: documents: their text, chunks, vectors, and how they stand in a prompt;
 //! - [`chat`]: the use-cases, the only place with rules;
 //! - [`cluster`]: what makes several servers over one store look like one;
 //! - [`jobs`]: telling endpoints elsewhere what happened, again and again until they have heard it;
@@ -28,6 +29,7 @@ pub mod store;
 pub mod assistant;
 pub mod hooks;
 pub mod https;
+pub mod knowledge;
 pub mod limits;
 pub mod mail;
 pub mod media;

@@ -253,4 +253,6 @@ pub struct Limits {
     pub aisdk: Option<Limit>,
     /// Endpoints and events of a platform, by account.
     pub events: Option<Limit>,
+    /// Documents, by account.
+    pub knowledge: Option<Limit>,
 }

@@ -74,6 +74,9 @@ async fn keep_house(chat: SharedChat, outbox: Arc<Outbox>, stop: CancellationTok
                 Ok(removed) => tracing::info!(removed, "uploads that no message held were removed"),
                 Err(error) => tracing::warn!(error = %error, "uploads that no message holds could not be removed"),
             }
+            if let Err(error) = chat.collect_documents().await {
+                tracing::warn!(error = %error, "what is left of removed documents could not be removed");
+            }
             if let Err(error) = outbox.prune().await {
                 tracing::warn!(error = %error, "old deliveries could not be removed");
             }

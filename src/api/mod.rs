@@ -9,6 +9,7 @@ pub mod guest;
 pub mod health;
 pub mod hooks;
 pub mod idempotency;
+pub mod knowledge;
 pub mod language;
 pub mod log;
 pub mod neptun;

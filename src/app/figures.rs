@@ -38,6 +38,7 @@ pub(super) fn figures(
             ("followers", "Event streams and others who follow the log", realtime.broker.listeners() as f64),
             ("uploads", "Uploads under way", chat.uploads_under_way() as f64),
             ("runs", "Answers of the assistant under way", chat.runs_under_way() as f64),
+            ("vector_bytes", "Bytes of documents' vectors in memory", chat.vector_bytes() as f64),
             ("sign_in_refusals_total", "Tries to sign in that were told to wait", chat.sign_ins_refused() as f64),
         ];
         let posts = outbox.stats();
@@ -67,6 +68,7 @@ pub(super) fn figures(
             ("limit_openai_refusals_total", "Requests at the OpenAI door refused by the rate limit", &limits.openai),
             ("limit_aisdk_refusals_total", "Requests at the AI SDK door refused by the rate limit", &limits.aisdk),
             ("limit_events_refusals_total", "Requests for endpoints and events refused", &limits.events),
+            ("limit_knowledge_refusals_total", "Requests for documents refused", &limits.knowledge),
             ("limit_chats_refusals_total", "Requests at the chats door refused by the rate limit", &limits.chats),
             ("limit_pigeons_refusals_total", "Requests at the Pigeons door refused by the rate limit", &limits.pigeons),
         ];

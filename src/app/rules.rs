@@ -6,10 +6,13 @@ use super::{budgets, outbox};
 use crate::chat::{AttachmentRules, Rules};
 use crate::config::{self, Config};
 use crate::domain::WhileAnswering;
+use crate::error::Result;
 
-pub(super) fn rules(config: &Config) -> Rules {
+/// # Errors
+/// `Internal` with a sentence for the operator.
+pub(super) fn rules(config: &Config) -> Result<Rules> {
     let (assistant, accounts) = (&config.assistant, &config.accounts);
-    Rules {
+    Ok(Rules {
         assistant_answers_guests: config.guest.assistant,
         enforce_expiry: config.chats.enforce_expiry,
         session_lifetime: Duration::from_secs(config.chats.session_hours * 3600),
@@ -39,9 +42,10 @@ pub(super) fn rules(config: &Config) -> Rules {
         sign_in_lifetime: Duration::from_secs(accounts.session_hours.saturating_mul(3600)),
         ticket_lifetime: Duration::from_secs(accounts.ticket_minutes.saturating_mul(60)),
         attachments: attachment_rules(&config.attachments),
+        knowledge: super::knowledge::rules(&config.knowledge)?,
         webhooks: outbox::rules(&config.webhooks),
         budgets: budgets::rules(&config.budgets),
-    }
+    })
 }
 
 fn attachment_rules(options: &crate::config::Attachments) -> AttachmentRules {

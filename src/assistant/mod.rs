@@ -3,6 +3,7 @@
 mod anthropic;
 pub mod count;
 mod echo;
+pub mod embeddings;
 mod failures;
 mod heard;
 mod openai;

@@ -272,7 +272,7 @@ mod tests {
         let (mut body, mut reader, mut ended) = (Body::default(), Reader::new(0), None);
         for bytes in bytes.as_bytes().chunks(step) {
             body.take(bytes, &mut reader.lines)?;
-            ended = reader.read(Timestamp(9), &board)?;
+            ended = reader.read(Timestamp(9), &board)?.or(ended);
         }
         Ok((reader, ended, board))
     }

@@ -33,6 +33,7 @@ pub(crate) mod pusher;
 mod report;
 mod runs;
 mod scripts;
+mod search;
 mod server;
 mod stamp;
 mod storm;
@@ -72,7 +73,8 @@ pub struct Options {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
 
-    /// Messages that are stored before it starts [default: 1000000 for send, page and inbox, else none;
+    /// Messages that are stored before it starts, chunks of search [default: 1000000 for send, page and inbox,
+    /// 100000 for search, else none;
     /// with --url only page stores any, through the server, by default 10000]
     #[arg(long)]
     pub preload: Option<u32>,
@@ -163,16 +165,18 @@ pub enum Profile {
     Storm,
     /// Messages to one conversation while many others are followed
     Follow,
+    /// Searches among many chunks of documents, by words and by vectors
+    Search,
     /// Answers of the assistant that are made at once, stored and followed
     Runs,
     /// PostgreSQL, Redis and several nodes, which are started on this machine
     Cluster,
-    /// All of them but cluster, one after another
+    /// All of them but search and cluster, one after another
     All,
 }
 
 impl Profile {
-    const EACH: [Self; 12] = [
+    const EACH: [Self; 13] = [
         Self::Send,
         Self::PollEmpty,
         Self::Poll20,
@@ -183,6 +187,7 @@ impl Profile {
         Self::Idle,
         Self::Storm,
         Self::Follow,
+        Self::Search,
         Self::Runs,
         Self::Cluster,
     ];
@@ -199,6 +204,7 @@ impl Profile {
             Self::Idle => "idle",
             Self::Storm => "storm",
             Self::Follow => "follow",
+            Self::Search => "search",
             Self::Runs => "runs",
             Self::Cluster => "cluster",
             Self::All => "all",
@@ -313,7 +319,7 @@ async fn measure(options: &Options) -> Result<()> {
         machine: machine::describe(&folder.0),
     };
     for profile in Profile::EACH {
-        let of_all = options.profile == Profile::All && profile != Profile::Cluster;
+        let of_all = options.profile == Profile::All && !matches!(profile, Profile::Search | Profile::Cluster);
         let wanted = of_all || options.profile == profile;
         let entry = if wanted { entry(profile, options, &folder.0, &clock).await } else { Entry::NotRun };
         report.entries.push((profile, entry));
@@ -325,7 +331,7 @@ async fn measure(options: &Options) -> Result<()> {
 async fn entry(profile: Profile, options: &Options, folder: &Path, clock: &Clock) -> Entry {
     let live = match profile {
         // A server that runs already knows nobody whose inbox or conversations could be filled, and asks another provider.
-        Profile::Start | Profile::Inbox | Profile::Storm | Profile::Runs | Profile::Cluster
+        Profile::Start | Profile::Inbox | Profile::Storm | Profile::Runs | Profile::Search | Profile::Cluster
             if options.url.is_some() =>
         {
             return Entry::NotRun;
@@ -337,6 +343,7 @@ async fn entry(profile: Profile, options: &Options, folder: &Path, clock: &Clock
         Profile::Idle => idle::measure(options, folder, clock).await,
         Profile::Storm => storm::measure(options, folder, clock).await,
         Profile::Follow => follow::measure(options, folder, clock).await,
+        Profile::Search => search::measure(options, folder, clock).await,
         Profile::Runs => runs::measure(options, folder, clock).await,
         Profile::Cluster => cluster::measure(options, folder, clock).await,
         _ => {

@@ -72,8 +72,8 @@ const COLLECT_AT_ONCE: usize = 100;
 
 /// What attachments stand on besides the store.
 pub(super) struct Shelf {
-    objects: Objects,
-    places: Arc<Places>,
+    pub objects: Objects,
+    pub places: Arc<Places>,
     drawing: Arc<Semaphore>,
 }
 
@@ -229,7 +229,7 @@ impl Chat {
 }
 
 /// The first bytes of a stream: as many as tell a type, or a few more, or all.
-async fn head<E>(bytes: &mut (impl Stream<Item = Result<Bytes, E>> + Send + Unpin)) -> Result<Bytes, E> {
+pub(super) async fn head<E>(bytes: &mut (impl Stream<Item = Result<Bytes, E>> + Send + Unpin)) -> Result<Bytes, E> {
     let mut head = BytesMut::new();
     while head.len() < media::HEAD_BYTES {
         match bytes.next().await {
@@ -240,7 +240,7 @@ async fn head<E>(bytes: &mut (impl Stream<Item = Result<Bytes, E>> + Send + Unpi
     Ok(head.freeze())
 }
 
-async fn collected(bytes: ObjectBytes) -> Result<Bytes> {
+pub(super) async fn collected(bytes: ObjectBytes) -> Result<Bytes> {
     let collected = bytes.try_fold(BytesMut::new(), |mut whole, chunk| {
         whole.extend_from_slice(&chunk);
         ready(Ok(whole))
@@ -257,7 +257,7 @@ fn matches(allowed: &str, mime: &str) -> bool {
 }
 
 /// Where a file's bytes lie. The first two digits keep folders small.
-fn key(uuid: Uuid) -> String {
+pub(super) fn key(uuid: Uuid) -> String {
     let name = uuid.to_string();
     format!("{}/{name}", &name[..2])
 }
@@ -268,14 +268,14 @@ fn thumbnail_key(uuid: Uuid) -> String {
 
 /// The bytes of an upload that has no row yet. Whatever ends it early (a refusal, a client who hangs
 /// up) takes them along.
-struct Unkept {
-    objects: Objects,
-    uuid: Uuid,
-    is_kept: bool,
+pub(super) struct Unkept {
+    pub objects: Objects,
+    pub uuid: Uuid,
+    pub is_kept: bool,
 }
 
 impl Unkept {
-    fn keep(mut self) {
+    pub fn keep(mut self) {
         self.is_kept = true;
     }
 }
@@ -298,20 +298,20 @@ impl Drop for Unkept {
 }
 
 /// Counts uploads under way.
-struct Places {
+pub(super) struct Places {
     max: usize,
     per_user_max: usize,
     open: Mutex<HashMap<UserId, usize>>,
 }
 
 /// A place among them; given back when dropped.
-struct Place {
+pub(super) struct Place {
     places: Arc<Places>,
     user: UserId,
 }
 
 impl Places {
-    fn enter(places: &Arc<Self>, user: UserId) -> Option<Place> {
+    pub fn enter(places: &Arc<Self>, user: UserId) -> Option<Place> {
         let mut open = places.open.lock().unwrap_or_else(PoisonError::into_inner);
         let own = open.get(&user).copied().unwrap_or(0);
         if total(&open) >= places.max || own >= places.per_user_max {

@@ -13,6 +13,7 @@ mod credentials;
 mod deliveries;
 mod direct;
 mod follow;
+mod knowledge;
 mod listen;
 mod messages;
 mod named;
@@ -54,6 +55,7 @@ pub use connections::Resume;
 pub use conversations::{NewSession, SessionEdit};
 pub use credentials::NewToken;
 pub use follow::{BACKOFFICE, Topic};
+pub use knowledge::{KnowledgeRules, Received, SOURCES_MAX, Step, TITLE_CHARS_MAX};
 pub use listen::{Batch, Follower};
 pub use messages::{Draft, Key, MessagePage};
 pub use named::chat_name;
@@ -71,6 +73,7 @@ pub use crate::assistant::Line;
 pub use crate::media::THUMBNAIL_TYPE;
 pub use crate::realtime::Channel;
 pub use crate::store::FeedPage;
+pub use crate::store::knowledge::{DocumentEdit, DocumentFilter};
 pub use crate::store::webhooks::{DeliveryFilter, HookEdit, HookOwner, HookReplay};
 /// How a caller names, filters and pages what the use-cases return.
 pub use crate::store::{
@@ -129,6 +132,8 @@ pub struct Rules {
     pub ticket_lifetime: Duration,
     /// Uploaded files.
     pub attachments: AttachmentRules,
+    /// Documents that answers rest on.
+    pub knowledge: KnowledgeRules,
     /// Endpoints that are told what happens.
     pub webhooks: WebhookRules,
     /// What answers may cost.
@@ -160,6 +165,7 @@ pub struct Chat {
     deliveries: deliveries::Deliveries,
     letters: Arc<tokio::sync::Semaphore>,
     shelf: attachments::Shelf,
+    library: knowledge::Library,
     hooked: webhooks::Hooked,
     budgets: budgets::Budgets,
 }
@@ -185,6 +191,7 @@ impl Chat {
         let runs = runs::Registry::new(rules.runs_max);
         let hashing = Arc::new(tokio::sync::Semaphore::new(rules.hashes_max.max(1)));
         let shelf = attachments::Shelf::new(objects, &rules.attachments);
+        let library = knowledge::Library::new(&rules.knowledge);
         let attempts = Attempts::new(rules.sign_in_free_tries, rules.sign_in_wait_max, rules.sign_in_keys_max);
         let (attempts, attempt_key) = match rules.sign_in_shared.clone() {
             Some(shared) => (attempts.shared(shared), store.secret("sign-in-tries", clock.secret()).await?),
@@ -219,6 +226,7 @@ impl Chat {
             deliveries: deliveries::Deliveries::default(),
             letters,
             shelf,
+            library,
             hooked: webhooks::Hooked::default(),
             budgets,
         }))

@@ -3,6 +3,7 @@
 mod backup;
 mod chaos;
 mod config;
+mod extract;
 mod migrate;
 mod platform;
 mod restore;
@@ -62,6 +63,9 @@ enum Command {
     BenchProvider(bench::ProviderOptions),
     /// Kill, freeze and cut off servers of its own, and audit what clients saw.
     Chaos(chaos::Options),
+    /// Take the text out of a file: what a server calls.
+    #[command(hide = true)]
+    Extract(extract::Options),
 }
 
 /// What every sub-command takes.
@@ -111,6 +115,7 @@ pub fn run() -> ExitCode {
         Command::Bench(options) => bench::run(options),
         Command::BenchProvider(options) => bench::provide(&options),
         Command::Chaos(options) => chaos::run(&options),
+        Command::Extract(options) => return extract::run(&options).unwrap_or(ExitCode::FAILURE),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,7 +8,8 @@ impl Config {
     /// # Errors
     /// One sentence for the operator.
     pub fn check(&self) -> Result<(), String> {
-        if let Some((name, _)) = self.positive().into_iter().find(|(_, value)| *value == 0) {
+        let mut positive = self.positive().into_iter().chain(self.knowledge.positive());
+        if let Some((name, _)) = positive.find(|(_, value)| *value == 0) {
             return Err(format!("{name} must be at least 1"));
         }
         if self.http.head_bytes_max < 8192 {
@@ -38,6 +39,7 @@ impl Config {
         self.store.check()?;
         self.redis.check()?;
         self.cluster.check()?;
+        self.knowledge.check()?;
         self.budgets.check()?;
         self.attachments.check()
     }

@@ -7,6 +7,7 @@ mod assistant;
 mod budgets;
 mod check;
 mod doors;
+mod knowledge;
 mod section;
 mod sections;
 
@@ -23,6 +24,7 @@ pub use assistant::{
 };
 pub use budgets::{Budgets, OverBudget, TenantBudget};
 pub use doors::{Aisdk, Openai};
+pub use knowledge::Knowledge;
 pub use sections::{
     Accounts, Attachments, AutoBool, Chats, Cluster, Durability, Guest, Heads, Http, Limits, ListSessions, Log,
     LogFormat, Mail, Neptun, Network, ObjectStoreName, Pigeons, Pusher, Redis, Sockets, Store, Webhooks,
@@ -69,6 +71,8 @@ pub struct Config {
     pub aisdk: Aisdk,
     /// Who answers.
     pub assistant: Assistant,
+    /// Documents that answers rest on.
+    pub knowledge: Knowledge,
     /// What answers may cost.
     pub budgets: Budgets,
     /// Accounts.
@@ -103,6 +107,7 @@ impl Default for Config {
             openai: Openai::default(),
             aisdk: Aisdk::default(),
             assistant: Assistant::default(),
+            knowledge: Knowledge::default(),
             budgets: Budgets::default(),
             accounts: Accounts::default(),
             mail: Mail::default(),
@@ -133,6 +138,7 @@ const SECTIONS: &[&str] = &[
     "assistant_openai",
     "assistant_anthropic",
     "assistant",
+    "knowledge",
     "budgets",
     "accounts",
     "mail",
@@ -181,6 +187,7 @@ impl Config {
             &mut shown.mail.smtp_url,
             &mut shown.attachments.s3_access_key,
             &mut shown.attachments.s3_secret_key,
+            &mut shown.knowledge.embeddings_key,
         ];
         let secrets = secrets.into_iter().chain(keys.map(|key| &mut key.0));
         secrets.filter(|secret| !secret.is_empty()).for_each(|secret| NOT_SHOWN.clone_into(secret));
@@ -282,6 +289,7 @@ mod tests {
         }
         config.mail.smtp_url = "smtps://roost:hunter2@mail.test".to_owned();
         config.attachments.s3_secret_key = "hunter2".to_owned();
+        config.knowledge.embeddings_key = "hunter2".to_owned();
         config.assistant.openai.api_key = Key("hunter2".to_owned());
         config.assistant.anthropic.api_key = Key("hunter2".to_owned());
         let named = OpenAi { api_key: Key("hunter2".to_owned()), ..OpenAi::default() };

@@ -99,6 +99,7 @@ section!(Limits {
     openai_per_minute: u32 = 600,
     aisdk_per_minute: u32 = 600,
     events_per_minute: u32 = 600,
+    knowledge_per_minute: u32 = 300,
     keys_max: usize = 100_000,
 });
 

@@ -65,6 +65,14 @@ integer_id!(
     /// The number of one thing that an endpoint is told.
     DeliveryId
 );
+integer_id!(
+    /// The number of a document that answers rest on.
+    DocumentId
+);
+integer_id!(
+    /// The number of a piece of such a document.
+    ChunkId
+);
 
 /// A message's number. It is the number of the event that added the message, so messages and
 /// events share one cursor.

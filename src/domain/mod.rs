@@ -7,6 +7,7 @@
 mod attachment;
 mod budget;
 mod conversation;
+mod document;
 mod event;
 mod files;
 mod happened;
@@ -28,12 +29,13 @@ pub use budget::{Allowance, Day, Left, OverBudget, Purse, PurseKind, Spend};
 pub use conversation::{
     Assignment, Contact, Conversation, ConversationKind, ConversationState, Head, Participant, ParticipantKind, Tag,
 };
+pub use document::{Chunk, Document, DocumentKind, DocumentState, DocumentStats, Source, Uploader, chunk_name};
 pub use event::{Change, Event, EventBody, fold, fold_runs};
 pub use files::{ChatFile, NewFile, Share, ShareEntry, code_blocks};
 pub use happened::{Happened, Nobody, Witness};
 pub use ids::{
-    AttachmentId, ConversationId, DeliveryId, EventId, FileId, INTEGER_MAX, MessageId, PlatformId, RunId, ShareId,
-    TokenId, UserId, WebhookId,
+    AttachmentId, ChunkId, ConversationId, DeliveryId, DocumentId, EventId, FileId, INTEGER_MAX, MessageId, PlatformId,
+    RunId, ShareId, TokenId, UserId, WebhookId,
 };
 pub use letter::{Device, DeviceKind, Letter, LetterKind, Reach, Reaction, Receipt};
 pub use message::{Message, Role};

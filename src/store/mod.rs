@@ -25,7 +25,9 @@
 mod accounts;
 pub mod attachments;
 pub mod budgets;
+mod common_words;
 mod content_row;
+pub mod knowledge;
 mod log;
 pub mod migrate;
 pub mod nodes;
@@ -97,7 +99,14 @@ pub trait Listener: Send + Sync {
 /// own text for what holds for all of them, and [`Accounts`] for tenants and users.
 #[async_trait]
 pub trait Store:
-    Accounts + attachments::Attachments + budgets::Budgets + nodes::Nodes + webhooks::Webhooks + Send + Sync
+    Accounts
+    + attachments::Attachments
+    + budgets::Budgets
+    + knowledge::Knowledge
+    + nodes::Nodes
+    + webhooks::Webhooks
+    + Send
+    + Sync
 {
     // --- conversations ---
 

@@ -17,6 +17,7 @@ mod errors;
 mod fuzz_corpus;
 mod guest;
 mod hostile;
+mod knowledge;
 mod local;
 mod many_connections;
 mod migrations;

@@ -13,7 +13,10 @@ use crate::support::store::Recorder;
 use crate::support::temp::TempDir;
 
 /// Tables of one engine: the table, and why the other has none.
-const ONLY_SQLITE: &[(&str, &str)] = &[("sequences", "PostgreSQL has sequences of its own (event_ids)")];
+const ONLY_SQLITE: &[(&str, &str)] = &[
+    ("chunk_search", "PostgreSQL indexes the words of chunks where they are (chunks.found_by)"),
+    ("sequences", "PostgreSQL has sequences of its own (event_ids)"),
+];
 const ONLY_POSTGRES: &[(&str, &str)] =
     &[("conversation_keys", "a distributed table is unique only by its distribution key; SQLite has unique indexes")];
 
@@ -21,6 +24,7 @@ const ONLY_POSTGRES: &[(&str, &str)] =
 const COLUMNS_ONLY_SQLITE: &[(&str, &str, &str)] =
     &[("migrations", "started_at", "a migration of PostgreSQL is one transaction: none is ever half done")];
 const COLUMNS_ONLY_POSTGRES: &[(&str, &str, &str)] = &[
+    ("chunks", "found_by", "an index of PostgreSQL is of a column; SQLite's is a table (chunk_search)"),
     ("conversation_counts", "slot", "one row would be fought over by every node that opens a conversation"),
     ("letter_search", "conversation_id", "a full-text index of SQLite has words and row numbers only"),
     ("letter_search", "message_id", "a full-text index of SQLite has words and row numbers only"),

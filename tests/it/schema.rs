@@ -22,6 +22,8 @@ const OPEN_DOORS: &str = "^/api/(chats|v1/(chat|chatbot|auth/.+)(/|$))";
 const PIGEONS: &str = "^/(api/v1/(pigeons/|auth$|auth/keep-alive|me/)|broadcasting/)";
 /// The hooks door's.
 const HOOKS: &str = "^/api/v1/(webhooks|events)";
+/// The knowledge door's.
+const KNOWLEDGE: &str = "^/api/knowledgebase/";
 /// The Neptun door's.
 const NEPTUN: &str = "^/(api/(auth|users|ai|shared|health|models)|auth/|health|models|\\{email\\})";
 /// The Pusher door's.
@@ -77,6 +79,13 @@ async fn a_platforms_backend_gets_only_documented_answers() {
     let Some(mut suite) = Suite::start().await else { return };
     suite.settle_pigeons().await;
     suite.run("", &["--include-path-regex", HOOKS]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_librarian_gets_only_documented_answers() {
+    let Some(mut suite) = Suite::start().await else { return };
+    suite.settle_pigeons().await;
+    suite.run("", &["--include-path-regex", KNOWLEDGE]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

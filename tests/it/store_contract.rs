@@ -11,6 +11,7 @@ mod chats;
 mod codes;
 mod conversations;
 mod feeds;
+mod knowledge;
 mod letters;
 mod messages;
 mod nodes;
@@ -206,6 +207,7 @@ fn every_method_of_the_contract_is_tested_here() {
         ("accounts.rs", "pub trait Accounts:"),
         ("attachments.rs", "pub trait Attachments:"),
         ("budgets.rs", "pub trait Budgets:"),
+        ("knowledge.rs", "pub trait Knowledge:"),
         ("nodes.rs", "pub trait Nodes:"),
         ("webhooks.rs", "pub trait Webhooks:"),
     ] {

@@ -239,7 +239,7 @@ fn not_found(subject: Subject) -> &'static str {
         Subject::Share => "Share not found",
         Subject::Page => "Page not found",
         Subject::Attachment => "File not found",
-        Subject::Webhook | Subject::Delivery => "Not found",
+        Subject::Webhook | Subject::Delivery | Subject::Document => "Not found",
     }
 }
 

@@ -28,8 +28,6 @@ pub(super) struct EventRow<'a> {
     pub user: Option<UserId>,
     pub emoji: Option<&'a str>,
     pub run: Option<RunId>,
-    /// A piece of an answer, and where in it that begins.
-    pub text: Option<(u64, &'a str)>,
 }
 
 /// Writes an event at the end of a conversation's log, moves its head, and announces it; returns its number. The
@@ -44,28 +42,16 @@ pub(super) async fn record(
     let (id, seq) = (tx.next_event_id().await?, conversation.head.seq + 1);
     let listed_at = listed_at(conversation.kind, conversation.state.is_active, at);
     let (written, moved) = (
-        "insert into events (id, conversation_id, seq, kind, message_id, message_uuid, user_id, emoji, at, run_id, start, \
-         text) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        "insert into events (id, conversation_id, seq, kind, message_id, message_uuid, user_id, emoji, at, run_id) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         "update heads set seq = $2, event_id = $3, last_activity_at = $4, updated_at = $4, listed_at = $5 \
          where conversation_id = $1",
     );
     let (message, user) = (row.message.map(|message| message.0), row.user.map(|user| user.0));
-    let (run, text) = (row.run.map(|run| run.0), row.text.map(|(start, text)| (rows::number(start), text)).unzip());
+    let run = row.run.map(|run| run.0);
     let seq_value = seq.cast_signed();
-    let values: super::conn::Values<'_> = &[
-        &id.0,
-        &conversation.id.0,
-        &seq_value,
-        &row.kind,
-        &message,
-        &row.uuid,
-        &user,
-        &row.emoji,
-        &at.0,
-        &run,
-        &text.0,
-        &text.1,
-    ];
+    let values: super::conn::Values<'_> =
+        &[&id.0, &conversation.id.0, &seq_value, &row.kind, &message, &row.uuid, &user, &row.emoji, &at.0, &run];
     let head: super::conn::Values<'_> = &[&conversation.id.0, &seq_value, &id.0, &at.0, &listed_at];
     tokio::try_join!(tx.execute(written, values), tx.execute(moved, head))?;
     tx.announce(Event { id, conversation_id: conversation.id, seq, at, body });

@@ -1,6 +1,6 @@
 //! Runs: an assistant's answer while it is being made, as the log has it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio_postgres::Row;
@@ -12,8 +12,8 @@ use super::log::{self, EventRow};
 use super::messages;
 use super::rows;
 use crate::domain::{
-    Conversation, ConversationId, EventBody, EventId, Message, MessageId, Money, OpenRun, Run, RunId, RunOutcome,
-    RunReason, RunState, RunText, Timestamp, Usage,
+    Conversation, ConversationId, Event, EventBody, EventId, Message, MessageId, Money, OpenRun, Run, RunId,
+    RunOutcome, RunReason, RunState, RunText, Timestamp, Usage,
 };
 use crate::error::{Error, Subject};
 use crate::store::{NewRun, NewRunText, RunEnd};
@@ -112,34 +112,96 @@ pub(super) async fn start(tx: &mut Tx, run: RunId, at: Timestamp) -> Result<Opti
     changed(tx, &conversation, run, at).await.map(Some)
 }
 
+/// What an append of texts knows of a conversation, whose head is locked.
+struct End {
+    seq: u64,
+    event_id: EventId,
+    at: Timestamp,
+}
+
+/// However many texts there are, of however many runs: four round trips.
 pub(super) async fn tell(tx: &mut Tx, texts: &[NewRunText]) -> Result<Vec<bool>, Fail> {
-    // Several heads are locked in the order of their numbers, as everybody does who locks more than one.
-    let mut order: Vec<usize> = (0..texts.len()).collect();
-    order.sort_by_key(|at| texts[*at].run.conversation_id);
-    let mut told = vec![false; texts.len()];
-    for at in order {
-        told[at] = tell_one(tx, &texts[at]).await?;
+    let mut ends = locked_ends(tx, texts).await?;
+    let open = open_of(tx, texts).await?;
+    let kept = |text: &NewRunText| ends.contains_key(&text.run.conversation_id) && open.contains(&text.run.id);
+    let told: Vec<bool> = texts.iter().map(kept).collect();
+    let kept: Vec<&NewRunText> = texts.iter().zip(&told).filter(|(_, told)| **told).map(|(text, _)| text).collect();
+    if kept.is_empty() {
+        return Ok(told);
     }
+    let sql = "select next_event_id() from generate_series(1, $1::bigint)";
+    let mut ids = Vec::with_capacity(kept.len());
+    for row in tx.rows(sql, &[&rows::limit(kept.len())]).await? {
+        ids.push(EventId(row.try_get(0)?));
+    }
+    ids.sort_unstable();
+    let mut events = Vec::with_capacity(kept.len());
+    for (new, id) in kept.iter().zip(ids) {
+        let conversation_id = new.run.conversation_id;
+        let Some(end) = ends.get_mut(&conversation_id) else { continue };
+        *end = End { seq: end.seq + 1, event_id: id, at: new.at.max(end.at) };
+        let body = EventBody::RunTold(new.told());
+        events.push(Event { id, conversation_id, seq: end.seq, at: end.at, body });
+    }
+    tokio::try_join!(insert_texts(tx, &kept, &events), move_ends(tx, &ends))?;
+    events.into_iter().for_each(|event| tx.announce(event));
     Ok(told)
 }
 
-async fn tell_one(tx: &mut Tx, new: &NewRunText) -> Result<bool, Fail> {
-    let run = &new.run;
-    let Some(conversation) = conversations::lock(tx, run.conversation_id).await? else { return Ok(false) };
-    let open = "select 1 from runs where conversation_id = $1 and id = $2 and outcome is null";
-    if tx.opt(open, &[&run.conversation_id.0, &run.id.0]).await?.is_none() {
-        return Ok(false);
-    }
-    let at = new.at.max(conversation.last_activity_at);
-    let row = EventRow {
-        kind: "run_text",
-        message: Some(run.question_id),
-        run: Some(run.id),
-        text: Some((new.start, &new.text)),
-        ..EventRow::default()
+/// Locks the heads in the order of their numbers, as everybody does who locks more than one.
+async fn locked_ends(tx: &Tx, texts: &[NewRunText]) -> Result<HashMap<ConversationId, End>, Fail> {
+    let mut ids: Vec<i64> = texts.iter().map(|text| text.run.conversation_id.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let sql = "select conversation_id, seq, event_id, last_activity_at from heads where conversation_id = any($1) \
+               order by conversation_id for update";
+    let end = |row: &Row| {
+        let (event_id, at) = (EventId(row.try_get(2)?), Timestamp(row.try_get(3)?));
+        Ok((ConversationId(row.try_get(0)?), End { seq: rows::count(row, 1)?, event_id, at }))
     };
-    log::record(tx, &conversation, at, &row, EventBody::RunTold(new.told())).await?;
-    Ok(true)
+    tx.rows(sql, &[&ids]).await?.iter().map(end).collect()
+}
+
+/// Those of the runs that have not ended.
+async fn open_of(tx: &Tx, texts: &[NewRunText]) -> Result<HashSet<RunId>, Fail> {
+    let runs = texts.iter().map(|text| (text.run.conversation_id.0, text.run.id.0));
+    let (conversations, ids): (Vec<i64>, Vec<i64>) = runs.unzip();
+    let sql = "select r.id from unnest($1::bigint[], $2::bigint[]) x (conversation_id, id) \
+               join runs r on r.conversation_id = x.conversation_id and r.id = x.id where r.outcome is null";
+    tx.rows(sql, &[&conversations, &ids]).await?.iter().map(|row| Ok(RunId(row.try_get(0)?))).collect()
+}
+
+async fn insert_texts(tx: &Tx, texts: &[&NewRunText], events: &[Event]) -> Result<(), Fail> {
+    let of = |pick: fn(&Event) -> i64| events.iter().map(pick).collect::<Vec<i64>>();
+    let (ids, conversations) = (of(|event| event.id.0), of(|event| event.conversation_id.0));
+    let (seqs, instants) = (of(|event| rows::number(event.seq)), of(|event| event.at.0));
+    let questions: Vec<i64> = texts.iter().map(|text| text.run.question_id.0).collect();
+    let runs: Vec<i64> = texts.iter().map(|text| text.run.id.0).collect();
+    let starts: Vec<i64> = texts.iter().map(|text| rows::number(text.start)).collect();
+    let said: Vec<&str> = texts.iter().map(|text| &*text.text).collect();
+    tx.execute(
+        "insert into events (id, conversation_id, seq, kind, message_id, run_id, start, text, at) \
+         select x.id, x.conversation_id, x.seq, 'run_text', x.message_id, x.run_id, x.start, x.said, x.at \
+         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], \
+             $8::bigint[]) x (id, conversation_id, seq, message_id, run_id, start, said, at)",
+        &[&ids, &conversations, &seqs, &questions, &runs, &starts, &said, &instants],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn move_ends(tx: &Tx, ends: &HashMap<ConversationId, End>) -> Result<(), Fail> {
+    let of = |pick: fn(&End) -> i64| ends.values().map(pick).collect::<Vec<i64>>();
+    let conversations: Vec<i64> = ends.keys().map(|id| id.0).collect();
+    let (seqs, ids, instants) = (of(|end| rows::number(end.seq)), of(|end| end.event_id.0), of(|end| end.at.0));
+    tx.execute(
+        "update heads h set seq = x.seq, event_id = x.event_id, last_activity_at = x.at, updated_at = x.at \
+         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) x (conversation_id, seq, event_id, at) \
+         where h.conversation_id = x.conversation_id",
+        &[&conversations, &seqs, &ids, &instants],
+    )
+    .await?;
+    Ok(())
 }
 
 pub(super) async fn end(tx: &mut Tx, run: RunId, end: &RunEnd) -> Result<Option<Arc<Message>>, Fail> {

@@ -13,6 +13,8 @@ mod feed;
 mod files;
 mod inbox;
 mod keys;
+mod knowledge;
+mod knowledge_search;
 mod letters;
 mod log;
 mod messages;

@@ -99,7 +99,7 @@ async fn refuse_rows(target: &Target) -> Result<()> {
 /// A column or a table that nobody told the transfer of would be lost.
 async fn refuse_unknown(target: &Target) -> Result<()> {
     let sql = "select table_name::text, column_name::text from information_schema.columns \
-               where table_schema = current_schema() order by table_name, ordinal_position";
+               where table_schema = current_schema() and is_generated = 'NEVER' order by table_name, ordinal_position";
     for row in target.query(sql).await? {
         let (name, column): (String, String) = (row.get(0), row.get(1));
         let table = tables::all().find(|table| table.name == name);

@@ -11,6 +11,8 @@ pub enum Guard {
     Platform,
     /// A bearer token of a platform's user with the ability `events`.
     Events,
+    /// A bearer token with the ability `knowledge`.
+    Knowledge,
     /// A sealed session.
     Cookie,
     /// A signature with the secret of the app that the path names.
@@ -74,7 +76,7 @@ impl Route {
 
 /// Every route.
 pub fn table() -> Vec<Route> {
-    [guest(), chats(), pigeons(), neptun(), openai(), aisdk(), hooks(), pusher()].concat()
+    [guest(), chats(), pigeons(), neptun(), openai(), aisdk(), hooks(), pusher(), knowledge()].concat()
 }
 
 /// A guest's key is the capability; who does not know it has another.
@@ -331,5 +333,30 @@ fn own_chats() -> Vec<Route> {
             .body(r#"["ned@example.test"]"#),
         refused("POST /api/ai/{publisher}/{model}/chat").query("?chat_id={chat}").body(QUESTION),
         refused("POST /api/ai/huggingface/{publisher}/{model}/chat").query("?chat_id={chat}").body(QUESTION),
+    ]
+}
+
+/// Documents are their uploader's and their tenant's staff's.
+fn knowledge() -> Vec<Route> {
+    use Guard::Knowledge;
+    use Stranger::{Own, Refused};
+    const ID: &[(&str, &str)] = &[("id", "knowledge_document")];
+    vec![
+        route("GET /api/knowledgebase/documents/", Knowledge, Own).shows(),
+        route("POST /api/knowledgebase/documents/", Knowledge, Own).file(),
+        route("GET /api/knowledgebase/documents/{id}/", Knowledge, Refused).with(ID).shows(),
+        route("PUT /api/knowledgebase/documents/{id}/", Knowledge, Refused).with(ID).body(r#"{"title":"evil"}"#),
+        route("PATCH /api/knowledgebase/documents/{id}/", Knowledge, Refused).with(ID).body(r#"{"title":"evil"}"#),
+        route("DELETE /api/knowledgebase/documents/{id}/", Knowledge, Refused).with(ID),
+        route("POST /api/knowledgebase/documents/{id}/chunk/", Knowledge, Refused).with(ID),
+        route("POST /api/knowledgebase/documents/{id}/vectorize/", Knowledge, Refused).with(ID),
+        route("POST /api/knowledgebase/documents/{id}/remove-from-vectordb/", Knowledge, Refused).with(ID),
+        route("GET /api/knowledgebase/documents/{id}/chunks/", Knowledge, Refused).with(ID).shows(),
+        route("GET /api/knowledgebase/documents/{id}/download/", Knowledge, Refused).with(ID).shows(),
+        route("GET /api/knowledgebase/documents/{id}/view/", Knowledge, Refused).with(ID).shows(),
+        route("POST /api/knowledgebase/documents/search/", Knowledge, Own)
+            .body(r#"{"query":"document-secret"}"#)
+            .shows(),
+        route("GET /api/knowledgebase/stats/", Knowledge, Own),
     ]
 }

@@ -16,8 +16,15 @@ use super::table::{Guard, Route};
 use crate::support::app::TestApp;
 
 /// What no stranger may ever be told.
-const SECRETS: [&str; 6] =
-    ["ana-to-ben-secret", "nina-secret", "guest-secret", "visitor-secret", "file-secret", "hook-secret"];
+const SECRETS: [&str; 7] = [
+    "ana-to-ben-secret",
+    "nina-secret",
+    "guest-secret",
+    "visitor-secret",
+    "file-secret",
+    "hook-secret",
+    "document-secret of Ana",
+];
 
 /// What a credential is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +123,7 @@ impl World {
         let ned_cookie = chat.open_session(&ned.user).await.unwrap();
         let ned = Person { cookie: ned_cookie, ..ned };
         names.extend(endpoint(&app, &platform).await);
+        names.push(("knowledge_document", document(&app, &ana).await));
         let (guest, session, more) = anonymous(&app).await;
         names.extend(more);
         Self { app, platform, other, ana, eve, mallory, nina, ned, guest, session, names }
@@ -210,6 +218,15 @@ impl World {
                 bearer("somebody of no platform", Worth::Elsewhere, &ned, acme),
             ],
             Guard::Events => self.other_backends(nobody, &mallory, &ned).await,
+            Guard::Knowledge => vec![
+                nobody,
+                bearer("an expired token", Worth::Nothing, &self.ana.expired, None),
+                bearer("a revoked token", Worth::Nothing, &self.ana.revoked, None),
+                bearer("another of the tenant", Worth::Good, &eve, None),
+                bearer("another tenant's user", Worth::Good, &mallory, None),
+                bearer("somebody of no platform", Worth::Good, &ned, None),
+                bearer("somebody without the ability", Worth::Elsewhere, &self.weak_token(&self.eve).await, None),
+            ],
             Guard::Cookie => vec![
                 nobody,
                 cookie("an expired session", Worth::Nothing, &self.nina.expired_cookie),
@@ -247,7 +264,7 @@ impl World {
                 ("authorization", format!("Bearer {}", self.ana.token)),
                 ("x-public-key", self.platform.key.to_string()),
             ],
-            Guard::Events => vec![("authorization", format!("Bearer {}", self.ana.token))],
+            Guard::Events | Guard::Knowledge => vec![("authorization", format!("Bearer {}", self.ana.token))],
             Guard::Nobody | Guard::Bearer | Guard::Signature => Vec::new(),
         };
         Credential { name: "the owner", worth: Worth::Good, headers, signs: None }
@@ -300,7 +317,11 @@ impl World {
         let numbers = store.chats_of(nina, Vec::new()).await.unwrap();
         let chats = store.chats(nina, numbers.clone()).await.unwrap();
         let hooks = chat.webhooks(HookOwner::Platform(self.platform.id)).await.unwrap();
-        let mut all = format!("{inbox:?} {chats:?} {hooks:?}");
+        let shelf =
+            roost::store::knowledge::Shelf { platform_id: Some(self.platform.id), user_id: Some(self.ana.user.id) };
+        let filter = roost::chat::DocumentFilter { limit: 100, ..roost::chat::DocumentFilter::default() };
+        let documents = store.documents(shelf, filter).await.unwrap().items;
+        let mut all = format!("{inbox:?} {chats:?} {hooks:?} {documents:?}");
         let mut logs: Vec<_> = numbers;
         logs.extend(inbox.iter().map(|entry| entry.direct.conversation.id));
         for (kind, key) in [
@@ -324,6 +345,22 @@ impl World {
         }
         all
     }
+}
+
+/// Ana's document, live: its identifier.
+async fn document(app: &TestApp, ana: &Person) -> String {
+    let (chat, access) = (&app.app.chat, ana.access(app).await);
+    let file = axum::body::Bytes::from_static(b"document-secret of Ana");
+    let file = futures_util::stream::iter([Ok::<_, std::io::Error>(file)]);
+    let received = chat.receive_document(&access, "secret.txt", Box::pin(file)).await.unwrap();
+    let title = Some("document-secret of Ana".to_owned());
+    let document = chat.keep_document(&access, received, title).await.unwrap();
+    for step in
+        [chat.chunk_document(&access, document.uuid).await, chat.vectorize_document(&access, document.uuid).await]
+    {
+        assert!(matches!(step.unwrap(), roost::chat::Step::Done(..)));
+    }
+    document.uuid.to_string()
 }
 
 /// Acme's backend is told what happens.

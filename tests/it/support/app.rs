@@ -54,6 +54,8 @@ impl TestApp {
         config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         config.limits.enabled = false;
         config.http.drain_s = 3;
+        // Not this process's own program, which runs tests.
+        config.knowledge.extractor = env!("CARGO_BIN_EXE_roost").to_owned();
         let engine = super::engine::Engine::new().await;
         engine.configure(&mut config);
         change(&mut config);

@@ -37,6 +37,7 @@ const LAYERS: &[Layer] = &[
     Layer { module: "https", uses: &[], never: &["axum", "rusqlite", "serde"] },
     Layer { module: "objects", uses: &["error", "https"], never: &["axum", "rusqlite"] },
     Layer { module: "hooks", uses: &["domain", "error", "https"], never: &["axum", "rusqlite", "serde"] },
+    Layer { module: "knowledge", uses: &["domain", "error"], never: &["axum", "hyper", "rusqlite", "serde"] },
     Layer { module: "store", uses: &["domain", "error", "config", "plant"], never: HTTP },
     Layer { module: "realtime", uses: &["domain", "config", "redis", "plant"], never: HTTP },
     Layer { module: "assistant", uses: &["domain", "error", "config", "https"], never: &["axum", "rusqlite"] },
@@ -55,6 +56,7 @@ const LAYERS: &[Layer] = &[
             "media",
             "objects",
             "hooks",
+            "knowledge",
         ],
         never: &["axum", "hyper", "tower", "utoipa", "serde_json", "sqlite", "StatusCode"],
     },
@@ -75,7 +77,8 @@ const LAYERS: &[Layer] = &[
 const WIRING: &[&str] = &["main", "lib", "app", "serve", "cli", "bench", "chaos"];
 
 /// The dialects, which must not know each other.
-const DIALECTS: &[&str] = &["guest", "chats", "pigeons", "neptun", "openai", "aisdk", "hooks", "pusher", "console"];
+const DIALECTS: &[&str] =
+    &["guest", "chats", "pigeons", "neptun", "openai", "aisdk", "hooks", "pusher", "knowledge", "console"];
 
 #[test]
 fn modules_use_what_is_below_them() {

@@ -1,11 +1,12 @@
 //! A store with all kinds of things in it, and more of them at random.
 
 use roost::domain::{
-    Allowance, Conversation, ConversationKind, ConversationState, Day, EventId, Json, MembershipStatus, MessageText,
-    Money, NewFile, Platform, Purse, PushOs, Reach, Receipt, RunOutcome, Spend, User,
+    Allowance, Conversation, ConversationKind, ConversationState, Day, DocumentKind, DocumentState, EventId, Json,
+    MembershipStatus, MessageText, Money, NewFile, Platform, Purse, PushOs, Reach, Receipt, RunOutcome, Spend, User,
 };
 use roost::store::attachments::NewAttachment;
 use roost::store::budgets::Reservation;
+use roost::store::knowledge::{NewDocument, Take, Worked};
 use roost::store::webhooks::{AfterAttempt, Claim, NewWebhook, Taken, Tried};
 use roost::store::{
     Direct, Idempotency, Mark, NewConversation, NewMessage, NewPlatform, NewPushDevice, NewReaction, NewShare,
@@ -77,6 +78,7 @@ impl World {
         world.letters().await;
         world.own_chats().await;
         world.hooks().await;
+        world.documents().await;
         world.budgets().await;
         world.play(&mut Dice::new(1), 150).await;
         world
@@ -115,6 +117,35 @@ impl World {
         let idempotency = Idempotency { key: "k".to_owned(), fingerprint: [5; 16] };
         self.store.claim_key(ana.id, "chat", idempotency, at(3)).await.unwrap();
         self.store.note_seen(vec![ana.id, ben.id], at(3)).await.unwrap();
+    }
+
+    /// One that is live with a vector, and one that failed.
+    async fn documents(&mut self) {
+        let (ana, mai) = (self.people[0].clone(), self.people[3].clone());
+        for (user, title, text) in [(&ana, "Cafés", "Đà Nẵng's cafés"), (&mai, "Torn", "x")] {
+            let new = NewDocument {
+                uuid: Uuid::new_v4(),
+                platform_id: user.platform_id,
+                user_id: user.id,
+                title: title.to_owned(),
+                name: "a.txt".to_owned(),
+                kind: DocumentKind::Txt,
+                size: 7,
+                count_max: 10,
+                at: at(4),
+            };
+            let id = self.store.add_document(new).await.unwrap().id;
+            let take = Take { now: at(5), until: at(60), is_processing: true };
+            let taken = self.store.take_document(id, vec![DocumentState::Uploaded], take).await.unwrap().unwrap();
+            assert!(self.store.add_chunks(id, taken.generation, vec![text.to_owned()]).await.unwrap());
+            let ended = if title == "Torn" {
+                Worked::Failed(DocumentState::Chunked, "It is torn.".to_owned())
+            } else {
+                self.store.index_chunks(id, taken.generation, vec![(1, Some(vec![0, 0, 128, 63]))]).await.unwrap();
+                Worked::Live(Some("model".to_owned()))
+            };
+            self.store.end_work(id, taken.generation, ended, at(6)).await.unwrap().unwrap();
+        }
     }
 
     /// One answer's costs, and one's that is under way, on two days.
