@@ -4,7 +4,48 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::{Run, RunReason, RunState, RunText};
+use crate::domain::{OpenRun, Run, RunReason, RunState, RunText, WhileAnswering};
+
+/// What may become of a message that is sent while an answer is under way, as clients name it.
+pub const WAYS: &[&str] = &["queue", "interrupt", "parallel"];
+
+/// The way of that name; [`WAYS`] has all of them.
+pub fn way(name: &str) -> Option<WhileAnswering> {
+    WhileAnswering::parse(name)
+}
+
+/// What becomes of a message that is sent while an answer is under way.
+#[derive(ToSchema)]
+#[schema(as = WhileAnswering, rename_all = "lowercase")]
+pub enum Way {
+    /// It is answered after that.
+    Queue,
+    /// The answer under way is stopped.
+    Interrupt,
+    /// It is answered at the same time.
+    Parallel,
+}
+
+/// An answer that is being made, as far as it was told: what the events of runs that come after are applied to.
+#[derive(Serialize, ToSchema)]
+pub struct RunUnderWay<'a> {
+    /// The answer, while it is made.
+    run_id: Uuid,
+    /// The message that it answers.
+    message_id: Uuid,
+    /// `queued` or `running`.
+    #[schema(example = "running")]
+    state: &'static str,
+    /// Its text so far.
+    #[schema(example = "Echo: Hello ")]
+    text: &'a str,
+}
+
+impl<'a> From<&'a OpenRun> for RunUnderWay<'a> {
+    fn from(OpenRun { run, text }: &'a OpenRun) -> Self {
+        Self { run_id: run.uuid, message_id: run.question_uuid, state: run.state.as_str(), text }
+    }
+}
 
 /// What became of an answer that is being made.
 #[derive(Serialize, ToSchema)]

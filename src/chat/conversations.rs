@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::{
     Contact, Conversation, ConversationId, ConversationKind, ConversationState, Json, RunReason, Scope, Signal,
-    Timestamp, UserId,
+    Timestamp, UserId, WhileAnswering,
 };
 use crate::error::{Error, Result, Subject};
 use crate::realtime::Channel;
@@ -25,6 +25,8 @@ pub struct NewSession {
     pub expires_at: Option<Timestamp>,
     /// Whether it takes messages.
     pub is_active: Option<bool>,
+    /// What becomes of a message that is sent while an answer is under way.
+    pub while_answering: Option<WhileAnswering>,
 }
 
 /// What to change about an assistant session.
@@ -115,6 +117,7 @@ impl Chat {
             expires_at: Some(new.expires_at.unwrap_or_else(|| at.plus(self.rules.session_lifetime))),
             external_user_id: new.external_user_id,
             metadata: new.metadata.unwrap_or_else(Json::empty_object),
+            while_answering: new.while_answering,
             ..ConversationState::open()
         };
         let new = NewConversation::new(self.clock.uuid(), ConversationKind::AssistantSession, key, at);

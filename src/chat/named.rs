@@ -45,7 +45,7 @@ impl Chat {
         title: String,
         model: &str,
     ) -> Result<Conversation> {
-        let Some(key) = key else { return self.create_chat(access, title, model.to_owned()).await };
+        let Some(key) = key else { return self.create_chat(access, title, model.to_owned(), None).await };
         let key = format!("{}{KEYED}{}", access.user.id, key.as_str());
         self.keyed_chat(access, key, title, model).await
     }

@@ -6,7 +6,7 @@ use super::messages::fingerprint;
 use super::{Chat, Draft};
 use crate::domain::{
     Access, ChatFile, Conversation, ConversationId, ConversationKind, ConversationState, EventId, FileId, INTEGER_MAX,
-    Message, MessageId, NewFile, Role, RunReason, Scope, Signal, UserId,
+    Message, MessageId, NewFile, Role, RunReason, Scope, Signal, UserId, WhileAnswering,
 };
 use crate::error::{Error, Result, Subject};
 use crate::store::{
@@ -34,9 +34,16 @@ impl Chat {
     ///
     /// # Errors
     /// What the store answers.
-    pub async fn create_chat(&self, access: &Access, title: String, model: String) -> Result<Conversation> {
+    pub async fn create_chat(
+        &self,
+        access: &Access,
+        title: String,
+        model: String,
+        while_answering: Option<WhileAnswering>,
+    ) -> Result<Conversation> {
         let uuid = self.clock.uuid();
-        let state = ConversationState { title: Some(title), model: Some(model), ..ConversationState::open() };
+        let (title, model) = (Some(title), Some(model));
+        let state = ConversationState { title, model, while_answering, ..ConversationState::open() };
         let new = NewConversation::new(uuid, ConversationKind::AssistantChat, uuid.to_string(), self.clock.now());
         let new = NewConversation { user_id: Some(access.user.id), state, ..new };
         let made = self.store.create_conversation(new).await?;
@@ -81,13 +88,37 @@ impl Chat {
         Ok((chats, (!rest.is_empty()).then_some(rest)))
     }
 
-    /// Gives a chat of the caller another title.
+    /// A chat of the caller, and what the user said there in the message of that number.
+    ///
+    /// # Errors
+    /// As [`Chat::chat_of`]; `NotFound(Message)`, also when it is an answer.
+    pub async fn question_of(
+        &self,
+        access: &Access,
+        id: ConversationId,
+        message: MessageId,
+    ) -> Result<(Conversation, Arc<Message>)> {
+        let chat = self.chat_of(access, id).await?;
+        let (after, before) = (Some(EventId(message.0 - 1)), Some(EventId(message.0 + 1)));
+        let only = MessageFilter { after, before, role: Some(Role::User), limit: 1, ..MessageFilter::default() };
+        let question = self.store.messages(id, only).await?.pop();
+        Ok((chat, question.ok_or(Error::NotFound(Subject::Message))?))
+    }
+
+    /// Gives a chat of the caller another title, or has it do something else with messages that are sent while an answer
+    /// is under way: what is `Some`.
     ///
     /// # Errors
     /// As [`Chat::chat_of`].
-    pub async fn rename_chat(&self, access: &Access, id: ConversationId, title: String) -> Result<Conversation> {
+    pub async fn edit_chat(
+        &self,
+        access: &Access,
+        id: ConversationId,
+        title: Option<String>,
+        while_answering: Option<WhileAnswering>,
+    ) -> Result<Conversation> {
         self.chat_of(access, id).await?;
-        let edit = StateEdit { title: Some(title), ..StateEdit::default() };
+        let edit = StateEdit { title, while_answering, ..StateEdit::default() };
         let changed = self.store.change_state(id, StateChange::Edit(edit), self.clock.now()).await?;
         changed.ok_or(Error::NotFound(Subject::Conversation))
     }

@@ -1,11 +1,11 @@
-//! Which answer is under way in a conversation: for whoever comes back and knows nothing but the conversation.
+//! Which answers are under way in a conversation: for whoever comes back and knows nothing but the conversation.
 
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 
 use super::Chat;
-use crate::domain::{ConversationId, EventId, INTEGER_MAX, Message, Role};
+use crate::domain::{ConversationId, EventId, INTEGER_MAX, Message, OpenRun, Role};
 use crate::error::Result;
 use crate::store::MessageFilter;
 
@@ -23,6 +23,15 @@ impl Chat {
         let Some(mut answer) = self.attach_to(&question, usize::MAX).await? else { return Ok(None) };
         let is_over = answer.next().now_or_never().is_some();
         Ok((!is_over).then_some(question))
+    }
+
+    /// The answers that are made in that conversation or wait for their turn, on whichever node, in the order in which
+    /// they were asked for, each with what was told of it.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn runs_of(&self, id: ConversationId) -> Result<Vec<OpenRun>> {
+        self.store.runs_under_way(id).await
     }
 
     /// What the user said last in a conversation.

@@ -61,7 +61,7 @@ impl World {
         let (direct, _) = chat.open_direct(&access, ben.uuid, Tag::default()).await.unwrap();
         let cookie = chat.open_session(&nina).await.unwrap();
         let own = chat.authenticate_session(&cookie).await.unwrap();
-        let own = chat.create_chat(&own, "Rooms".to_owned(), "google/gemma-2-27b-it".to_owned()).await.unwrap();
+        let own = chat.create_chat(&own, "Rooms".to_owned(), "google/gemma-2-27b-it".to_owned(), None).await.unwrap();
         let world = Self {
             key: platform.key.to_string(),
             conversation: direct.conversation.uuid.to_string(),

@@ -183,8 +183,10 @@ impl Suite {
         let nina = self.user(None, "nina").await;
         let cookie = chat.open_session(&nina).await.expect("a session");
         let access = chat.authenticate_session(&cookie).await.expect("a good session");
-        let own =
-            chat.create_chat(&access, "Rooms".to_owned(), "google/gemma-2-27b-it".to_owned()).await.expect("a chat");
+        let own = chat
+            .create_chat(&access, "Rooms".to_owned(), "google/gemma-2-27b-it".to_owned(), None)
+            .await
+            .expect("a chat");
         let share = chat.share_chat(&access, own.id, true, false, None).await.expect("a share").expect("the first");
         self.headers = vec![format!("Cookie: neptun-session={cookie}")];
         let path = format!("/api/users/{}/chats/{}/messages", nina.id, own.id);

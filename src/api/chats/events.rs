@@ -24,8 +24,8 @@ struct DeletedEvent {
 /// Follow a session
 ///
 /// Server-sent events: `message` (a message, as the list shows it), `deleted` (`{id}`), `session`
-/// (the session after a change), `reset` (read the list anew), `gone`. First comes `resumed` with
-/// `{from}`. Every frame's `id` is the cursor; resume with the header `Last-Event-ID` or the query
+/// (the session after a change), `run` and `run_text` (an answer that is being made), `reset` (read the lists anew),
+/// `gone`. First comes `resumed` with `{from}`. Every frame's `id` is the cursor; resume with the header `Last-Event-ID` or the query
 /// `last_event_id`, and begin after a list with its `Event-Cursor`. With `wait`, or where only JSON is
 /// accepted, the same as a long poll.
 #[utoipa::path(get, path = "/api/chats/sessions/{id}/events/", operation_id = "chats_follow_session", tag = "chats",

@@ -11,6 +11,7 @@ mod context;
 mod envelope;
 mod events;
 mod messages;
+mod runs;
 mod sessions;
 mod stream;
 mod wire;
@@ -55,11 +56,13 @@ pub fn router(parts: Chats) -> (Router, OpenApi) {
         routes!(sessions::create, sessions::list),
         routes!(sessions::read, sessions::replace, sessions::edit, sessions::remove),
         routes!(events::follow),
+        routes!(runs::list),
         routes!(messages::list, messages::create),
         routes!(messages::read, messages::remove),
         routes!(stream::ask),
         routes!(stream::stream),
         routes!(stream::resume),
+        routes!(stream::again),
         routes!(stream::stop),
     ];
     let (router, mut api) = routes.into_iter().fold(OpenApiRouter::new(), with_and_without_slash).split_for_parts();

@@ -8,8 +8,9 @@ use super::Answered;
 use super::context::{Ctx, Input, Segment};
 use super::envelope::Failure;
 use super::wire::{Session, SessionFields, SessionPage};
+use crate::api::run;
 use crate::chat::{ConversationFilter, NewSession, SessionEdit};
-use crate::domain::Conversation;
+use crate::domain::{Conversation, WhileAnswering};
 use crate::error::{Error, Result, Subject};
 use crate::http::fields::Fields;
 use crate::http::json;
@@ -36,6 +37,7 @@ pub async fn create(ctx: Ctx, input: Input) -> Answered {
         metadata: required_if_there(&mut fields, "metadata", |f, name| f.json(name, ctx.door().metadata_bytes_max)),
         expires_at: required_if_there(&mut fields, "expires_at", Fields::instant),
         is_active: required_if_there(&mut fields, "is_active", Fields::boolean),
+        while_answering: required_if_there(&mut fields, "while_answering", way),
     };
     fields.finish()?;
     let session = ctx.chat().create_session(new).await?;
@@ -165,6 +167,7 @@ async fn change(ctx: &Ctx, Segment(id): Segment, input: Input) -> Answered {
         metadata: required_if_there(&mut fields, "metadata", |f, name| f.json(name, ctx.door().metadata_bytes_max)),
         expires_at: required_if_there(&mut fields, "expires_at", Fields::instant),
         is_active: required_if_there(&mut fields, "is_active", Fields::boolean),
+        while_answering: required_if_there(&mut fields, "while_answering", way),
         ..SessionEdit::default()
     };
     fields.finish()?;
@@ -210,6 +213,10 @@ fn required_if_there<T>(
 ) -> Option<T> {
     fields.not_null(field);
     take(fields, field)
+}
+
+fn way(fields: &mut Fields, field: &'static str) -> Option<WhileAnswering> {
+    fields.choice(field, run::WAYS).and_then(run::way)
 }
 
 fn shown(status: StatusCode, session: &Conversation) -> Response {

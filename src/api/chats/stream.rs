@@ -1,6 +1,7 @@
 //! Questions to the assistant: answered whole or as a stream, which can be resumed and stopped.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::response::Response;
@@ -12,11 +13,11 @@ use super::context::{Ctx, Input, Segment};
 use super::envelope::{Failure, no_answer};
 use super::messages::uuid;
 use super::sessions::NAME_CHARS_MAX;
-use super::wire::{Answer, Question, Stop, Stopped};
+use super::wire::{Answer, AnswerAgain, Question, Stop, Stopped};
 use crate::api::budget;
 use crate::api::events::{self, StreamEvent};
 use crate::api::idempotency::{self, IdempotencyKey};
-use crate::chat::{Asked, Asking, Attached, Draft, Ended, Piece};
+use crate::chat::{Again, Asked, Asking, Attached, Draft, Ended, Piece};
 use crate::domain::{Conversation, Message, Role, RunOutcome};
 use crate::error::{Error, Result, Rule, Subject};
 use crate::http::fields::Fields;
@@ -113,6 +114,57 @@ pub async fn resume(ctx: Ctx, Segment(id): Segment) -> Answered {
     Ok(streamed(&ctx, place, &question, attached.ok_or(Failure::NotAsked)?))
 }
 
+/// Answer a message again
+///
+/// Another answer takes the place of the one that is there, once it ended with any text; with `continue` one that lacks
+/// its end goes on from there, and the stream brings the whole of it. While an answer to the message is under way, that
+/// is heard instead; so is one that is to go on and lacks nothing. Frames as in the stream of a question.
+#[utoipa::path(post, path = "/api/chats/messages/chat/again/", operation_id = "chats_answer_again", tag = "chats",
+    request_body(content((AnswerAgain = "application/json"), (AnswerAgain = "application/x-www-form-urlencoded"))),
+    responses(
+        (status = 200, description = "The stream", body = StreamEvent, content_type = "text/event-stream"),
+        (status = 403, description = "The session has expired or is not active"),
+        (status = 404, description = "There is no such session or message, or nobody asks in it"),
+    ))]
+pub async fn again(ctx: Ctx, input: Input) -> Answered {
+    let mut fields = input.fields()?;
+    let named = Named::of(&mut fields);
+    fields.not_null("continue");
+    let how = if fields.boolean("continue").unwrap_or(false) { Again::Onwards } else { Again::Anew };
+    fields.finish().map_err(Failure::Plain)?;
+    let (session, question) = named.find(&ctx).await?;
+    if question.role != Role::User {
+        return Err(Failure::NotAsked);
+    }
+    let place = ctx.stream_place()?;
+    let asked = ctx.chat().ask_again(&session, &question, how, asking(&ctx)).await?;
+    let mut response = streamed(&ctx, place, &asked.question, asked.answer);
+    budget::tell(&mut response, asked.budget);
+    Ok(response)
+}
+
+/// The message that a body names.
+struct Named {
+    message_id: String,
+    session: String,
+}
+
+impl Named {
+    fn of(fields: &mut Fields) -> Self {
+        Self { message_id: fields.required("message_id", NAME_CHARS_MAX), session: session_name(fields) }
+    }
+
+    /// That message, and its session.
+    async fn find(&self, ctx: &Ctx) -> Result<(Conversation, Arc<Message>), Failure> {
+        let session = ctx.session(&self.session).await?;
+        let found = match Uuid::try_parse(&self.message_id) {
+            Ok(uuid) => ctx.chat().message_of(&session, uuid).await,
+            Err(_) => Err(Error::NotFound(Subject::Message)),
+        };
+        Ok((session, found.map_err(Failure::Plain)?))
+    }
+}
+
 /// Stop an answer
 ///
 /// What had arrived is stored, with `incomplete: true` in its metadata.
@@ -124,15 +176,9 @@ pub async fn resume(ctx: Ctx, Segment(id): Segment) -> Answered {
     ))]
 pub async fn stop(ctx: Ctx, input: Input) -> Answered {
     let mut fields = input.fields()?;
-    let message_id = fields.required("message_id", NAME_CHARS_MAX);
-    let name = session_name(&mut fields);
+    let named = Named::of(&mut fields);
     fields.finish().map_err(Failure::Plain)?;
-    let session = ctx.session(&name).await?;
-    let question = match Uuid::try_parse(&message_id) {
-        Ok(uuid) => ctx.chat().message_of(&session, uuid).await,
-        Err(_) => Err(Error::NotFound(Subject::Message)),
-    };
-    let question = question.map_err(Failure::Plain)?;
+    let (_, question) = named.find(&ctx).await?;
     let (stopped, ended) = ctx.chat().stop_answer(&question).await?;
     let response_id = ended.and_then(|ended| ended.answer).map(|answer| answer.uuid);
     Ok(json::response(json::bytes(&Stopped { stopped, message_id: question.uuid, response_id })))

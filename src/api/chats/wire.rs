@@ -5,7 +5,8 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::{Conversation, Json, Message};
+use crate::api::run::Way;
+use crate::domain::{Conversation, Json, Message, WhileAnswering};
 
 /// A chat session.
 #[derive(Serialize, ToSchema)]
@@ -32,6 +33,10 @@ pub struct Session {
     /// What the client attached.
     #[schema(value_type = Value, example = json!({"device": "web"}))]
     pub metadata: Box<RawValue>,
+    /// What becomes of a message that is sent while an answer is under way; not there where that was not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Way>, nullable = false)]
+    pub while_answering: Option<&'static str>,
 }
 
 impl From<&Conversation> for Session {
@@ -45,6 +50,7 @@ impl From<&Conversation> for Session {
             expires_at: state.expires_at.map(crate::domain::Timestamp::with_micros),
             is_active: state.is_active,
             metadata: raw(&state.metadata),
+            while_answering: state.while_answering.map(WhileAnswering::as_str),
         }
     }
 }
@@ -129,6 +135,10 @@ pub struct SessionFields {
     /// Whether it takes messages; true unless said otherwise.
     #[schema(nullable = false, example = true)]
     is_active: Option<bool>,
+    /// What becomes of a message that is sent while an answer is under way; `assistant.while_answering` unless said
+    /// otherwise.
+    #[schema(nullable = false)]
+    while_answering: Option<Way>,
 }
 
 /// Who may speak at this door.
@@ -189,6 +199,22 @@ pub struct Answer {
     pub message_id: Uuid,
     /// The answer's message.
     pub response_id: Uuid,
+}
+
+/// A message to be answered again.
+#[derive(ToSchema)]
+#[schema(as = chats::Again)]
+#[expect(dead_code, reason = "describes what is read field by field")]
+pub struct AnswerAgain {
+    /// The session's `session_id` or `id`.
+    #[schema(min_length = 1, max_length = 255, example = "lp-1")]
+    session_id: String,
+    /// The question's message.
+    #[schema(example = "5a1e6f0a-0b1c-7d2e-8f30-415263748596")]
+    message_id: Uuid,
+    /// Whether an answer that lacks its end goes on from there; otherwise another one is made.
+    #[schema(nullable = false, default = false)]
+    r#continue: Option<bool>,
 }
 
 /// An answer to be stopped.

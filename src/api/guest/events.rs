@@ -60,7 +60,8 @@ pub(super) struct TypingEvent<'a> {
 ///
 /// Server-sent events: `message` (a `ChatMessageResource`), `deleted` (`{id}`), `session` (the state
 /// after a change), `staff_joined` (`{staff, assigned_at}`, before the `session` that says so), `typing`
-/// (`{who, name, is_typing}` of staff; over after 6 seconds), `reset` (read the history anew), `gone`. First comes
+/// (`{who, name, is_typing}` of staff; over after 6 seconds), `run` and `run_text` (what the assistant is saying),
+/// `reset` (read the history anew), `gone`. First comes
 /// `resumed` with `{from}`. Every frame's `id` is the cursor; resume with the header `Last-Event-ID` or the
 /// query `last_event_id`, begin after a list with its `Event-Cursor`. With `wait`, or where only JSON is
 /// accepted, the same as a long poll.

@@ -13,6 +13,7 @@ mod envelope;
 mod events;
 mod inbox;
 mod messages;
+mod runs;
 mod sessions;
 mod staff;
 mod typing;
@@ -98,11 +99,14 @@ pub fn router(parts: Guest) -> (Router, Router, OpenApi) {
         .routes(routes!(messages::poll))
         .routes(routes!(events::follow))
         .routes(routes!(sessions::transfer))
+        .routes(routes!(runs::list))
+        .routes(routes!(runs::stop))
         .routes(routes!(typing::guest))
         .routes(routes!(staff::sessions))
         .routes(routes!(staff::messages))
         .routes(routes!(staff::send))
         .routes(routes!(staff::close))
+        .routes(routes!(staff::hand_back))
         .routes(routes!(typing::staff))
         .routes(routes!(inbox::follow))
         .routes(routes!(inbox::follow_one))

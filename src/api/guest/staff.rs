@@ -121,6 +121,23 @@ pub async fn close(ctx: Ctx, Segment(id): Segment) -> Answered {
     .await
 }
 
+/// Hand a session back
+///
+/// From here on nobody has it, which the guest sees; where the assistant answers guests it answers the next message.
+#[utoipa::path(post, path = "/api/v1/chat/sessions/{id}/hand-back", operation_id = "staff_hand_back_session",
+    tag = "staff", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The session's number")),
+    responses((status = 200, description = "The session", body = Success<ChatSessionResource>)))]
+pub async fn hand_back(ctx: Ctx, Segment(id): Segment) -> Answered {
+    ctx.run(async {
+        let access = ctx.staff().await?;
+        let channel = ctx.chat().live_chat_numbered(number(&id)?).await?;
+        let free = ctx.chat().hand_back(&access, &channel).await?;
+        Ok(ctx.ok("session-handed-back", ChatSessionResource::from(&free)))
+    })
+    .await
+}
+
 /// What is no number is no session's number.
 pub(super) fn number(raw: &str) -> Result<ConversationId, Failure> {
     let number = raw.parse().map(ConversationId);

@@ -132,6 +132,18 @@ impl From<&Conversation> for ChatSessionResource {
     }
 }
 
+/// What became of an answer of the assistant that was to be stopped.
+#[derive(Serialize, ToSchema)]
+#[schema(as = guest::Stopped)]
+pub struct Stopped {
+    /// Whether one was stopped; false when none was under way.
+    #[schema(example = true)]
+    pub stopped: bool,
+    /// What had arrived of it; null when nothing had.
+    #[schema(required = true)]
+    pub message: Option<ChatMessageResource>,
+}
+
 /// A session with its messages, oldest first.
 #[derive(Serialize, ToSchema)]
 pub struct SessionWithMessages {

@@ -5,6 +5,7 @@
 
 use axum::response::Response;
 use futures_util::{StreamExt, stream};
+use uuid::Uuid;
 
 use super::Answered;
 use super::context::{Ctx, Input};
@@ -14,7 +15,7 @@ use super::envelope::{Failure, no_answer};
 use super::messages::role;
 use crate::api::budget;
 use crate::api::idempotency::{self, IdempotencyKey};
-use crate::chat::{Asked, Asking, Draft, Line, Piece, Unkept};
+use crate::chat::{Asked, Asking, Attached, Draft, Line, Piece, Unkept};
 use crate::domain::{ConversationId, MessageText, Role, RunOutcome};
 use crate::error::{Error, Kind, Result, Rule};
 use crate::http::streams::Place;
@@ -25,6 +26,14 @@ use crate::telemetry::Counted;
 const MODEL: &str = "Bad Request. Invalid model.";
 const QUERY: &str = "Bad Request. Invalid query(chat_id, is_playground).";
 const BODY: &str = "Bad Request. Invalid body(messages).";
+
+/// What a stream holds until its end.
+pub(super) type Held = (Place, Counted);
+
+/// Room for another stream.
+pub(super) fn held(ctx: &Ctx) -> Result<Held, Failure> {
+    Ok((ctx.stream_place()?, ctx.web().metrics.stream()))
+}
 
 /// Who offers a model, which decides where it is asked and how it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +76,8 @@ impl Family {
         }
     }
 
-    fn form(self) -> Form {
+    /// In which form it answers.
+    pub(super) fn form(self) -> Form {
         match self {
             Self::HuggingFace | Self::Cloudflare => Form::Bare,
             Self::OpenRouter | Self::Ollama => Form::Whole,
@@ -133,7 +143,7 @@ async fn answered(ctx: &Ctx, model: &str, family: Family, input: Input) -> Answe
     let words = context.iter().map(|line| line.text.split_whitespace().count()).sum();
     let writer = Writer::new(family.form(), words);
     // Before the question is stored: who gets no place has not asked.
-    let held = (ctx.stream_place()?, ctx.web().metrics.stream());
+    let held = held(ctx)?;
     let Some(chat) = chat else {
         let pieces = ctx.chat().ask_unkept(access, asking(ctx, model, context)).await?;
         return Ok(unkept(ctx, family.form(), writer, pieces, held));
@@ -196,11 +206,20 @@ fn context(ctx: &Ctx, mut values: Values) -> Result<(Vec<Line>, MessageText), Fa
     Ok((lines, question))
 }
 
+/// A stored answer to a question that was just put.
+pub(super) fn kept(form: Form, writer: Writer, asked: Asked, held: Held) -> Response {
+    let mut response = told(form, writer, (asked.question.uuid, asked.answer), held);
+    budget::tell(&mut response, asked.budget);
+    if asked.replayed {
+        idempotency::mark_replayed(&mut response);
+    }
+    response
+}
+
 /// An answer that is stored, as it is made.
-fn kept(form: Form, writer: Writer, asked: Asked, held: (Place, Counted)) -> Response {
-    let begin = writer.begin(&asked.question.uuid.to_string());
-    let left = asked.budget;
-    let parts = stream::unfold((asked.answer, writer, held), |(mut answer, mut writer, held)| async move {
+pub(super) fn told(form: Form, writer: Writer, (question, answer): (Uuid, Attached), held: Held) -> Response {
+    let begin = writer.begin(&question.to_string());
+    let parts = stream::unfold((answer, writer, held), |(mut answer, mut writer, held)| async move {
         let part = match answer.next().await? {
             Piece::Text { chunk, .. } => writer.text(&chunk),
             Piece::End(ended) => match (ended.outcome, ended.answer) {
@@ -210,16 +229,11 @@ fn kept(form: Form, writer: Writer, asked: Asked, held: (Place, Counted)) -> Res
         };
         Some((part, (answer, writer, held)))
     });
-    let mut response = data_stream::response(form, stream::iter([begin]).chain(parts));
-    budget::tell(&mut response, left);
-    if asked.replayed {
-        idempotency::mark_replayed(&mut response);
-    }
-    response
+    data_stream::response(form, stream::iter([begin]).chain(parts))
 }
 
 /// An answer that ends with whoever listens.
-fn unkept(ctx: &Ctx, form: Form, writer: Writer, pieces: Unkept, held: (Place, Counted)) -> Response {
+fn unkept(ctx: &Ctx, form: Form, writer: Writer, pieces: Unkept, held: Held) -> Response {
     let begin = writer.begin(&ctx.web().clock.uuid().to_string());
     let left = pieces.budget.clone();
     let parts = stream::unfold((Some(pieces), writer, held), |(pieces, mut writer, held)| async move {

@@ -8,9 +8,9 @@ use super::context::{Ctx, Input};
 use super::described::{ChatFields, ChatIds, ChatName};
 use super::envelope::Failure;
 use super::wire::{Chat, Chats, OneChat};
-use crate::api::events;
+use crate::api::{events, run};
 use crate::chat::{ChatColumn, ChatOrder};
-use crate::domain::{Conversation, ConversationId, clean_line};
+use crate::domain::{Conversation, ConversationId, WhileAnswering, clean_line};
 use crate::error::{Error, Rule};
 use crate::http::json::{self, Page};
 use crate::http::values::Values;
@@ -21,6 +21,7 @@ const NEW: &str = "Bad Request. Invalid body(model, name).";
 const NAME: &str = "Bad Request. Invalid body(name).";
 const IDS: &str = "Bad Request. Invalid body(chat_ids).";
 
+const WHILE_ANSWERING: &str = "while_answering";
 const NAME_CHARS: std::ops::RangeInclusive<usize> = 3..=255;
 
 /// The columns that a list can be ordered by.
@@ -99,9 +100,10 @@ pub async fn create(ctx: Ctx, input: Input) -> Answered {
     let mut values = input.values(&ctx).await?;
     let model = values.choice("model", &ctx.door().models);
     let name = name(&mut values);
+    let way = way(&mut values);
     values.finish().map_err(|error| Failure::Input(NEW, error))?;
     let (model, name) = model.zip(name).ok_or_else(|| Error::field("name", Rule::Required))?;
-    let chat = ctx.chat().create_chat(access, name, model).await?;
+    let chat = ctx.chat().create_chat(access, name, model, way).await?;
     Ok(json::response(json::bytes(&OneChat { chat: (&chat).into() })))
 }
 
@@ -113,6 +115,15 @@ fn name(values: &mut Values) -> Option<String> {
         return None;
     }
     Some(line)
+}
+
+/// What becomes of a message that is sent while an answer is under way, if that is said.
+fn way(values: &mut Values) -> Option<WhileAnswering> {
+    if !values.has(WHILE_ANSWERING) {
+        return None;
+    }
+    let ways: Vec<_> = run::WAYS.iter().map(|way| (*way).to_owned()).collect();
+    values.choice(WHILE_ANSWERING, &ways.into()).as_deref().and_then(run::way)
 }
 
 /// Remove chats
@@ -136,6 +147,8 @@ pub async fn remove_many(ctx: Ctx, input: Input) -> Answered {
 }
 
 /// Rename a chat
+///
+/// Or have it do something else with messages that are sent while an answer is under way.
 #[utoipa::path(patch, path = "/api/users/{user_id}/chats/{chat_id}", operation_id = "neptun_rename_chat",
     tag = "neptun",
     request_body(content((ChatName = "application/json"), (ChatName = "application/x-www-form-urlencoded"))),
@@ -148,10 +161,12 @@ pub async fn remove_many(ctx: Ctx, input: Input) -> Answered {
 pub async fn rename(ctx: Ctx, input: Input) -> Answered {
     let (access, id) = ctx.owner_of_chat()?;
     let mut values = input.values(&ctx).await?;
-    let name = name(&mut values);
+    // Who sends neither is told of the name, as clients know it.
+    let is_renamed = values.has("name") || !values.has(WHILE_ANSWERING);
+    let name = if is_renamed { name(&mut values) } else { None };
+    let way = way(&mut values);
     values.finish().map_err(|error| Failure::Input(NAME, error))?;
-    let name = name.ok_or_else(|| Error::field("name", Rule::Required))?;
-    let chat = ctx.chat().rename_chat(access, id, name).await?;
+    let chat = ctx.chat().edit_chat(access, id, name, way).await?;
     Ok(json::response(json::bytes(&OneChat { chat: (&chat).into() })))
 }
 

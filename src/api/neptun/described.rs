@@ -4,6 +4,8 @@
 
 use utoipa::ToSchema;
 
+use crate::api::run::Way;
+
 /// Who signs up or in.
 #[derive(ToSchema)]
 #[schema(as = neptun::Credentials)]
@@ -41,15 +43,22 @@ pub struct ChatFields {
     /// One of the models that `/models` lists.
     #[schema(example = "google/gemma-2-27b-it")]
     model: String,
+    /// What becomes of a message that is sent while an answer is under way; `assistant.while_answering` unless said
+    /// otherwise.
+    #[schema(nullable = false)]
+    while_answering: Option<Way>,
 }
 
-/// A chat's new name.
+/// What changes of a chat: one of the two at least.
 #[derive(ToSchema)]
 #[schema(as = neptun::ChatName)]
 pub struct ChatName {
     /// What to call it.
-    #[schema(min_length = 3, max_length = 255, example = "Compose file")]
-    name: String,
+    #[schema(min_length = 3, max_length = 255, nullable = false, example = "Compose file")]
+    name: Option<String>,
+    /// What becomes of a message that is sent while an answer is under way.
+    #[schema(nullable = false)]
+    while_answering: Option<Way>,
 }
 
 /// The chats to remove.

@@ -51,7 +51,7 @@ struct ChatsEvent {
 ///
 /// Server-sent events of all chats: `messageAdded` and `messageEdited` (`{chatMessage}`), `messageDeleted` (`{id,
 /// chat_conversation_id}`), `chatCreated` and `chatChanged` (`{chat}`), `chatDeleted` (`{id}`), `reset` (read the
-/// lists anew). First come `resumed` with `{from}` and `chats` with `{chatIds}`: the chats that there are, because
+/// lists anew), `runChanged` and `runText` (an answer that is being made). First come `resumed` with `{from}` and `chats` with `{chatIds}`: the chats that there are, because
 /// the log does not keep that one was made or removed. Without a cursor it begins at the end: read the lists
 /// then, and begin with their `Event-Cursor` to miss nothing between. Every frame's `id` is the cursor; resume with
 /// the header `Last-Event-ID` or the query `last_event_id`. With `wait`, or where only JSON is accepted, the same

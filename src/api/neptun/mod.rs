@@ -19,6 +19,7 @@ mod events;
 mod files;
 mod issues;
 mod messages;
+mod runs;
 mod session;
 mod shared;
 mod shares;
@@ -106,6 +107,10 @@ fn chats_routes() -> OpenApiRouter<Neptun> {
         .routes(routes!(chats::rename, chats::remove))
         .routes(routes!(messages::list, messages::create))
         .routes(routes!(messages::remove_last))
+        .routes(routes!(runs::list))
+        .routes(routes!(runs::stop))
+        .routes(routes!(runs::resume))
+        .routes(routes!(runs::again))
         .routes(routes!(files::list))
         .routes(routes!(files::create))
         .routes(routes!(files::list_all))

@@ -1,6 +1,7 @@
 //! The Neptun dialect's resources. The doc comments are the public documentation.
 
-use crate::domain::{self, Conversation, Message, Timestamp, UserId};
+use crate::api::run::{RunUnderWay, Way};
+use crate::domain::{self, Conversation, Message, Timestamp, UserId, WhileAnswering};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -64,6 +65,10 @@ pub struct Chat {
     /// Its owner.
     #[schema(example = 5)]
     pub neptun_user_id: i64,
+    /// What becomes of a message that is sent while an answer is under way; not there where that was not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Way>, nullable = false)]
+    pub while_answering: Option<&'static str>,
 }
 
 impl From<&Conversation> for Chat {
@@ -75,6 +80,7 @@ impl From<&Conversation> for Chat {
             created_at: chat.created_at.with_millis(),
             updated_at: chat.edited_at.with_millis(),
             neptun_user_id: chat.user_id.map_or(0, |user| user.0),
+            while_answering: chat.state.while_answering.map(WhileAnswering::as_str),
         }
     }
 }
@@ -157,6 +163,27 @@ pub enum Said<'a> {
 pub struct ChatMessages {
     /// The messages, oldest first.
     chat_messages: Vec<ChatMessage<'static>>,
+}
+
+/// A chat's answers under way.
+#[derive(Serialize, ToSchema)]
+#[schema(as = neptun::Runs)]
+pub struct Runs<'a> {
+    /// The answers, in the order in which they were asked for.
+    pub runs: Vec<RunUnderWay<'a>>,
+}
+
+/// What became of an answer that was to be stopped.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = neptun::Stopped)]
+pub struct Stopped<'a> {
+    /// Whether one was stopped; false when none was under way.
+    #[schema(example = true)]
+    pub stopped: bool,
+    /// What had arrived of it; null when nothing had.
+    #[schema(required = true)]
+    pub chat_message: Option<ChatMessage<'a>>,
 }
 
 /// What was taken off the end of a chat.

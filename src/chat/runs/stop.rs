@@ -48,6 +48,30 @@ impl Chat {
         Ok((stopped, ended))
     }
 
+    /// Stops whatever answers in that conversation, and what waits for its turn there. Says whether anything was stopped,
+    /// and which message holds what had arrived of the newest that had begun.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn stop_answering(self: &Arc<Self>, id: ConversationId) -> Result<(bool, Option<Arc<Message>>)> {
+        let (mut stopped, mut kept) = (false, None);
+        let under_way = self.runs.of(id);
+        if under_way.is_empty()
+            && let Some(question) = self.answer_under_way(id).await?
+        {
+            let (was_stopped, ended) = self.stop_answer(&question).await?;
+            (stopped, kept) = (was_stopped, ended.and_then(|ended| ended.answer));
+        }
+        // All at once: of those that wait none may begin when the one before it ends.
+        self.stop_answers(id, RunReason::Asked);
+        for live in under_way {
+            let Some(ended) = live.attach(usize::MAX).end().await else { continue };
+            stopped |= ended.outcome == RunOutcome::Stopped;
+            kept = ended.answer.or(kept);
+        }
+        Ok((stopped, kept))
+    }
+
     /// Stops whatever answers in that conversation, and waits until what had arrived is stored.
     pub(in crate::chat) async fn end_answers(&self, id: ConversationId) {
         let under_way = self.runs.of(id);

@@ -7,6 +7,7 @@ mod following;
 mod lists;
 mod retries;
 mod rules;
+mod runs;
 mod sessions;
 mod streams;
 mod workflow;

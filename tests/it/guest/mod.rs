@@ -9,6 +9,7 @@ mod journey;
 mod limits;
 mod long_polls;
 mod polling;
+mod runs;
 mod sessions;
 mod sign_in;
 mod streams;

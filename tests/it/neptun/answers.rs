@@ -24,17 +24,17 @@ fn parts(text: &str) -> Vec<(char, Value)> {
     lines.split('\n').map(part).collect()
 }
 
-async fn heard(response: Response) -> Vec<(char, Value)> {
+pub async fn heard(response: Response) -> Vec<(char, Value)> {
     assert_eq!(response.status(), StatusCode::OK);
     parts(&response.text().await.expect("a whole stream"))
 }
 
 /// The text parts joined.
-fn text(parts: &[(char, Value)]) -> String {
+pub fn text(parts: &[(char, Value)]) -> String {
     parts.iter().filter(|(code, _)| *code == '0').map(|(_, value)| value.as_str().expect("text")).collect()
 }
 
-fn codes(parts: &[(char, Value)]) -> String {
+pub fn codes(parts: &[(char, Value)]) -> String {
     let mut codes: Vec<char> = parts.iter().map(|(code, _)| *code).collect();
     codes.dedup();
     codes.into_iter().collect()

@@ -10,6 +10,7 @@ mod files;
 mod forms;
 mod issues;
 mod pages;
+mod runs;
 mod seed;
 mod shares;
 mod streams;

@@ -429,8 +429,10 @@ async fn letters(app: &TestApp, platform: &Platform, ana: &Person, ben: &Person)
 async fn own_chats(app: &TestApp, nina: &Person) -> Vec<(&'static str, String)> {
     let chat = &app.app.chat;
     let access = nina.access(app).await;
-    let own =
-        chat.create_chat(&access, "nina-secret title".to_owned(), "google/gemma-2-27b-it".to_owned()).await.unwrap();
+    let own = chat
+        .create_chat(&access, "nina-secret title".to_owned(), "google/gemma-2-27b-it".to_owned(), None)
+        .await
+        .unwrap();
     let sent = chat.add_messages(&access, own.id, vec![draft("nina-secret", None)]).await.unwrap().remove(0);
     let file = NewFile {
         title: "a.txt".to_owned(),
