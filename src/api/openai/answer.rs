@@ -159,6 +159,7 @@ fn asking(ctx: &Ctx, asked: &Asked) -> Asking {
         model: asked.model_named(),
         tokens_max: asked.tokens_max,
         address: Some(ctx.address()),
+        tenant: ctx.access().user.platform_id,
         door: "openai",
         language: None,
     }

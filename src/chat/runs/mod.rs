@@ -12,6 +12,7 @@ mod attached;
 mod guests;
 mod live;
 mod make;
+mod places;
 mod recorder;
 mod registry;
 mod scene;
@@ -22,12 +23,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use self::attached::{Elsewhere, Source};
 use self::live::{Instead, Live};
+use self::places::{Crowd, Place};
 use super::budgets::Payer;
 use super::words::Word;
 use super::{Chat, Draft};
@@ -72,6 +73,8 @@ pub struct Asking {
     pub tokens_max: Option<u32>,
     /// Where the question comes from, for limits and budgets.
     pub address: Option<IpAddr>,
+    /// The tenant of who asks, where the conversation is of none: people's own chats belong to them alone.
+    pub tenant: Option<PlatformId>,
     /// The door that it comes by, as the configuration names it.
     pub door: &'static str,
     /// The language that its answer is read in, if that is known.
@@ -89,7 +92,8 @@ pub(super) struct Owner {
 
 impl Owner {
     fn of(conversation: &Conversation, asking: &Asking) -> Self {
-        let (id, user, tenant) = (conversation.id, conversation.user_id, conversation.platform_id);
+        let (id, user) = (conversation.id, conversation.user_id);
+        let tenant = conversation.platform_id.or(asking.tenant);
         Self { conversation: Some(id), user, address: asking.address, tenant }
     }
 
@@ -143,7 +147,7 @@ impl Chat {
         asking: Asking,
     ) -> Result<Asked> {
         let owner = Owner::of(conversation, &asking);
-        let place = self.runs.place_of(&owner, self.crowd())?;
+        let place = self.runs.places.take(&owner, self.crowd())?;
         let new = self.new_message(conversation.id, draft);
         let _putting = self.runs.put(new.uuid);
         let sent = self.append_unless(self.refusal(conversation), new).await?;
@@ -174,9 +178,10 @@ impl Chat {
         }
     }
 
-    fn crowd(&self) -> registry::Crowd {
+    fn crowd(&self) -> Crowd {
         let rules = &self.rules;
-        registry::Crowd {
+        Crowd {
+            everybody: rules.runs_max,
             conversation: rules.runs_per_conversation_max,
             user: rules.runs_per_user_max,
             tenant: rules.runs_per_tenant_max,
@@ -194,7 +199,7 @@ impl Chat {
         provider: Arc<dyn Provider>,
         live: Live,
         how: WhileAnswering,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) -> Arc<Live> {
         let (live, others) = self.runs.enter(live);
         let Some(mut before) = others else { return live };
