@@ -10,6 +10,7 @@ mod knowledge;
 mod outbox;
 mod rules;
 mod store;
+mod visitors;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use crate::api::{
 };
 use crate::chat::{Chat, Resume, Rules, SharedChat};
 use crate::clock::Clock;
-use crate::config::{Config, ListSessions, ObjectStoreName};
+use crate::config::{Config, ObjectStoreName};
 use crate::domain::{Timestamp, Witness};
 use crate::error::{Error, Result};
 use crate::http::multipart::FormLimits;
@@ -334,26 +335,7 @@ struct Shared<'a> {
 
 fn router(config: &Config, shared: Shared<'_>, health: Arc<health::Parts>, resume: Arc<dyn Resume>) -> Router {
     let Shared { chat, web, limits, .. } = shared;
-    let guest = Arc::new(guest::Parts {
-        chat: Arc::clone(chat),
-        web: Arc::clone(web),
-        limits: Arc::clone(limits),
-        allow_weak_keys: config.guest.allow_weak_keys.or(config.is_development()),
-        message_chars_max: config.guest.message_chars_max,
-        texts: guest::texts(),
-        second: guest::Second::default(),
-    });
-    let chats = Arc::new(chats::Parts {
-        chat: Arc::clone(chat),
-        web: Arc::clone(web),
-        limits: Arc::clone(limits),
-        message_chars_max: config.chats.message_chars_max,
-        metadata_bytes_max: config.chats.metadata_bytes_max,
-        list_sessions: match config.chats.list_sessions {
-            ListSessions::Auto if !config.is_development() => ListSessions::Closed,
-            chosen => chosen,
-        },
-    });
+    let (guest, chats) = (visitors::guest(config, shared), visitors::chats(config, shared));
     let pigeons = Arc::new(pigeons::Parts {
         chat: Arc::clone(chat),
         web: Arc::clone(web),

@@ -190,7 +190,7 @@ impl Chat {
         rules: Rules,
     ) -> crate::error::Result<SharedChat> {
         let code_key = store.secret("one-time-codes", clock.secret()).await?;
-        let runs = runs::Registry::new(rules.runs_max);
+        let runs = runs::Registry::new();
         let hashing = Arc::new(tokio::sync::Semaphore::new(rules.hashes_max.max(1)));
         let shelf = attachments::Shelf::new(objects, &rules.attachments);
         let library = knowledge::Library::new(&rules.knowledge);

@@ -37,15 +37,18 @@ fn slice<'a>(text: &'a str, chars: &[(usize, char)], start: usize, end: usize) -
     &text[at(start)..at(end)]
 }
 
+/// Whether a text can be cut at a place.
+type Cut = fn(&[(usize, char)], usize) -> bool;
+
 /// The last good place to cut between two places, by character; the second when there is none.
 fn best_cut(chars: &[(usize, char)], from: usize, to: usize) -> usize {
-    let kinds: [fn(&[(usize, char)], usize) -> bool; 4] = [is_paragraph, is_line, is_sentence, is_word];
+    let kinds: [Cut; 4] = [is_paragraph, is_line, is_sentence, is_word];
     kinds.iter().find_map(|is_cut| (from + 1..=to).rev().find(|at| is_cut(chars, *at))).unwrap_or(to)
 }
 
 /// Where a chunk begins that repeats at most what stands between two places: at a sentence, else at a word.
 fn beginning(chars: &[(usize, char)], from: usize, to: usize) -> usize {
-    let begins = |is_cut: fn(&[(usize, char)], usize) -> bool| (from..to).find(|at| is_cut(chars, *at));
+    let begins = |is_cut: Cut| (from..to).find(|at| is_cut(chars, *at));
     begins(is_line).or_else(|| begins(is_sentence)).or_else(|| begins(is_word)).unwrap_or(to)
 }
 

@@ -64,7 +64,7 @@ impl Workers {
         let bytes_max = self.rules.bounds.text_bytes;
         // Dropped at the deadline, the child is killed.
         let worked = tokio::time::timeout(self.rules.time, work(child, file, bytes_max)).await;
-        Ok(worked.unwrap_or(Ok(Err(Unreadable::TooCostly))).map_err(Error::internal)?)
+        worked.unwrap_or(Ok(Err(Unreadable::TooCostly))).map_err(Error::internal)
     }
 
     fn command(&self, kind: DocumentKind) -> Command {

@@ -28,6 +28,7 @@ mod process;
 mod promises;
 mod pusher;
 mod redis;
+mod runs;
 mod schema;
 mod seam;
 mod stock;

@@ -12,9 +12,9 @@ use super::sessions::key;
 use super::wire::{AskChatbot, ChatbotAnswer, ChatbotHistory};
 use crate::api::budget;
 use crate::api::idempotency::{self, IdempotencyKey};
-use crate::chat::{Asking, Channel, Draft};
-use crate::domain::{Contact, ConversationKind, EventId, Role};
-use crate::error::{Error, Subject};
+use crate::chat::{Asking, Channel, Draft, Ended};
+use crate::domain::{Contact, ConversationKind, EventId, Message, Role, RunReason};
+use crate::error::{Error, Refusal, Subject};
 use crate::http::json;
 use crate::limits::LimitKey;
 
@@ -68,7 +68,7 @@ pub async fn ask(ctx: Ctx, input: Input) -> Answered {
             )
             .await?;
         let (is_replayed, left) = (asked.replayed, asked.budget.clone());
-        let answer = asked.answer.end().await.and_then(|ended| ended.answer).ok_or(Failure::Chatbot)?;
+        let answer = said(asked.answer.end().await)?;
         let answer = ChatbotAnswer {
             message: answer.text.clone(),
             user_id: user.map(|user| user.0),
@@ -84,6 +84,16 @@ pub async fn ask(ctx: Ctx, input: Input) -> Answered {
         Ok(response)
     })
     .await
+}
+
+/// The text of an answer; when a person got the chat before there was any, it is theirs to answer.
+fn said(ended: Option<Ended>) -> Result<Arc<Message>, Failure> {
+    let reason = ended.as_ref().and_then(|ended| ended.reason);
+    match ended.and_then(|ended| ended.answer) {
+        Some(answer) => Ok(answer),
+        None if reason == Some(RunReason::TakenOver) => Err(Error::Forbidden(Refusal::Assigned).into()),
+        None => Err(Failure::Chatbot),
+    }
 }
 
 /// The session of the request, opened if need be, counted like a guest's send.

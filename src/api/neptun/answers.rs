@@ -16,7 +16,7 @@ use super::messages::role;
 use crate::api::budget;
 use crate::api::idempotency::{self, IdempotencyKey};
 use crate::chat::{Asked, Asking, Attached, Draft, Line, Piece, Unkept};
-use crate::domain::{ConversationId, MessageText, Role, RunOutcome};
+use crate::domain::{Access, ConversationId, MessageText, Role, RunOutcome};
 use crate::error::{Error, Kind, Result, Rule};
 use crate::http::streams::Place;
 use crate::http::values::Values;
@@ -145,22 +145,22 @@ async fn answered(ctx: &Ctx, model: &str, family: Family, input: Input) -> Answe
     // Before the question is stored: who gets no place has not asked.
     let held = held(ctx)?;
     let Some(chat) = chat else {
-        let pieces = ctx.chat().ask_unkept(access, asking(ctx, model, context)).await?;
+        let pieces = ctx.chat().ask_unkept(access, asking(ctx, access, model, context)).await?;
         return Ok(unkept(ctx, family.form(), writer, pieces, held));
     };
     let chat = ctx.chat().chat_of(access, chat).await?;
     let (role, key) = (Role::User, ctx.idempotency_key()?);
     let draft = Draft { role, user_id: Some(access.user.id), text: question, metadata: None, letter: None, key };
-    let asked = ctx.chat().ask(&chat, draft, asking(ctx, model, context)).await?;
+    let asked = ctx.chat().ask(&chat, draft, asking(ctx, access, model, context)).await?;
     Ok(kept(family.form(), writer, asked, held))
 }
 
-fn asking(ctx: &Ctx, model: &str, context: Vec<Line>) -> Asking {
+fn asking(ctx: &Ctx, access: &Access, model: &str, context: Vec<Line>) -> Asking {
     Asking {
         context: Some(context),
         model: Some(model.into()),
-        tenant: ctx.caller().ok().and_then(|caller| caller.access.user.platform_id),
         address: Some(ctx.address()),
+        tenant: access.user.platform_id,
         door: "neptun",
         ..Asking::default()
     }

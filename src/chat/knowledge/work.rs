@@ -18,7 +18,7 @@ use crate::store::knowledge::{CHUNKS_AT_ONCE, Take, Worked};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// It is done; so many chunks were made, or vectors.
-    Done(Document, usize),
+    Done(Box<Document>, usize),
     /// It cannot be done: a sentence for whoever asked for it. The document says it, too, if it is about the file.
     Refused(String),
 }
@@ -70,7 +70,7 @@ impl Chat {
         let mut forgotten = 0;
         loop {
             match self.store.forget_chunks(retired.id).await? {
-                0 => return Ok(Step::Done(retired, forgotten)),
+                0 => return Ok(Step::Done(Box::new(retired), forgotten)),
                 more => forgotten += more,
             }
         }
@@ -81,7 +81,7 @@ impl Chat {
         let chat = Arc::clone(self);
         tokio::spawn(async move {
             let done = match chat.chunk(document).await {
-                Ok(Step::Done(document, _)) => chat.vectorize(document).await,
+                Ok(Step::Done(document, _)) => chat.vectorize(*document).await,
                 other => other,
             };
             // What is wrong with the document itself stands in its row.
@@ -145,7 +145,7 @@ impl Chat {
             (_, _, Some(error)) => Err(error),
             (None, ..) => Ok(Step::Refused(WENT_ON.to_owned())),
             (Some(_), Some(why), None) => Ok(Step::Refused(why)),
-            (Some(document), None, None) => Ok(Step::Done(document, count)),
+            (Some(document), None, None) => Ok(Step::Done(Box::new(document), count)),
         }
     }
 

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::Ended;
 use super::live::{Live, Watch};
-use crate::chat::listen::{Batch, Follower};
-use crate::domain::{ConversationId, Event, EventBody, MessageId, RunOutcome, RunState};
+use super::{Ended, LOOK};
+use crate::domain::{ConversationId, Event, EventBody, EventId, MessageId, RunOutcome, RunState};
 use crate::store::SharedStore;
+
+/// How many events are read at once.
+const PAGE: usize = 256;
 
 /// One piece of an answer.
 #[derive(Clone, Debug)]
@@ -94,7 +96,8 @@ impl Attached {
 /// A run under way on another node, as the log tells it: that is there after the other node is not.
 pub(super) struct Elsewhere {
     pub store: SharedStore,
-    pub follower: Follower,
+    /// How far the log was read.
+    pub read: EventId,
     pub conversation: ConversationId,
     pub question: MessageId,
     pub run: Uuid,
@@ -122,29 +125,29 @@ impl Elsewhere {
                     }
                 }
                 Some(Heard::End(ended)) => return Piece::End(ended),
-                None => {
-                    let Ok(batch) = timeout_at(self.deadline, self.follower.next()).await else {
-                        return Piece::End(Ended::interrupted());
-                    };
-                    self.hear(batch).await;
-                }
+                None if Instant::now() >= self.deadline => return Piece::End(Ended::interrupted()),
+                None => self.read_on().await,
             }
         }
     }
 
-    async fn hear(&mut self, batch: crate::error::Result<Batch>) {
-        match batch {
-            Ok(Batch::Events(events)) => {
-                for logged in &events {
-                    let heard = self.heard_in(&logged.event).await;
-                    self.heard.extend(heard);
+    /// Reads what the log has since, or waits for it to have more. The store is right whatever becomes of the other
+    /// node, and of what it says.
+    async fn read_on(&mut self) {
+        match self.store.events(self.conversation, self.read, PAGE).await {
+            Ok(events) if events.is_empty() => tokio::time::sleep(LOOK).await,
+            Ok(events) => {
+                let mut heard = Vec::new();
+                for event in &events {
+                    heard.extend(self.heard_in(event).await);
                 }
+                // Both at once: who stops waiting in the middle reads it again.
+                self.read = events.last().map_or(self.read, |last| last.id);
+                self.heard.extend(heard);
             }
-            Ok(Batch::Gone) => self.heard.push_back(Heard::End(Ended::interrupted())),
-            Ok(Batch::Signal(_) | Batch::Reset(_)) => {}
             Err(error) => {
                 tracing::warn!(error = %error, "an answer that another node makes is looked at later");
-                tokio::time::sleep(super::LOOK).await;
+                tokio::time::sleep(LOOK).await;
             }
         }
     }

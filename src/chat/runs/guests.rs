@@ -24,7 +24,7 @@ impl Chat {
         let asking = Asking { door: "guest", ..Asking::default() };
         let tenant = channel.place().and_then(|place| place.platform_id);
         let owner = Owner { conversation: Some(message.conversation_id), user: message.user_id, address: None, tenant };
-        match self.runs.place_of(&owner, self.crowd()) {
+        match self.runs.places.take(&owner, self.crowd()) {
             Ok(place) => {
                 let live = Live::new(self.clock.uuid(), message, (asking, owner), Instead::default());
                 if let Some(live) = self.runs.enter_alone(live) {

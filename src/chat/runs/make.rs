@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Ended;
 use super::live::Live;
+use super::places::Place;
 use super::scene::estimate;
 use crate::assistant::{Answer, By, FailureKind, Finish, Line, Part, Provider};
 use crate::chat::Chat;
@@ -46,7 +46,7 @@ impl Chat {
         provider: Arc<dyn Provider>,
         live: &Arc<Live>,
         before: Vec<Arc<Live>>,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) {
         let (chat, live) = (Arc::clone(self), Arc::clone(live));
         self.runs.tasks().spawn(async move {
@@ -55,8 +55,10 @@ impl Chat {
                 tracing::error!(error = %error, "an answer could not be stored");
                 Ended::failed()
             });
+            // Whoever hears of the end may ask again at once.
+            drop(place);
             live.finish(ended);
-            drop((leaving, place));
+            drop(leaving);
             if let Err(error) = chat.answer_next(&live).await {
                 tracing::warn!(error = %error, "waiting messages could not be read");
             }

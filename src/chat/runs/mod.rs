@@ -12,6 +12,7 @@ mod attached;
 mod guests;
 mod live;
 mod make;
+mod places;
 mod recorder;
 mod registry;
 mod scene;
@@ -22,18 +23,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use self::attached::{Elsewhere, Source};
 use self::live::{Instead, Live};
+use self::places::{Crowd, Place};
 use super::budgets::Payer;
 use super::words::Word;
 use super::{Chat, Draft};
 use crate::assistant::{Line, Provider};
 use crate::domain::{
-    Conversation, ConversationId, EventId, Message, PlatformId, RunOutcome, RunReason, Usage, UserId, WhileAnswering,
+    Conversation, ConversationId, Message, PlatformId, RunOutcome, RunReason, Usage, UserId, WhileAnswering,
 };
 use crate::error::{Error, Refusal, Result};
 
@@ -43,7 +44,7 @@ pub(super) use self::registry::Registry;
 pub use self::unkept::Unkept;
 
 /// How often at most the store is looked at for what another node does.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(100);
 /// How much later than it may take an answer of another node is given up.
 const LATE: Duration = Duration::from_secs(60);
 
@@ -146,7 +147,7 @@ impl Chat {
         asking: Asking,
     ) -> Result<Asked> {
         let owner = Owner::of(conversation, &asking);
-        let place = self.runs.place_of(&owner, self.crowd())?;
+        let place = self.runs.places.take(&owner, self.crowd())?;
         let new = self.new_message(conversation.id, draft);
         let _putting = self.runs.put(new.uuid);
         let sent = self.append_unless(self.refusal(conversation), new).await?;
@@ -177,9 +178,10 @@ impl Chat {
         }
     }
 
-    fn crowd(&self) -> registry::Crowd {
+    fn crowd(&self) -> Crowd {
         let rules = &self.rules;
-        registry::Crowd {
+        Crowd {
+            everybody: rules.runs_max,
             conversation: rules.runs_per_conversation_max,
             user: rules.runs_per_user_max,
             tenant: rules.runs_per_tenant_max,
@@ -197,7 +199,7 @@ impl Chat {
         provider: Arc<dyn Provider>,
         live: Live,
         how: WhileAnswering,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) -> Arc<Live> {
         let (live, others) = self.runs.enter(live);
         let Some(mut before) = others else { return live };
@@ -241,7 +243,7 @@ impl Chat {
         // From its beginning, whatever the cursor: that counts bytes of the answer, and not events.
         let elsewhere = Elsewhere {
             store: self.store.clone(),
-            follower: self.follow_run(question.conversation_id, run.event_id),
+            read: run.event_id,
             conversation: question.conversation_id,
             question: question.id,
             run: run.uuid,
@@ -249,11 +251,6 @@ impl Chat {
             heard: std::collections::VecDeque::new(),
         };
         Ok(Some(Attached { source: Source::Elsewhere(Box::new(elsewhere)), cursor }))
-    }
-
-    fn follow_run(self: &Arc<Self>, id: ConversationId, after: EventId) -> super::Follower {
-        let channel = self.hub.enter(id);
-        self.follow(&channel, after)
     }
 
     fn must_have_provider(&self) -> Result<Arc<dyn Provider>> {

@@ -3,18 +3,18 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::live::Live;
+use super::places::Places;
 use super::recorder::Recorder;
 use crate::domain::{ConversationId, Message, MessageId, RunReason};
-use crate::error::{Error, Result};
 
 /// The runs under way, by the message that they answer.
 pub(in crate::chat) struct Registry {
-    places: Arc<Semaphore>,
+    pub(super) places: Places,
     runs: Mutex<HashMap<MessageId, Arc<Live>>>,
     /// Questions that are being put. Who follows a conversation can see a question before its run
     /// is entered here, and has to be able to attach to its answer at once.
@@ -23,21 +23,10 @@ pub(in crate::chat) struct Registry {
     pub(super) recorder: Recorder,
 }
 
-/// How many runs may be under way at once beside all together.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Crowd {
-    /// In one conversation.
-    pub conversation: usize,
-    /// Of one user.
-    pub user: usize,
-    /// Of one tenant.
-    pub tenant: usize,
-}
-
 impl Registry {
-    pub fn new(max: usize) -> Self {
+    pub fn new() -> Self {
         Self {
-            places: Arc::new(Semaphore::new(max)),
+            places: Places::default(),
             runs: Mutex::default(),
             putting: watch::Sender::default(),
             tasks: TaskTracker::new(),
@@ -73,27 +62,6 @@ impl Registry {
 
     pub(super) fn get(&self, question: MessageId) -> Option<Arc<Live>> {
         self.lock().get(&question).cloned()
-    }
-
-    /// A place for one more answer. Taken before its question is stored: who is refused has asked
-    /// nothing.
-    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit> {
-        Arc::clone(&self.places).try_acquire_owned().map_err(|_| Error::Busy)
-    }
-
-    /// A place for one more answer of theirs.
-    pub(super) fn place_of(&self, owner: &super::Owner, max: Crowd) -> Result<OwnedSemaphorePermit> {
-        let (mut conversation, mut own, mut tenant) = (0, 0, 0);
-        for live in self.lock().values() {
-            let theirs = &live.owner;
-            conversation += usize::from(theirs.conversation.is_some() && theirs.conversation == owner.conversation);
-            own += usize::from(theirs.user.is_some() && theirs.user == owner.user);
-            tenant += usize::from(theirs.tenant == owner.tenant);
-        }
-        if conversation >= max.conversation || own >= max.user || tenant >= max.tenant {
-            return Err(Error::Busy);
-        }
-        self.place()
     }
 
     /// Enters a run, unless its question has one; the one that is there then, and, if it is this, the others of its

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::make::finished;
+use super::places::Place;
 use super::scene::estimate;
 use super::{Asking, Owner};
 use crate::assistant::{Answer, By, Line, Part, Provider};
@@ -45,7 +45,7 @@ struct Asked {
     usage: Usage,
     reason: Option<RunReason>,
     deadline: Instant,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Chat {
@@ -58,7 +58,7 @@ impl Chat {
         let provider = self.must_have_provider()?;
         let (user, tenant) = (Some(access.user.id), access.user.platform_id);
         let owner = Owner { conversation: None, user, address: asking.address, tenant };
-        let place = self.runs.place_of(&owner, self.crowd())?;
+        let place = self.runs.places.take(&owner, self.crowd())?;
         let run = self.clock.uuid();
         let mut ask = self.asked_of(&asking, &owner, None, asking.context.clone().unwrap_or_default()).await?;
         let granted = match self.reserve_budget(&owner.payer(), estimate(provider.as_ref(), &ask), run).await? {

@@ -29,7 +29,7 @@ pub fn pdf(pages: &[&str], extra: &str) -> Vec<u8> {
     }
     let start = file.len();
     write!(file, "xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1).unwrap();
-    places.iter().for_each(|place| write!(file, "{place:010} 00000 n \n").unwrap());
+    places.iter().for_each(|place| writeln!(file, "{place:010} 00000 n ").unwrap());
     write!(file, "trailer\n<< /Size {} /Root 1 0 R {extra} >>\nstartxref\n{start}\n%%EOF\n", objects.len() + 1)
         .unwrap();
     file.into_bytes()

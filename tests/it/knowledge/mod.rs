@@ -131,9 +131,9 @@ fn direction(text: &str) -> Vec<f32> {
 
 impl Model {
     pub async fn start() -> Self {
-        let (fails, asked) = (Arc::new(Mutex::new(None)), Arc::new(Mutex::new(Vec::new())));
-        let (failing, asking): (Arc<Mutex<Option<StatusCode>>>, Arc<Mutex<Vec<usize>>>) =
-            (Arc::clone(&fails), Arc::clone(&asked));
+        let fails: Arc<Mutex<Option<StatusCode>>> = Arc::default();
+        let asked: Arc<Mutex<Vec<usize>>> = Arc::default();
+        let (failing, asking) = (Arc::clone(&fails), Arc::clone(&asked));
         let embed = move |Json(body): Json<Value>| {
             let texts: Vec<String> = serde_json::from_value(body["input"].clone()).unwrap();
             asking.lock().unwrap().push(texts.len());

@@ -28,7 +28,10 @@ async fn a_completion_is_answered_and_kept_nowhere() {
     let choice = &completion["choices"][0];
     assert_eq!(choice["message"], json!({"role": "assistant", "content": "Echo: What is AI?", "refusal": null}));
     assert_eq!((&choice["index"], &choice["finish_reason"]), (&json!(0), &json!("stop")));
-    assert_eq!(completion["usage"], json!({"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10}));
+    let usage = &completion["usage"];
+    let tokens = |name: &str| usage[name].as_u64().unwrap();
+    assert!(tokens("prompt_tokens") > 5 && tokens("completion_tokens") > 1, "counted: {usage}");
+    assert_eq!(tokens("total_tokens"), tokens("prompt_tokens") + tokens("completion_tokens"));
     assert_eq!(lan.chats().await, 0);
 }
 
@@ -54,7 +57,9 @@ async fn a_stream_is_chunks_that_make_up_the_answer() {
         assert!(chunks.iter().all(|chunk| chunk.get("usage").is_some() == include_usage && chunk["usage"].is_null()));
         if include_usage {
             assert_eq!(usage["choices"], json!([]));
-            assert_eq!(usage["usage"], json!({"prompt_tokens": 2, "completion_tokens": 4, "total_tokens": 6}));
+            let tokens = |name: &str| usage["usage"][name].as_u64().unwrap();
+            assert!(tokens("prompt_tokens") > 1 && tokens("completion_tokens") > 1, "counted: {usage}");
+            assert_eq!(tokens("total_tokens"), tokens("prompt_tokens") + tokens("completion_tokens"));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Somebody with an API key: a bearer token that may ask the assistant.
 
 use reqwest::{Method, RequestBuilder, StatusCode};
-use roost::domain::{Ability, Access, Email};
+use roost::domain::{Ability, Access, Email, Platform};
 use serde_json::{Value, json};
 
 use super::app::{TestApp, answer};
@@ -16,11 +16,16 @@ pub struct KeyHolder<'a> {
 impl TestApp {
     /// Somebody new, with a key of their own.
     pub async fn key_holder(&self, name: &str) -> KeyHolder<'_> {
+        self.key_holder_of(None, name).await
+    }
+
+    /// The same of a tenant.
+    pub async fn key_holder_of(&self, tenant: Option<&Platform>, name: &str) -> KeyHolder<'_> {
         let email = Email::parse(&format!("{}@example.test", name.to_lowercase())).expect("an address");
         let chat = &self.app.chat;
         let abilities = Ability::of_people();
         let user =
-            chat.add_user(None, email, name.to_owned(), None, false, abilities.clone()).await.expect("an account");
+            chat.add_user(tenant, email, name.to_owned(), None, false, abilities.clone()).await.expect("an account");
         let made = chat.make_token(user, "test".to_owned(), abilities, None).await.expect("a token");
         KeyHolder { app: self, key: made.token }
     }
