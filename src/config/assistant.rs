@@ -16,7 +16,7 @@ section!(Assistant {
     prompt_tokens_max: usize = 16_000,
     tokens_max: u32 = 4096,
     runs_max: usize = 1000,
-    runs_per_conversation_max: usize = 16,
+    runs_per_conversation_max: usize = 64,
     runs_per_user_max: usize = 32,
     runs_per_tenant_max: usize = 1000,
     while_answering: WhileAnswering = WhileAnswering::Parallel,

@@ -90,7 +90,8 @@ mod tests {
         );
         assert_eq!(
             cut(text, Sizes { chars: 31, overlap: 15 }),
-            ["One two three. Four five six.", "Four five six.\n\nSeven eight", "Seven eight nine ten. Eleven."]
+            ["One two three. Four five six.", "Seven eight nine ten. Eleven."],
+            "what a paragraph says is not repeated before the next"
         );
         assert_eq!(cut("abcdefgh", Sizes { chars: 3, overlap: 1 }), ["abc", "def", "gh"]);
         assert!(cut(" \n ", Sizes { chars: 3, overlap: 1 }).is_empty());

@@ -37,6 +37,7 @@ use crate::domain::{
     Conversation, ConversationId, Message, PlatformId, RunOutcome, RunReason, Usage, UserId, WhileAnswering,
 };
 use crate::error::{Error, Refusal, Result};
+use crate::store::NewMessage;
 
 pub use self::again::Again;
 pub use self::attached::{Attached, Piece};
@@ -147,8 +148,12 @@ impl Chat {
         asking: Asking,
     ) -> Result<Asked> {
         let owner = Owner::of(conversation, &asking);
-        let place = self.runs.places.take(&owner, self.crowd())?;
         let new = self.new_message(conversation.id, draft);
+        let place = match self.runs.places.take(&owner, self.crowd()) {
+            Ok(place) => place,
+            // Who asked before and comes back needs no place.
+            Err(busy) => return self.heard_before(new).await?.ok_or(busy),
+        };
         let _putting = self.runs.put(new.uuid);
         let sent = self.append_unless(self.refusal(conversation), new).await?;
         let heard = if sent.replayed { self.attach_to(&sent.message, 0).await? } else { None };
@@ -162,6 +167,13 @@ impl Chat {
             }
         };
         Ok(Asked { question: sent.message, replayed: sent.replayed, answer, budget })
+    }
+
+    /// The answer to a question that was put before with the same key.
+    async fn heard_before(self: &Arc<Self>, new: NewMessage) -> Result<Option<Asked>> {
+        let Some(question) = self.store.sent_before(new).await? else { return Ok(None) };
+        let answer = self.attach_to(&question, 0).await?;
+        Ok(answer.map(|answer| Asked { question, replayed: true, answer, budget: None }))
     }
 
     /// Where a run that was started can be heard, and what is left of the budget.

@@ -5,6 +5,7 @@ mod budgets;
 mod doors;
 mod kill;
 mod limits;
+mod nodes;
 mod page;
 mod prompts;
 
