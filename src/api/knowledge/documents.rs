@@ -107,7 +107,8 @@ fn paging(query: &mut Fields) -> (Option<u64>, u64) {
     let size = query.optional("page_size", 20).and_then(|size| size.parse().ok()).filter(|size| *size > 0);
     let number = match query.optional("page", 20) {
         None => Some(1),
-        Some(number) => number.parse().ok().filter(|number| *number > 0),
+        // There are no more pages than that of what a tenant may have.
+        Some(number) => number.parse::<u32>().ok().map(u64::from).filter(|number| *number > 0),
     };
     (number, size.unwrap_or(PAGE_SIZE).min(PAGE_SIZE_MAX))
 }

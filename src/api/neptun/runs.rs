@@ -30,8 +30,11 @@ const CURSOR: &str = "Bad Request. Invalid query(cursor).";
         ("user_id" = u64, Path, description = "The caller's own number"),
         ("chat_id" = u64, Path, description = "The chat"),
     ),
-    responses((status = 200, description = "The answers under way", body = Runs<'static>,
-        headers(("Event-Cursor" = i64, description = "Follow from here")))),
+    responses(
+        (status = 200, description = "The answers under way", body = Runs<'static>,
+            headers(("Event-Cursor" = i64, description = "Follow from here"))),
+        (status = 400, description = "A number in the path is none"),
+    ),
     security(("neptun-session" = [])))]
 pub async fn list(ctx: Ctx) -> Answered {
     let (access, id) = ctx.owner_of_chat()?;
@@ -52,7 +55,10 @@ pub async fn list(ctx: Ctx) -> Answered {
         ("user_id" = u64, Path, description = "The caller's own number"),
         ("chat_id" = u64, Path, description = "The chat"),
     ),
-    responses((status = 200, description = "What became of it", body = Stopped<'static>)),
+    responses(
+        (status = 200, description = "What became of it", body = Stopped<'static>),
+        (status = 400, description = "A number in the path is none"),
+    ),
     security(("neptun-session" = [])))]
 pub async fn stop(ctx: Ctx) -> Answered {
     let (access, id) = ctx.owner_of_chat()?;
