@@ -14,7 +14,7 @@ impl Chat {
     ///
     /// # Errors
     /// What the store answers.
-    pub async fn answer_under_way(self: &Arc<Self>, id: ConversationId) -> Result<Option<Arc<Message>>> {
+    pub async fn answer_under_way(&self, id: ConversationId) -> Result<Option<Arc<Message>>> {
         if let Some(question) = self.runs.newest_in(id) {
             return Ok(Some(question));
         }

@@ -49,9 +49,8 @@ impl Chat {
             let there = chat.store.answer_to(conversation.id, question.id).await?;
             let text = there.as_ref().filter(|_| how == Again::Onwards).map(|answer| answer.text.clone());
             let instead = Instead { message: there.map(|answer| answer.id), text: text.unwrap_or_default() };
-            let model = asking.model.clone().or_else(|| conversation.state.model.as_deref().map(Arc::from));
-            let asking = Asking { model, ..asking };
-            let live = Live::new(chat.clock.uuid(), &question, (asking, owner), instead);
+            let asking = (asking.within(&conversation), owner);
+            let live = Live::new(chat.clock.uuid(), &question, asking, instead);
             let live = chat.start(provider, live, chat.while_answering(&conversation), place);
             let (answer, budget) = chat.begun(&live).await;
             Ok(Asked { question, replayed: false, answer, budget })

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout, timeout_at};
+use uuid::Uuid;
 
 use super::Ended;
 use super::live::Live;
@@ -135,11 +136,16 @@ impl Chat {
             let by = said.by.clone().map(|(provider, model)| By { provider, model });
             said.usage = provider.spent(by.as_ref(), &lines, &live.text()[live.instead.text.len()..]);
         }
-        if let Err(error) = self.settle_budget(live.uuid, said.usage).await {
-            tracing::warn!(error = %error, "what an answer took counts as what was put aside for it");
-        }
+        self.settle(live.uuid, said.usage).await;
         said.sources = sources;
         Ok(said)
+    }
+
+    /// Notes what an answer took.
+    pub(super) async fn settle(&self, run: Uuid, usage: Usage) {
+        if let Err(error) = self.settle_budget(run, usage).await {
+            tracing::warn!(error = %error, "what an answer took counts as what was put aside for it");
+        }
     }
 
     /// What is said where there is nothing left to spend.

@@ -82,6 +82,14 @@ pub struct Asking {
     pub language: Option<&'static str>,
 }
 
+impl Asking {
+    /// The same in that conversation, whose model answers unless another is asked for.
+    fn within(self, conversation: &Conversation) -> Self {
+        let model = self.model.or_else(|| conversation.state.model.as_deref().map(Arc::from));
+        Self { model, ..self }
+    }
+}
+
 /// Whose a run is, for limits and budgets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
@@ -160,9 +168,8 @@ impl Chat {
         let (answer, budget) = match heard {
             Some(answer) => (answer, None),
             None => {
-                let model = asking.model.clone().or_else(|| conversation.state.model.as_deref().map(Arc::from));
-                let asking = Asking { model, ..asking };
-                let live = Live::new(self.clock.uuid(), &sent.message, (asking, owner), Instead::default());
+                let asking = (asking.within(conversation), owner);
+                let live = Live::new(self.clock.uuid(), &sent.message, asking, Instead::default());
                 self.begun(&self.start(provider, live, self.while_answering(conversation), place)).await
             }
         };
@@ -170,7 +177,7 @@ impl Chat {
     }
 
     /// The answer to a question that was put before with the same key.
-    async fn heard_before(self: &Arc<Self>, new: NewMessage) -> Result<Option<Asked>> {
+    async fn heard_before(&self, new: NewMessage) -> Result<Option<Asked>> {
         let Some(question) = self.store.sent_before(new).await? else { return Ok(None) };
         let answer = self.attach_to(&question, 0).await?;
         Ok(answer.map(|answer| Asked { question, replayed: true, answer, budget: None }))
@@ -233,7 +240,7 @@ impl Chat {
     ///
     /// # Errors
     /// What the store answers.
-    pub async fn attach_to(self: &Arc<Self>, question: &Arc<Message>, cursor: usize) -> Result<Option<Attached>> {
+    pub async fn attach_to(&self, question: &Arc<Message>, cursor: usize) -> Result<Option<Attached>> {
         self.runs.settled(question.uuid).await;
         let mut open = None;
         // Between the look at the registry and the one at the store a run can begin, or end: whatever

@@ -30,7 +30,7 @@ impl Chat {
     ///
     /// # Errors
     /// What the store answers.
-    pub async fn stop_answer(self: &Arc<Self>, question: &Arc<Message>) -> Result<(bool, Option<Ended>)> {
+    pub async fn stop_answer(&self, question: &Arc<Message>) -> Result<(bool, Option<Ended>)> {
         self.runs.settled(question.uuid).await;
         if let Some(live) = self.runs.get(question.id) {
             live.stop(RunReason::Asked);

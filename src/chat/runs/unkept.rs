@@ -151,10 +151,6 @@ impl Drop for Asked {
             usage = self.provider.spent(self.by.as_ref(), &self.lines, &self.text);
         }
         let (chat, run) = (Arc::clone(&self.chat), self.run);
-        self.chat.runs.tasks().spawn(async move {
-            if let Err(error) = chat.settle_budget(run, usage).await {
-                tracing::warn!(error = %error, "what an answer took counts as what was put aside for it");
-            }
-        });
+        self.chat.runs.tasks().spawn(async move { chat.settle(run, usage).await });
     }
 }
