@@ -73,8 +73,10 @@ impl BareStore {
     /// # Errors
     /// `StorageFull` and the like, when the disk fails.
     pub fn close(self) -> Result<()> {
-        self.checkpointer.stop();
+        let file = self.checkpointer.stop();
         self.conn.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(())).map_err(fail::from_sql)?;
-        self.conn.close().map_err(|(_, error)| fail::from_sql(error))
+        self.conn.close().map_err(|(_, error)| fail::from_sql(error))?;
+        drop(file);
+        Ok(())
     }
 }

@@ -182,8 +182,9 @@ impl SqliteStore {
         // The last connection to go copies the log into the database and removes it: all of them
         // have to be gone when this returns.
         self.readers.stop();
-        self.checkpointer.stop();
+        let file = self.checkpointer.stop();
         self.writer.close();
+        drop(file);
     }
 }
 

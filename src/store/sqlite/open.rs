@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{DataDir, SqliteOptions, fail, moved, search};
+use super::{DataDir, SqliteOptions, checkpoint, fail, moved, search};
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::migrate;
@@ -29,7 +29,7 @@ pub(super) fn to_write(
     if options.size_max > 0 {
         limit_size(&conn, options.size_max).map_err(fail::from_sql)?;
     }
-    limit_log(&conn, options.wal_bytes).map_err(fail::from_sql)?;
+    limit_log(&conn, options.wal_bytes.saturating_mul(checkpoint::KEPT)).map_err(fail::from_sql)?;
     Ok((conn, snapshot))
 }
 
@@ -69,8 +69,7 @@ fn limit_size(conn: &Connection, bytes: u64) -> rusqlite::Result<()> {
     conn.pragma_update_and_check(None, "max_page_count", (bytes / page).max(1), |_| Ok(()))
 }
 
-/// Cuts the write-ahead log back when it begins anew. Its size is what the checkpointer goes by, so
-/// a log that stayed as long as its longest burst would be copied and restarted without end.
+/// Cuts the write-ahead log back when it begins anew after a burst.
 fn limit_log(conn: &Connection, bytes: u64) -> rusqlite::Result<()> {
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
     conn.pragma_update_and_check(None, "journal_size_limit", bytes, |_| Ok(()))
