@@ -140,6 +140,19 @@ pub struct LiveDocument {
     pub vector_model: Option<String>,
 }
 
+/// Which chunks are looked for by what they mean.
+#[derive(Clone, Debug)]
+pub struct Near {
+    /// What made the vector; those of another model say nothing beside it.
+    pub model: String,
+    /// Of length 1.
+    pub vector: Vec<f32>,
+    /// In that document only.
+    pub only: Option<DocumentId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
 /// The name of a chunk: its document, and its place there from 1 on.
 pub type ChunkKey = (DocumentId, u64);
 
@@ -294,6 +307,10 @@ pub trait Knowledge: Send + Sync {
         only: Option<DocumentId>,
         limit: usize,
     ) -> Result<Vec<(ChunkKey, f64)>>;
+
+    /// The chunks of a shelf whose vectors are nearest to another, the nearest first: of few chunks for certain, of many as
+    /// an index finds them, which may overlook some. `None`: this store does not compare vectors, or not yet.
+    async fn near_chunks(&self, shelf: Shelf, near: Near) -> Result<Option<Vec<ChunkKey>>>;
 
     /// Those of the named chunks whose documents are live, active and of that shelf, in the order of the names: with
     /// their documents and texts.

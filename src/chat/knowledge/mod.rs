@@ -148,12 +148,7 @@ impl Chat {
     /// # Errors
     /// `Invalid` (`file`, count max) when the tenant has as many as may be; `Busy`, `StorageFull`, `StorageReadOnly`,
     /// `Internal`.
-    pub async fn keep_document(
-        &self,
-        access: &Access,
-        received: Received,
-        title: Option<String>,
-    ) -> Result<Document> {
+    pub async fn keep_document(&self, access: &Access, received: Received, title: Option<String>) -> Result<Document> {
         let title = title.map(|title| clean_line(&title)).filter(|title| !title.is_empty());
         let new = NewDocument {
             uuid: received.unkept.uuid,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::PostgresStore;
 use super::conn::{Conn, Tx, Values};
 use super::fail::Fail;
-use super::{knowledge_search as found, rows};
+use super::{knowledge_search as found, rows, vectors};
 use crate::domain::{
     Chunk, ChunkId, Document, DocumentId, DocumentKind, DocumentState, DocumentStats, PlatformId, Timestamp, Uploader,
     UserId,
@@ -18,7 +18,7 @@ use crate::error::{Error, Result as Answer};
 use crate::store::Page;
 use crate::store::knowledge::{
     CHUNKS_AT_ONCE, ChunkKey, DOCUMENT_COLUMNS as COLUMNS, DOCUMENT_TABLES as TABLES, DocumentEdit, DocumentFilter,
-    IS_WAITING, Knowledge, LiveDocument, NewDocument, Shelf, Take, WordCounts, Worked, too_many, whose,
+    IS_WAITING, Knowledge, LiveDocument, Near, NewDocument, Shelf, Take, WordCounts, Worked, too_many, whose,
 };
 use crate::store::search::{folded, terms};
 
@@ -73,9 +73,8 @@ async fn add(tx: &Tx, new: &NewDocument) -> Result<Document, Fail> {
     let goes_on_at = new.goes_on.then_some(new.at.0);
     let (size, kind) = (rows::number(new.size), new.kind.as_str());
     let (user, at) = (new.user_id.0, new.at.0);
-    let added = tx
-        .one(sql, &[&new.uuid, &platform, &user, &new.title, &new.name, &kind, &size, &at, &goes_on_at])
-        .await?;
+    let added =
+        tx.one(sql, &[&new.uuid, &platform, &user, &new.title, &new.name, &kind, &size, &at, &goes_on_at]).await?;
     let added = by_id(tx, DocumentId(added.try_get(0)?)).await?;
     added.ok_or_else(|| Fail::Refused(Error::internal("an upload's account is not there")))
 }
@@ -206,18 +205,29 @@ async fn add_chunks(tx: &Tx, id: DocumentId, generation: u64, texts: &[String]) 
     Ok(true)
 }
 
-async fn clear(tx: &Tx, id: DocumentId, generation: Option<u64>) -> Result<usize, Fail> {
+/// `beside`: also where pgvector has them.
+async fn clear(tx: &Tx, id: DocumentId, generation: Option<u64>, beside: bool) -> Result<usize, Fail> {
     let sql = "select 1 from documents where id = $1 \
                and (state = 'gone' or (claimed_until is not null and generation = $2)) for no key update";
     if tx.opt(sql, &[&id.0, &generation.map(rows::number)]).await?.is_none() {
         return Ok(0);
     }
     let sql = "with gone as (select number from chunks where document_id = $1 order by number desc limit $2) \
-               delete from chunks c using gone g where c.document_id = $1 and c.number = g.number returning c.words";
-    uncount(tx, &tx.rows(sql, &[&id.0, &rows::limit(CHUNKS_AT_ONCE)]).await?).await
+               delete from chunks c using gone g where c.document_id = $1 and c.number = g.number \
+               returning c.words, c.number";
+    let gone = tx.rows(sql, &[&id.0, &rows::limit(CHUNKS_AT_ONCE)]).await?;
+    if beside {
+        vectors::forget(tx, id, &numbers(&gone)?).await?;
+    }
+    uncount(tx, &gone).await
 }
 
-async fn forget(tx: &Tx, id: DocumentId) -> Result<usize, Fail> {
+/// The second columns.
+fn numbers(rows: &[Row]) -> Result<Vec<i64>, Fail> {
+    rows.iter().map(|row| Ok(row.try_get(1)?)).collect()
+}
+
+async fn forget(tx: &Tx, id: DocumentId, beside: bool) -> Result<usize, Fail> {
     let sql = "select 1 from documents where id = $1 and state <> 'live' and claimed_until is null for no key update";
     if tx.opt(sql, &[&id.0]).await?.is_none() {
         return Ok(0);
@@ -225,8 +235,12 @@ async fn forget(tx: &Tx, id: DocumentId) -> Result<usize, Fail> {
     let sql = "with past as (select number, words from chunks \
                  where document_id = $1 and (words is not null or vector is not null) order by number limit $2) \
                update chunks c set words = null, vector = null from past p \
-               where c.document_id = $1 and c.number = p.number returning p.words";
-    uncount(tx, &tx.rows(sql, &[&id.0, &rows::limit(CHUNKS_AT_ONCE)]).await?).await
+               where c.document_id = $1 and c.number = p.number returning p.words, p.number";
+    let past = tx.rows(sql, &[&id.0, &rows::limit(CHUNKS_AT_ONCE)]).await?;
+    if beside {
+        vectors::forget(tx, id, &numbers(&past)?).await?;
+    }
+    uncount(tx, &past).await
 }
 
 /// Takes the words of chunks, which are the first column, out of the counts; how many chunks there are.
@@ -240,7 +254,13 @@ async fn uncount(tx: &Tx, past: &[Row]) -> Result<usize, Fail> {
     Ok(past.len())
 }
 
-async fn index(tx: &Tx, id: DocumentId, generation: u64, ready: &[(u64, Option<Vec<u8>>)]) -> Result<bool, Fail> {
+async fn index(
+    tx: &Tx,
+    id: DocumentId,
+    generation: u64,
+    ready: &[(u64, Option<Vec<u8>>)],
+    beside: bool,
+) -> Result<bool, Fail> {
     if !is_claimed(tx, id, generation).await? {
         return Ok(false);
     }
@@ -251,6 +271,10 @@ async fn index(tx: &Tx, id: DocumentId, generation: u64, ready: &[(u64, Option<V
     let sql = "update chunks c set vector = x.vector from unnest($2::bigint[], $3::bytea[]) as x (number, vector) \
                where c.document_id = $1 and c.number = x.number";
     tx.execute(sql, &[&id.0, &numbers, &vectors]).await?;
+    if beside {
+        let vectors: Vec<_> = numbers.iter().copied().zip(vectors.iter().copied()).collect();
+        vectors::keep(tx, vectors::Of { platform, id, generation }, &vectors).await?;
+    }
     let sql = "select number, text from chunks where document_id = $1 and number = any($2) and words is null";
     let (mut counts, mut new, mut words) = (WordCounts::default(), Vec::new(), Vec::new());
     for row in tx.rows(sql, &[&id.0, &numbers]).await? {
@@ -299,10 +323,14 @@ async fn condemned(conn: &Conn, limit: usize) -> Result<Vec<(DocumentId, Uuid)>,
     found.iter().map(|row| Ok((DocumentId(row.try_get(0)?), row.try_get(1)?))).collect()
 }
 
-async fn remove(tx: &Tx, id: DocumentId) -> Result<bool, Fail> {
+async fn remove(tx: &Tx, id: DocumentId, beside: bool) -> Result<bool, Fail> {
     let sql = "delete from documents where id = $1 and state = 'gone' \
                and not exists (select 1 from chunks where document_id = $1)";
-    Ok(tx.execute(sql, &[&id.0]).await? == 1)
+    let is_removed = tx.execute(sql, &[&id.0]).await? == 1;
+    if is_removed && beside {
+        vectors::remove(tx, id).await?;
+    }
+    Ok(is_removed)
 }
 
 async fn chunks(conn: &Conn, id: DocumentId, after: u64, limit: usize) -> Result<Vec<Chunk>, Fail> {
@@ -369,15 +397,18 @@ impl Knowledge for PostgresStore {
     }
 
     async fn clear_chunks(&self, id: DocumentId, generation: Option<u64>) -> Answer<usize> {
-        transact!(self, tx => clear(tx, id, generation))
+        let beside = self.core.vectors.is_there;
+        transact!(self, tx => clear(tx, id, generation, beside))
     }
 
     async fn index_chunks(&self, id: DocumentId, generation: u64, ready: Vec<(u64, Option<Vec<u8>>)>) -> Answer<bool> {
-        transact!(self, tx => index(tx, id, generation, &ready))
+        let beside = self.core.vectors.is_there;
+        transact!(self, tx => index(tx, id, generation, &ready, beside))
     }
 
     async fn forget_chunks(&self, id: DocumentId) -> Answer<usize> {
-        transact!(self, tx => forget(tx, id))
+        let beside = self.core.vectors.is_there;
+        transact!(self, tx => forget(tx, id, beside))
     }
 
     async fn retire_document(&self, id: DocumentId, at: Timestamp) -> Answer<Option<Document>> {
@@ -393,7 +424,8 @@ impl Knowledge for PostgresStore {
     }
 
     async fn remove_document(&self, id: DocumentId) -> Answer<bool> {
-        transact!(self, tx => remove(tx, id))
+        let beside = self.core.vectors.is_there;
+        transact!(self, tx => remove(tx, id, beside))
     }
 
     async fn chunks(&self, id: DocumentId, after: u64, limit: usize) -> Answer<Vec<Chunk>> {
@@ -416,6 +448,11 @@ impl Knowledge for PostgresStore {
         limit: usize,
     ) -> Answer<Vec<(ChunkKey, f64)>> {
         fetch!(self, conn => found::search(conn, shelf, &text, only, limit))
+    }
+
+    async fn near_chunks(&self, shelf: Shelf, near: Near) -> Answer<Option<Vec<ChunkKey>>> {
+        self.core.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(vectors::near(&self.core, shelf, &near).await?)
     }
 
     async fn found_chunks(&self, shelf: Shelf, keys: Vec<ChunkKey>) -> Answer<Vec<(ChunkKey, Document, String)>> {

@@ -15,7 +15,7 @@ use crate::error::{Error, Result as Answer};
 use crate::store::Page;
 use crate::store::knowledge::{
     CHUNKS_AT_ONCE, ChunkKey, DOCUMENT_COLUMNS as COLUMNS, DOCUMENT_TABLES as TABLES, DocumentEdit, DocumentFilter,
-    IS_WAITING, Knowledge, LiveDocument, NewDocument, Shelf, Take, WordCounts, Worked, too_many, whose,
+    IS_WAITING, Knowledge, LiveDocument, Near, NewDocument, Shelf, Take, WordCounts, Worked, too_many, whose,
 };
 use crate::store::search::{folded, terms};
 
@@ -451,6 +451,10 @@ impl Knowledge for SqliteStore {
         limit: usize,
     ) -> Answer<Vec<(ChunkKey, f64)>> {
         self.readers.read(move |conn| found::search(conn, shelf, &text, only, limit)).await
+    }
+
+    async fn near_chunks(&self, _: Shelf, _: Near) -> Answer<Option<Vec<ChunkKey>>> {
+        Ok(None)
     }
 
     async fn found_chunks(&self, shelf: Shelf, keys: Vec<ChunkKey>) -> Answer<Vec<(ChunkKey, Document, String)>> {

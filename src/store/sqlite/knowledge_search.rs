@@ -6,8 +6,8 @@ use super::fail::Fail;
 use super::knowledge::from_row;
 use crate::domain::{Document, DocumentId, PlatformId, UserId};
 use crate::store::knowledge::{
-    CHUNKS_AT_ONCE, ChunkKey, DOCUMENT_COLUMN_COUNT as COLUMN_COUNT, DOCUMENT_COLUMNS as COLUMNS, DOCUMENT_TABLES as TABLES,
-    LiveDocument, Shelf, whose,
+    CHUNKS_AT_ONCE, ChunkKey, DOCUMENT_COLUMN_COUNT as COLUMN_COUNT, DOCUMENT_COLUMNS as COLUMNS,
+    DOCUMENT_TABLES as TABLES, LiveDocument, Shelf, whose,
 };
 use crate::store::search::{chosen, query_terms};
 

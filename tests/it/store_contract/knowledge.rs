@@ -29,11 +29,11 @@ fn upload(user: &User, title: &str) -> NewDocument {
     }
 }
 
-fn of(user: &User) -> Shelf {
+pub(super) fn of(user: &User) -> Shelf {
     Shelf { platform_id: user.platform_id, user_id: Some(user.id) }
 }
 
-fn everybody(platform: Option<PlatformId>) -> Shelf {
+pub(super) fn everybody(platform: Option<PlatformId>) -> Shelf {
     Shelf { platform_id: platform, user_id: None }
 }
 
@@ -54,11 +54,11 @@ impl Bench {
         self.store.add_document(upload(user, title)).await.unwrap()
     }
 
-    async fn taken(&self, document: &Document, from: DocumentState, second: i64) -> Document {
+    pub(super) async fn taken(&self, document: &Document, from: DocumentState, second: i64) -> Document {
         self.store.take_document(document.id, vec![from], take(second)).await.unwrap().expect("it can be taken")
     }
 
-    async fn chunked(&self, user: &User, title: &str, texts: &[&str]) -> Document {
+    pub(super) async fn chunked(&self, user: &User, title: &str, texts: &[&str]) -> Document {
         let document = self.uploaded_document(user, title).await;
         let taken = self.taken(&document, Uploaded, 2).await;
         let texts = texts.iter().map(|text| (*text).to_owned()).collect();
@@ -67,7 +67,7 @@ impl Bench {
         ended.expect("the claim is held")
     }
 
-    async fn made_live(&self, document: &Document, vectors: &[Option<&[u8]>]) -> Document {
+    pub(super) async fn made_live(&self, document: &Document, vectors: &[Option<&[u8]>]) -> Document {
         let taken = self.taken(document, document.state, 4).await;
         let ready = (1..).zip(vectors).map(|(number, vector)| (number, vector.map(<[u8]>::to_vec))).collect();
         assert!(self.store.index_chunks(taken.id, taken.generation, ready).await.unwrap());
