@@ -136,6 +136,7 @@ impl App {
             }
         }
         background.run(budgets::tend(Arc::clone(&chat)));
+        background.run(Arc::clone(&chat).make_documents_live());
         let outbox = outbox::outbox(config, &store, &chat, clock.clone())?;
         let draining = Arc::new(AtomicBool::new(false));
         let health = Arc::new(health::Parts {

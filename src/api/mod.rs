@@ -3,6 +3,7 @@
 pub mod aisdk;
 pub mod budget;
 pub mod chats;
+pub mod django;
 pub mod document;
 pub mod events;
 pub mod guest;

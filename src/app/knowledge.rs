@@ -35,6 +35,7 @@ pub(super) fn rules(options: &Knowledge) -> Result<KnowledgeRules> {
             bounds: Bounds { text_bytes: options.text_bytes_max, pages: options.pages_max },
         },
         work_time: Duration::from_secs(options.work_timeout_s),
+        claim_time: Duration::from_secs(options.claim_s),
         sources: options.sources,
         query_chars_max: options.query_chars_max,
         embeddings: embeddings(options)?.map(Arc::new),

@@ -188,10 +188,11 @@ async fn document(store: &SqliteStore, clock: &Clock, dice: &mut Dice, chunks: u
         kind: DocumentKind::Txt,
         size: 1,
         count_max: u64::MAX,
+        goes_on: false,
         at,
     };
     let id = store.add_document(new).await?.id;
-    let take = Take { now: at, until: at.plus(Duration::from_secs(600)), is_processing: true };
+    let take = Take { now: at, until: at.plus(Duration::from_secs(600)), is_processing: true, is_alone: false };
     let taken = store.take_document(id, vec![DocumentState::Uploaded], take).await?.ok_or_else(lost)?;
     let texts: Vec<String> = (0..chunks).map(|_| words(dice, WORDS_OF_CHUNK)).collect();
     for some in texts.chunks(CHUNKS_AT_ONCE) {

@@ -20,6 +20,7 @@ section!(Knowledge {
     extract_timeout_s: u64 = 30,
     extract_memory_mib: u64 = 512,
     work_timeout_s: u64 = 600,
+    claim_s: u64 = 60,
     sources: usize = 5,
     query_chars_max: usize = 2000,
     embeddings_url: String = String::new(),
@@ -53,7 +54,7 @@ impl Knowledge {
     }
 
     /// What must not be 0.
-    pub(super) fn positive(&self) -> [(&'static str, u64); 11] {
+    pub(super) fn positive(&self) -> [(&'static str, u64); 12] {
         [
             ("knowledge.bytes_max", self.bytes_max),
             ("knowledge.documents_max", self.documents_max),
@@ -63,6 +64,7 @@ impl Knowledge {
             ("knowledge.extract_at_once", self.extract_at_once as u64),
             ("knowledge.extract_timeout_s", self.extract_timeout_s),
             ("knowledge.work_timeout_s", self.work_timeout_s),
+            ("knowledge.claim_s", self.claim_s),
             ("knowledge.query_chars_max", self.query_chars_max as u64),
             ("knowledge.embeddings_timeout_s", self.embeddings_timeout_s),
             ("knowledge.query_timeout_ms", self.query_timeout_ms),

@@ -18,13 +18,15 @@ pub struct PostgresPlan {
     pub fsync: bool,
     /// Connections at once.
     pub connections_max: u32,
+    /// The folder of its programs; `None`: of those that are installed.
+    pub programs: Option<PathBuf>,
     /// More settings: name and value, as in `postgresql.conf`.
     pub settings: Vec<(String, String)>,
 }
 
 impl Default for PostgresPlan {
     fn default() -> Self {
-        Self { fsync: true, connections_max: 200, settings: Vec::new() }
+        Self { fsync: true, connections_max: 200, programs: None, settings: Vec::new() }
     }
 }
 
@@ -45,7 +47,8 @@ impl LocalPostgres {
     /// # Errors
     /// When PostgreSQL is not installed or does not start; the sentence ends with what its log said last.
     pub fn start(plan: &PostgresPlan) -> Result<Self> {
-        let programs = programs::postgres_folder().ok_or_else(|| failed("PostgreSQL is not installed"))?;
+        let programs = plan.programs.clone().or_else(programs::postgres_folder);
+        let programs = programs.ok_or_else(|| failed("PostgreSQL is not installed"))?;
         let folder = Folder::new("postgres")?;
         let word = Clock::system().secret_word(24);
         fs::write(folder.path().join("word"), &word).map_err(Error::internal)?;

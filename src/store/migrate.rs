@@ -39,6 +39,7 @@ pub const SQLITE: &[Migration] = &[
     Migration { version: 9, name: "runs", sql: include_str!("../../migrations/sqlite/0009_runs.sql") },
     Migration { version: 10, name: "knowledge", sql: include_str!("../../migrations/sqlite/0010_knowledge.sql") },
     Migration { version: 11, name: "budgets", sql: include_str!("../../migrations/sqlite/0011_budgets.sql") },
+    Migration { version: 12, name: "going_on", sql: include_str!("../../migrations/sqlite/0012_going_on.sql") },
 ];
 
 /// Why a store is not opened.

@@ -14,6 +14,7 @@ mod feeds;
 mod knowledge;
 mod letters;
 mod messages;
+mod near;
 mod nodes;
 mod places;
 mod platforms;
@@ -39,7 +40,7 @@ use crate::support::temp::TempDir;
 fn engines() -> Vec<Box<dyn Engine>> {
     let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(Embedded { folder: TempDir::new(), open: None })];
     if postgres::is_installed() {
-        engines.push(Box::new(Shared { database: None, open: None }));
+        engines.push(Box::new(Shared { has_vectors: false, database: None, open: None }));
     }
     engines
 }
@@ -85,6 +86,8 @@ impl Engine for Embedded {
 
 /// PostgreSQL, in a database of its own.
 struct Shared {
+    /// On a server with pgvector.
+    has_vectors: bool,
     database: Option<Database>,
     open: Option<Arc<PostgresStore>>,
 }
@@ -92,12 +95,13 @@ struct Shared {
 #[async_trait]
 impl Engine for Shared {
     fn name(&self) -> &'static str {
-        "postgres"
+        if self.has_vectors { "pgvector" } else { "postgres" }
     }
 
     async fn open(&mut self, listener: Arc<dyn Listener>) -> SharedStore {
         if self.database.is_none() {
-            self.database = Some(Database::new().await);
+            let database = if self.has_vectors { Database::with_vectors().await } else { Database::new().await };
+            self.database = Some(database);
         }
         let url = self.database.as_ref().map(|database| database.url.clone()).unwrap_or_default();
         let options = PostgresOptions { url, fsync: false, ..PostgresOptions::default() };
@@ -134,16 +138,20 @@ impl Drop for Label {
 /// A fresh store of each engine.
 async fn benches() -> Vec<Bench> {
     let mut benches = Vec::new();
-    for mut engine in engines() {
-        let heard = Arc::new(Recorder::default());
-        let store = engine.open(Arc::clone(&heard) as Arc<dyn Listener>).await;
-        let label = Label(engine.name());
-        benches.push(Bench { engine, store, heard, label });
+    for engine in engines() {
+        benches.push(Bench::of(engine).await);
     }
     benches
 }
 
 impl Bench {
+    async fn of(mut engine: Box<dyn Engine>) -> Self {
+        let heard = Arc::new(Recorder::default());
+        let store = engine.open(Arc::clone(&heard) as Arc<dyn Listener>).await;
+        let label = Label(engine.name());
+        Self { engine, store, heard, label }
+    }
+
     /// Closes the store and opens it again, as a restart does. The listener hears on.
     async fn reopen(self) -> Self {
         let Self { mut engine, store, heard, label } = self;

@@ -4,20 +4,18 @@
 //! what the original's own code says, in the chat routes and about sessions that a body or a query
 //! names; and a field's sentences stand under its name.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::ser::{Serialize, SerializeMap, Serializer};
 use utoipa::ToSchema;
 
+use crate::api::django::{self, FieldErrors};
 use crate::api::events::Refused;
 use crate::api::idempotency;
 use crate::domain::RunOutcome;
 use crate::error::{Conflict, Error, FieldError, Refusal, Rule, Subject};
 use crate::http::body::BodyError;
-use crate::http::{headers, json};
 
 /// A refusal.
 #[derive(serde::Serialize, ToSchema)]
@@ -37,19 +35,6 @@ pub enum Failed {
     },
     /// About fields: the sentences for each that is wrong.
     Fields(FieldErrors),
-}
-
-/// The sentences for each field, in the order in which the fields were read.
-#[derive(ToSchema)]
-#[schema(value_type = std::collections::HashMap<String, Vec<String>>)]
-pub struct FieldErrors(Vec<(Cow<'static, str>, Vec<String>)>);
-
-impl Serialize for FieldErrors {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        self.0.iter().try_for_each(|(field, sentences)| map.serialize_entry(field, sentences))?;
-        map.end()
-    }
 }
 
 /// What a handler's work ends with when it does not succeed.
@@ -112,11 +97,11 @@ impl Failure {
             Self::Body(body) => body_shape(body),
             Self::NoMatch(kind) => (S::NOT_FOUND, detail(format!("No {kind} matches the given query."))),
             Self::NoStream => (S::SERVICE_UNAVAILABLE, error("Too many streams are open: try again in a second.")),
-            Self::NoCredential => (S::UNAUTHORIZED, detail("Authentication credentials were not provided.")),
+            Self::NoCredential => (S::UNAUTHORIZED, detail(django::NO_CREDENTIAL)),
             Self::NoAnswer(outcome) => (S::SERVICE_UNAVAILABLE, error(no_answer(*outcome))),
             Self::NotAsked => (S::NOT_FOUND, detail("The assistant was not asked to answer this message.")),
             Self::NoRoute => (S::NOT_FOUND, detail("Not found.")),
-            Self::NoMethod(method) => (S::METHOD_NOT_ALLOWED, detail(format!("Method \"{method}\" not allowed."))),
+            Self::NoMethod(method) => (S::METHOD_NOT_ALLOWED, detail(django::no_method(method))),
         }
     }
 
@@ -134,30 +119,15 @@ impl Failure {
             _ => None,
         }
     }
-
-    /// Surprises are logged once, here, with their cause.
-    fn log(&self) {
-        match self.error() {
-            Some(Error::Internal(cause)) => tracing::error!(cause = %cause, "internal error"),
-            Some(Error::Upstream(cause)) => tracing::warn!(cause = %cause, "a service is not available"),
-            _ => {}
-        }
-    }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        self.log();
+        if let Some(error) = self.error() {
+            django::log(error);
+        }
         let (status, body) = self.shape();
-        let mut response = json::response(json::bytes(&body));
-        *response.status_mut() = status;
-        if let Some(after) = self.retry_after() {
-            response.headers_mut().insert(header::RETRY_AFTER, headers::retry_after(after));
-        }
-        if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response
+        django::response(status, &body, self.retry_after())
     }
 }
 
@@ -177,29 +147,19 @@ fn shape_of(failed: &Error) -> (StatusCode, Failed) {
         Error::NotFound(Subject::Message) => (S::NOT_FOUND, detail("No ChatMessage matches the given query.")),
         Error::NotFound(Subject::Conversation) => (S::NOT_FOUND, error("Session not found")),
         Error::NotFound(_) => (S::NOT_FOUND, detail("Not found.")),
-        Error::Unauthenticated => (S::UNAUTHORIZED, detail("Invalid token.")),
+        Error::Unauthenticated => (S::UNAUTHORIZED, detail(django::INVALID_TOKEN)),
         Error::Forbidden(refusal) => (S::FORBIDDEN, forbidden(*refusal)),
         Error::Conflict(Conflict::IdempotencyKeyReused) => {
             (S::CONFLICT, error("This Idempotency-Key was used with another body: use a new key."))
         }
-        Error::TooMany(after) => {
-            let seconds = headers::seconds(*after);
-            (S::TOO_MANY_REQUESTS, detail(format!("Request was throttled. Expected available in {seconds} seconds.")))
-        }
-        Error::Busy => (S::SERVICE_UNAVAILABLE, error("The server is busy: try again in a second.")),
-        Error::StorageFull => {
-            (S::INSUFFICIENT_STORAGE, error("The server's storage is full: reading works, writing does not."))
-        }
-        Error::StorageReadOnly => {
-            (S::SERVICE_UNAVAILABLE, error("The server cannot store anything at the moment: try again later."))
-        }
+        Error::TooMany(after) => (S::TOO_MANY_REQUESTS, detail(django::throttled(*after))),
+        Error::Busy => (S::SERVICE_UNAVAILABLE, error(django::BUSY)),
+        Error::StorageFull => (S::INSUFFICIENT_STORAGE, error(django::STORAGE_FULL)),
+        Error::StorageReadOnly => (S::SERVICE_UNAVAILABLE, error(django::STORAGE_READ_ONLY)),
         Error::Upstream(_) => {
             (S::SERVICE_UNAVAILABLE, error("The assistant is not available at the moment: try again later."))
         }
-        Error::Internal(_) => (
-            S::INTERNAL_SERVER_ERROR,
-            detail("A server error occurred: the header X-Request-Id finds it in the server's log."),
-        ),
+        Error::Internal(_) => (S::INTERNAL_SERVER_ERROR, detail(django::INTERNAL)),
     }
 }
 
@@ -219,27 +179,13 @@ fn forbidden(refusal: Refusal) -> Failed {
         | Refusal::AccountUnverified
         | Refusal::NotMember
         | Refusal::NotTheirs
-        | Refusal::NoPlatform => detail("You do not have permission to perform this action."),
+        | Refusal::NoPlatform => detail(django::NOT_PERMITTED),
     }
 }
 
 fn body_shape(body: &BodyError) -> (StatusCode, Failed) {
-    use StatusCode as S;
-    match body {
-        BodyError::TooLarge { max } => {
-            (S::PAYLOAD_TOO_LARGE, detail(format!("The body is larger than {max} bytes: send less.")))
-        }
-        BodyError::TooSlow => (S::REQUEST_TIMEOUT, detail("The body did not arrive in time: send it again.")),
-        BodyError::Broken => (S::BAD_REQUEST, detail("The body ended early: send it again.")),
-        BodyError::MediaType(declared) => {
-            (S::UNSUPPORTED_MEDIA_TYPE, detail(format!("Unsupported media type \"{declared}\" in request.")))
-        }
-        BodyError::Malformed(reason) => (S::BAD_REQUEST, detail(format!("JSON parse error - {reason}"))),
-        BodyError::NotAnObject(kind) => {
-            let sentence = format!("Invalid data. Expected a dictionary, but got {kind}.");
-            (S::BAD_REQUEST, Failed::Fields(FieldErrors(vec![("non_field_errors".into(), vec![sentence])])))
-        }
-    }
+    let (status, said) = django::of_body(body);
+    (status, said.map_or_else(Failed::Fields, detail))
 }
 
 /// What is said of an answer that is not there, also at the end of a stream.
@@ -253,51 +199,17 @@ pub fn no_answer(outcome: RunOutcome) -> &'static str {
 }
 
 fn by_field(fields: &[FieldError], sentence: fn(&FieldError) -> String) -> Failed {
-    let mut errors: Vec<(Cow<'static, str>, Vec<String>)> = Vec::new();
-    for wrong in fields {
-        match errors.iter_mut().find(|(field, _)| *field == wrong.field) {
-            Some((_, sentences)) => sentences.push(sentence(wrong)),
-            None => errors.push((wrong.field.clone(), vec![sentence(wrong)])),
-        }
-    }
-    Failed::Fields(FieldErrors(errors))
+    Failed::Fields(FieldErrors::of(fields, sentence))
 }
 
 fn sentence(wrong: &FieldError) -> String {
-    let fixed = match &wrong.rule {
-        Rule::Required => "This field is required.",
-        Rule::NotNull => "This field may not be null.",
-        Rule::NotBlank => "This field may not be blank.",
-        Rule::String => "Not a valid string.",
-        Rule::Integer => "A valid integer is required.",
-        Rule::Boolean => "Must be a valid boolean.",
-        Rule::Email => "Enter a valid email address.",
-        Rule::DateTime => {
-            "Datetime has wrong format. Use one of these formats instead: \
-             YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z]."
+    match &wrong.rule {
+        Rule::CharsMax(_) if wrong.field == idempotency::HEADER => {
+            "Must be 1 to 255 visible ASCII characters.".to_owned()
         }
-        Rule::Confirmed => "The two fields do not match.",
-        Rule::NoNul => "Null characters are not allowed.",
-        Rule::Valid | Rule::Type { .. } | Rule::Mixed | Rule::PublicAddress => "Enter a valid value.",
-        Rule::Object => "Expected a dictionary of items.",
-        Rule::Array => "Expected a list of items.",
-        Rule::Uuid => "Must be a valid UUID.",
-        Rule::Positive => "Ensure this value is greater than 0.",
-        Rule::Exists => "Object does not exist.",
-        Rule::CountMax(max) => return format!("Ensure this field has no more than {max} elements."),
-        Rule::CountMin(min) => return format!("Ensure this field has at least {min} elements."),
-        Rule::CharsMax(_) if wrong.field == idempotency::HEADER => "Must be 1 to 255 visible ASCII characters.",
-        Rule::CharsMax(max) => return format!("Ensure this field has no more than {max} characters."),
-        Rule::CharsMin(min) => return format!("Ensure this field has at least {min} characters."),
-        Rule::BytesMax(max) => return format!("Ensure this field has no more than {max} bytes of JSON."),
-        Rule::OneOf { got, .. } | Rule::Choice { word: got, .. } => {
-            return format!("\"{got}\" is not a valid choice.");
-        }
-        Rule::FileType { got } => return format!("Files of the type {got} are not allowed."),
-        Rule::FileBytesMax(max) => return format!("Ensure this file has no more than {max} bytes."),
-        Rule::Unique => return format!("Session with this {} already exists.", wrong.field.replace('_', " ")),
-    };
-    fixed.to_owned()
+        Rule::Unique => format!("Session with this {} already exists.", wrong.field.replace('_', " ")),
+        _ => django::sentence(wrong),
+    }
 }
 
 /// Filters are checked by another library in the original, with other words for one rule.

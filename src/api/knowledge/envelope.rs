@@ -1,17 +1,15 @@
 //! The knowledge dialect's errors: Django REST framework's shapes and wordings; of the routes that make something of a
 //! document, `{"success": false, …}`.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::ser::{Serialize, SerializeMap, Serializer};
 use utoipa::ToSchema;
 
+use crate::api::django::{self, FieldErrors};
 use crate::error::{Error, FieldError, Rule, Subject};
 use crate::http::body::BodyError;
-use crate::http::{headers, json};
 
 /// A refusal.
 #[derive(serde::Serialize, ToSchema)]
@@ -40,19 +38,6 @@ pub enum Failed {
     },
     /// About fields: the sentences for each that is wrong.
     Fields(FieldErrors),
-}
-
-/// The sentences for each field, in the order in which the fields were read.
-#[derive(ToSchema)]
-#[schema(as = knowledge::FieldErrors, value_type = std::collections::HashMap<String, Vec<String>>)]
-pub struct FieldErrors(Vec<(Cow<'static, str>, Vec<String>)>);
-
-impl Serialize for FieldErrors {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        self.0.iter().try_for_each(|(field, sentences)| map.serialize_entry(field, sentences))?;
-        map.end()
-    }
 }
 
 /// What a handler's work ends with when it does not succeed.
@@ -102,9 +87,9 @@ impl Failure {
                     "A document that is live or being processed cannot be deleted: remove it from the vector database first.",
                 ),
             ),
-            Self::NoCredential => (S::UNAUTHORIZED, detail("Authentication credentials were not provided.")),
+            Self::NoCredential => (S::UNAUTHORIZED, detail(django::NO_CREDENTIAL)),
             Self::NoRoute => (S::NOT_FOUND, detail("Not found.")),
-            Self::NoMethod(method) => (S::METHOD_NOT_ALLOWED, detail(format!("Method \"{method}\" not allowed."))),
+            Self::NoMethod(method) => (S::METHOD_NOT_ALLOWED, detail(django::no_method(method))),
         }
     }
 
@@ -115,30 +100,15 @@ impl Failure {
             _ => None,
         }
     }
-
-    /// Surprises are logged once, here, with their cause.
-    fn log(&self) {
-        match self {
-            Self::Chat(Error::Internal(cause)) => tracing::error!(cause = %cause, "internal error"),
-            Self::Chat(Error::Upstream(cause)) => tracing::warn!(cause = %cause, "a service is not available"),
-            _ => {}
-        }
-    }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        self.log();
+        if let Self::Chat(error) = &self {
+            django::log(error);
+        }
         let (status, body) = self.shape();
-        let mut response = json::response(json::bytes(&body));
-        *response.status_mut() = status;
-        if let Some(after) = self.retry_after() {
-            response.headers_mut().insert(header::RETRY_AFTER, headers::retry_after(after));
-        }
-        if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response
+        django::response(status, &body, self.retry_after())
     }
 }
 
@@ -149,90 +119,44 @@ fn detail(sentence: impl Into<String>) -> Failed {
 fn shape_of(error: &Error) -> (StatusCode, Failed) {
     use StatusCode as S;
     match error {
-        Error::Invalid(fields) => (S::BAD_REQUEST, by_field(fields)),
+        Error::Invalid(fields) => (S::BAD_REQUEST, Failed::Fields(FieldErrors::of(fields, sentence))),
         Error::NotFound(Subject::Page) => (S::NOT_FOUND, detail("Invalid page.")),
         Error::NotFound(Subject::Document) => (S::NOT_FOUND, detail("No Document matches the given query.")),
         Error::NotFound(_) => (S::NOT_FOUND, detail("Not found.")),
-        Error::Unauthenticated => (S::UNAUTHORIZED, detail("Invalid token.")),
-        Error::Forbidden(_) => (S::FORBIDDEN, detail("You do not have permission to perform this action.")),
+        Error::Unauthenticated => (S::UNAUTHORIZED, detail(django::INVALID_TOKEN)),
+        Error::Forbidden(_) => (S::FORBIDDEN, detail(django::NOT_PERMITTED)),
         Error::Conflict(_) => (S::CONFLICT, detail("The request contradicts an earlier one.")),
-        Error::TooMany(after) => {
-            let seconds = headers::seconds(*after);
-            (S::TOO_MANY_REQUESTS, detail(format!("Request was throttled. Expected available in {seconds} seconds.")))
-        }
-        Error::Busy => (S::SERVICE_UNAVAILABLE, detail("The server is busy: try again in a second.")),
-        Error::StorageFull => {
-            (S::INSUFFICIENT_STORAGE, detail("The server's storage is full: reading works, writing does not."))
-        }
-        Error::StorageReadOnly => {
-            (S::SERVICE_UNAVAILABLE, detail("The server cannot store anything at the moment: try again later."))
-        }
+        Error::TooMany(after) => (S::TOO_MANY_REQUESTS, detail(django::throttled(*after))),
+        Error::Busy => (S::SERVICE_UNAVAILABLE, detail(django::BUSY)),
+        Error::StorageFull => (S::INSUFFICIENT_STORAGE, detail(django::STORAGE_FULL)),
+        Error::StorageReadOnly => (S::SERVICE_UNAVAILABLE, detail(django::STORAGE_READ_ONLY)),
         Error::Upstream(_) => {
             (S::SERVICE_UNAVAILABLE, detail("A service that this leans on is not available: try again later."))
         }
-        Error::Internal(_) => (
-            S::INTERNAL_SERVER_ERROR,
-            detail("A server error occurred: the header X-Request-Id finds it in the server's log."),
-        ),
+        Error::Internal(_) => (S::INTERNAL_SERVER_ERROR, detail(django::INTERNAL)),
     }
 }
 
 fn body_shape(body: &BodyError) -> (StatusCode, Failed) {
-    use StatusCode as S;
-    match body {
-        BodyError::TooLarge { max } => {
-            (S::PAYLOAD_TOO_LARGE, detail(format!("The body is larger than {max} bytes: send less.")))
-        }
-        BodyError::TooSlow => (S::REQUEST_TIMEOUT, detail("The body did not arrive in time: send it again.")),
-        BodyError::Broken => (S::BAD_REQUEST, detail("The body ended early: send it again.")),
-        BodyError::MediaType(declared) => {
-            (S::UNSUPPORTED_MEDIA_TYPE, detail(format!("Unsupported media type \"{declared}\" in request.")))
-        }
-        BodyError::Malformed(reason) => (S::BAD_REQUEST, detail(format!("Parse error - {reason}"))),
-        BodyError::NotAnObject(kind) => {
-            let sentence = format!("Invalid data. Expected a dictionary, but got {kind}.");
-            (S::BAD_REQUEST, Failed::Fields(FieldErrors(vec![("non_field_errors".into(), vec![sentence])])))
-        }
+    if let BodyError::Malformed(reason) = body {
+        // Not JSON's alone: an upload is a form.
+        return (StatusCode::BAD_REQUEST, detail(format!("Parse error - {reason}")));
     }
-}
-
-fn by_field(fields: &[FieldError]) -> Failed {
-    let mut errors: Vec<(Cow<'static, str>, Vec<String>)> = Vec::new();
-    for wrong in fields {
-        match errors.iter_mut().find(|(field, _)| *field == wrong.field) {
-            Some((_, sentences)) => sentences.push(sentence(wrong)),
-            None => errors.push((wrong.field.clone(), vec![sentence(wrong)])),
-        }
-    }
-    Failed::Fields(FieldErrors(errors))
+    let (status, said) = django::of_body(body);
+    (status, said.map_or_else(Failed::Fields, detail))
 }
 
 fn sentence(wrong: &FieldError) -> String {
-    let fixed = match &wrong.rule {
-        Rule::Required if wrong.field == "file" => "No file was submitted.",
-        Rule::NotBlank if wrong.field == "file" => "The submitted file is empty.",
-        Rule::Required => "This field is required.",
-        Rule::NotNull => "This field may not be null.",
-        Rule::NotBlank => "This field may not be blank.",
-        Rule::String => "Not a valid string.",
-        Rule::Integer => "A valid integer is required.",
-        Rule::Boolean => "Must be a valid boolean.",
-        Rule::NoNul => "Null characters are not allowed.",
-        Rule::Uuid => "Must be a valid UUID.",
-        Rule::Positive => "Ensure this value is greater than 0.",
-        Rule::CountMax(max) => return format!("There are {max} documents already: remove one first."),
-        Rule::CharsMax(max) => return format!("Ensure this field has no more than {max} characters."),
-        Rule::OneOf { got, .. } => return format!("\"{got}\" is not a valid choice."),
-        Rule::FileType { got } => {
-            return format!(
-                "The file's content is {got}: only PDF, DOCX, HTML, Markdown and plain text are taken, under names that \
-                 say the same."
-            );
-        }
-        Rule::FileBytesMax(max) => return format!("Ensure this file has no more than {max} bytes."),
-        _ => "Enter a valid value.",
-    };
-    fixed.to_owned()
+    match &wrong.rule {
+        Rule::Required if wrong.field == "file" => "No file was submitted.".to_owned(),
+        Rule::NotBlank if wrong.field == "file" => "The submitted file is empty.".to_owned(),
+        Rule::CountMax(max) => format!("There are {max} documents already: remove one first."),
+        Rule::FileType { got } => format!(
+            "The file's content is {got}: only PDF, DOCX, HTML, Markdown and plain text are taken, under names that say \
+             the same."
+        ),
+        _ => django::sentence(wrong),
+    }
 }
 
 /// What a method that a route does not have is answered with.

@@ -1,8 +1,10 @@
-//! Documents that answers rest on: uploaded, looked at, edited, removed. `work` makes them searchable, `search` searches.
+//! Documents that answers rest on: uploaded, looked at, edited, removed. `work` makes them searchable, `alone` does so
+//! without being asked, `search` searches.
 //!
 //! A document is its tenant's: the answers of the tenant's assistant rest on it. Who may see and change it is who
 //! uploaded it, and the tenant's staff.
 
+mod alone;
 mod search;
 mod work;
 
@@ -12,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::ready;
 use futures_util::stream::{self, Stream, StreamExt};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
 use super::Chat;
@@ -56,6 +58,8 @@ pub struct KnowledgeRules {
     pub worker: WorkerRules,
     /// How long work on one document may take.
     pub work_time: Duration,
+    /// For how long a document is claimed that is worked on, again and again while the work goes on.
+    pub claim_time: Duration,
     /// How many chunks an answer rests on.
     pub sources: usize,
     /// Longest query, in characters.
@@ -76,6 +80,8 @@ pub(super) struct Library {
     loading: Semaphore,
     /// Searches among vectors at once: each takes a core.
     scanning: Arc<Semaphore>,
+    /// Rung when a document came that is to go live by itself.
+    came: Notify,
 }
 
 impl Library {
@@ -86,6 +92,7 @@ impl Library {
             vectors: Arc::new(Vectors::new(rules.vector_bytes_max)),
             loading: Semaphore::new(1),
             scanning: Arc::new(Semaphore::new(cores)),
+            came: Notify::new(),
         }
     }
 }
@@ -141,12 +148,7 @@ impl Chat {
     /// # Errors
     /// `Invalid` (`file`, count max) when the tenant has as many as may be; `Busy`, `StorageFull`, `StorageReadOnly`,
     /// `Internal`.
-    pub async fn keep_document(
-        self: &Arc<Self>,
-        access: &Access,
-        received: Received,
-        title: Option<String>,
-    ) -> Result<Document> {
+    pub async fn keep_document(&self, access: &Access, received: Received, title: Option<String>) -> Result<Document> {
         let title = title.map(|title| clean_line(&title)).filter(|title| !title.is_empty());
         let new = NewDocument {
             uuid: received.unkept.uuid,
@@ -157,12 +159,13 @@ impl Chat {
             kind: received.kind,
             size: received.size,
             count_max: self.rules.knowledge.documents_max,
+            goes_on: self.rules.knowledge.auto,
             at: self.clock.now(),
         };
         let document = self.store.add_document(new).await?;
         received.unkept.keep();
         if self.rules.knowledge.auto {
-            self.go_live_alone(document.clone());
+            self.library.came.notify_one();
         }
         Ok(document)
     }
@@ -247,7 +250,7 @@ impl Chat {
             }
             for (id, uuid) in condemned {
                 self.shelf.objects.delete(&key(uuid)).await?;
-                while self.store.clear_chunks(id).await? > 0 {}
+                while self.store.clear_chunks(id, None).await? > 0 {}
                 removed += u64::from(self.store.remove_document(id).await?);
             }
         }

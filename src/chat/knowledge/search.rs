@@ -10,7 +10,7 @@ use crate::domain::{Access, DocumentId, PlatformId, Source, chunk_name};
 use crate::error::{Error, Result};
 use crate::knowledge::fuse::fuse;
 use crate::knowledge::vectors::{Block, Blocks, memory, nearest, normal};
-use crate::store::knowledge::{ChunkKey, LiveDocument, Shelf};
+use crate::store::knowledge::{ChunkKey, LiveDocument, Near, Shelf};
 
 /// How far down each ranking is looked at, for a search that gives so many. Much further, and what both rankings know but
 /// neither thinks much of would come before what one of them is sure of.
@@ -87,7 +87,8 @@ impl Chat {
     }
 
     /// The chunks whose vectors are nearest to the query's. None where no vectors are made, where the tenant has more of
-    /// them than fit into the memory for them, and while whoever makes them does not answer: words go on.
+    /// them than fit into the memory for them and the store does not compare them, and while whoever makes them does not
+    /// answer: words go on.
     async fn by_vectors(
         &self,
         shelf: Shelf,
@@ -114,23 +115,26 @@ impl Chat {
             }
         };
         let Some(vector) = normal(vector) else { return Ok(Vec::new()) };
-        self.near(shelf, &live, vector, (only, depth)).await
+        let near = Near { model: embeddings.model().to_owned(), vector, only, limit: depth };
+        self.near(shelf, &live, near).await
     }
 
-    /// The chunks nearest to a vector of length 1, among these documents.
-    async fn near(
-        &self,
-        shelf: Shelf,
-        live: &[LiveDocument],
-        vector: Vec<f32>,
-        (only, depth): (Option<DocumentId>, usize),
-    ) -> Result<Vec<ChunkKey>> {
+    /// The nearest chunks among these documents: in memory, or in the store when they do not fit there.
+    async fn near(&self, shelf: Shelf, live: &[LiveDocument], near: Near) -> Result<Vec<ChunkKey>> {
         let chunks: u64 = live.iter().map(|document| document.chunk_count).sum();
-        let bytes = memory(chunks, vector.len());
-        if bytes > self.rules.knowledge.vector_bytes_max {
-            tracing::warn!(bytes, "a tenant is searched by words alone: knowledge.vectors_mib_max is too small for it");
-            return Ok(Vec::new());
+        let bytes = memory(chunks, near.vector.len());
+        if bytes <= self.rules.knowledge.vector_bytes_max {
+            return self.near_in_memory(shelf, live, near).await;
         }
+        if let Some(found) = self.store.near_chunks(shelf, near).await? {
+            return Ok(found);
+        }
+        tracing::warn!(bytes, "a tenant is searched by words alone: knowledge.vectors_mib_max is too small for it");
+        Ok(Vec::new())
+    }
+
+    async fn near_in_memory(&self, shelf: Shelf, live: &[LiveDocument], near: Near) -> Result<Vec<ChunkKey>> {
+        let Near { vector, only, limit, .. } = near;
         let mut blocks = self.blocks(shelf.platform_id, live).await?;
         let is_wanted = |id: DocumentId| {
             let mine = |document: &&LiveDocument| document.id == id;
@@ -144,7 +148,7 @@ impl Chat {
         let scanned = tokio::task::spawn_blocking(move || {
             // The permit goes along: a caller who hangs up does not stop the work.
             let _scan = scan;
-            nearest(&blocks, &vector, depth)
+            nearest(&blocks, &vector, limit)
         });
         let found = scanned.await.map_err(Error::internal)?;
         Ok(found.into_iter().map(|(key, _)| key).collect())

@@ -29,6 +29,8 @@ enum Outcome {
     Done(usize, Worked),
     /// Not well, for a reason that whoever uploaded the document is told.
     Failed(String),
+    /// The same, for a reason that may be gone later.
+    Later(String),
 }
 
 const WENT_ON: &str = "Somebody else works on the document: look again in a minute.";
@@ -76,50 +78,64 @@ impl Chat {
         }
     }
 
-    /// Lets a document go live without anybody waiting for it.
-    pub(super) fn go_live_alone(self: &Arc<Self>, document: Document) {
-        let chat = Arc::clone(self);
-        tokio::spawn(async move {
-            let done = match chat.chunk(document).await {
-                Ok(Step::Done(document, _)) => chat.vectorize(*document).await,
-                other => other,
-            };
-            // What is wrong with the document itself stands in its row.
-            if let Err(error) = done {
-                tracing::warn!(error = %error, "a document does not go live: it has to be asked for");
-            }
-        });
-    }
-
     async fn chunk(&self, document: Document) -> Result<Step> {
         use DocumentState::{Chunked, Processing, Removed, Uploaded};
         let states = vec![Uploaded, Chunked, Removed, Processing];
-        let Some(taken) = self.take_document(&document, states, false).await? else {
+        let Some(taken) = self.store.take_document(document.id, states, self.take()).await? else {
             return Ok(Step::Refused(wrong_state(&document, "uploaded, chunked or removed_from_vectordb")));
         };
-        let before = if taken.state == Processing { Chunked } else { taken.state };
-        let worked = tokio::time::timeout(self.rules.knowledge.work_time, self.chunk_taken(&taken)).await;
+        self.chunk_claimed(taken).await
+    }
+
+    /// Cuts a document into chunks that was taken for that.
+    pub(super) async fn chunk_claimed(&self, taken: Document) -> Result<Step> {
+        let before = if taken.state == DocumentState::Processing { DocumentState::Chunked } else { taken.state };
+        let worked = self.work_on(&taken, self.chunk_taken(&taken)).await;
         self.end_document_work(&taken, before, worked).await
     }
 
-    async fn vectorize(&self, document: Document) -> Result<Step> {
+    pub(super) async fn vectorize(&self, document: Document) -> Result<Step> {
         use DocumentState::{Chunked, Processing, Removed};
-        let Some(taken) = self.take_document(&document, vec![Chunked, Removed, Processing], true).await? else {
+        let take = Take { is_processing: true, ..self.take() };
+        let states = vec![Chunked, Removed, Processing];
+        let Some(taken) = self.store.take_document(document.id, states, take).await? else {
             return Ok(Step::Refused(wrong_state(&document, "chunked or removed_from_vectordb")));
         };
-        let worked = tokio::time::timeout(self.rules.knowledge.work_time, self.vectorize_taken(&taken)).await;
+        let worked = self.work_on(&taken, self.vectorize_taken(&taken)).await;
         self.end_document_work(&taken, Chunked, worked).await
     }
 
-    async fn take_document(
-        &self,
-        document: &Document,
-        from: Vec<DocumentState>,
-        is_processing: bool,
-    ) -> Result<Option<Document>> {
+    /// Takes a document because somebody asked for it.
+    pub(super) fn take(&self) -> Take {
         let now = self.clock.now();
-        let take = Take { now, until: now.plus(self.rules.knowledge.work_time), is_processing };
-        self.store.take_document(document.id, from, take).await
+        Take { now, until: now.plus(self.rules.knowledge.claim_time), is_processing: false, is_alone: false }
+    }
+
+    /// Does work on a document that was taken, for as long as it may take and as the claim is held.
+    async fn work_on(
+        &self,
+        taken: &Document,
+        work: impl Future<Output = Result<Outcome>>,
+    ) -> Result<Result<Outcome>, tokio::time::error::Elapsed> {
+        tokio::select! {
+            worked = tokio::time::timeout(self.rules.knowledge.work_time, work) => worked,
+            () = self.hold(taken) => Ok(Ok(Outcome::Failed(WENT_ON.to_owned()))),
+        }
+    }
+
+    /// Holds on to a document; returns when somebody else has it, for this node was gone for longer than its claim. A store
+    /// that does not answer is asked again: nobody else can have it from there.
+    async fn hold(&self, taken: &Document) {
+        let time = self.rules.knowledge.claim_time;
+        loop {
+            tokio::time::sleep(time / 3).await;
+            let until = self.clock.now().plus(time);
+            match self.store.hold_document(taken.id, taken.generation, until).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => tracing::warn!(error = %error, "a claim on a document could not be held on to yet"),
+            }
+        }
     }
 
     /// Ends work, however it went: with the claim nobody else could begin.
@@ -129,17 +145,19 @@ impl Chat {
         otherwise: DocumentState,
         worked: Result<Result<Outcome>, tokio::time::error::Elapsed>,
     ) -> Result<Step> {
+        let now = self.clock.now();
+        let failed = |why: String, again_at| Worked::Failed { state: otherwise, why, again_at };
         let (count, ended, error) = match worked {
             Ok(Ok(Outcome::Done(count, worked))) => (count, worked, None),
-            Ok(Ok(Outcome::Failed(why))) => (0, Worked::Failed(otherwise, why), None),
-            Err(_) => (0, Worked::Failed(otherwise, TOO_LONG.to_owned()), None),
+            Ok(Ok(Outcome::Failed(why))) => (0, failed(why, None), None),
+            Ok(Ok(Outcome::Later(why))) => (0, failed(why, Some(self.again_at(taken, now))), None),
+            Err(_) => (0, failed(TOO_LONG.to_owned(), None), None),
             Ok(Err(error)) => {
                 let why = "It did not succeed, for no reason of the document's: try again.";
-                (0, Worked::Failed(otherwise, why.to_owned()), Some(error))
+                (0, failed(why.to_owned(), Some(self.again_at(taken, now))), Some(error))
             }
         };
-        let why = if let Worked::Failed(_, why) = &ended { Some(why.clone()) } else { None };
-        let now = self.clock.now();
+        let why = if let Worked::Failed { why, .. } = &ended { Some(why.clone()) } else { None };
         let document = self.store.end_work(taken.id, taken.generation, ended, now).await?;
         match (document, why, error) {
             (_, _, Some(error)) => Err(error),
@@ -165,7 +183,7 @@ impl Chat {
             }
             _ => {}
         }
-        while self.store.clear_chunks(taken.id).await? > 0 {}
+        while self.store.clear_chunks(taken.id, Some(taken.generation)).await? > 0 {}
         for some in chunks.chunks(CHUNKS_AT_ONCE) {
             if !self.store.add_chunks(taken.id, taken.generation, some.to_vec()).await? {
                 return Ok(Outcome::Failed(WENT_ON.to_owned()));
@@ -185,7 +203,7 @@ impl Chat {
                 Ok(vectors) => vectors,
                 Err(Error::Upstream(cause)) => {
                     tracing::warn!(cause = %cause, "vectors could not be made");
-                    return Ok(Outcome::Failed("The embeddings could not be made: try again later.".to_owned()));
+                    return Ok(Outcome::Later("The embeddings could not be made: try again later.".to_owned()));
                 }
                 Err(error) => return Err(error),
             };

@@ -51,7 +51,7 @@ impl BareDatabase {
     pub async fn open(options: &PostgresOptions, now: Timestamp) -> Result<Self> {
         let pool = pool::make(&options.url, options)?;
         migrate::migrate(&pool, migrate::POSTGRES, now).await?;
-        let core = Arc::new(Core::new(pool, None, Arc::new(Nobody)));
+        let core = Arc::new(Core::new(pool, None, Arc::new(Nobody), super::vectors::Vectors::default()));
         Ok(Self { conn: core.conn().await?, core })
     }
 

@@ -19,13 +19,19 @@ pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 /// A connection. Statements are prepared once a connection.
 pub(super) struct Conn {
     client: Option<Object>,
-    /// Whether a transaction is open: such a connection is closed, not given back, when its user goes away.
+    /// Whether a transaction is open, or something else that nobody else must find: such a connection is closed, not given
+    /// back, when its user goes away.
     is_open: bool,
 }
 
 impl Conn {
     pub fn new(client: Object) -> Self {
         Self { client: Some(client), is_open: false }
+    }
+
+    /// A connection that is closed when its user is through with it, and with it whatever it was told and holds.
+    pub fn for_once(client: Object) -> Self {
+        Self { client: Some(client), is_open: true }
     }
 
     fn client(&self) -> Result<&Object, Fail> {

@@ -10,6 +10,7 @@ use deadpool_postgres::Pool;
 use super::conn::Conn;
 use super::fail::Fail;
 use super::place;
+use super::vectors::Vectors;
 use crate::domain::{ConversationId, EventId, Logged, Place};
 use crate::store::{Listener, WriterStats};
 
@@ -22,6 +23,7 @@ pub(super) struct Core {
     /// For reads that may be late, if there is one.
     pub replica: Option<super::replica::Replica>,
     pub listener: Arc<dyn Listener>,
+    pub vectors: Vectors,
     places: Mutex<HashMap<ConversationId, Arc<Place>>>,
     horizon: AtomicI64,
     pub stats: Arc<WriterStats>,
@@ -30,11 +32,17 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub fn new(pool: Pool, replica: Option<super::replica::Replica>, listener: Arc<dyn Listener>) -> Self {
+    pub fn new(
+        pool: Pool,
+        replica: Option<super::replica::Replica>,
+        listener: Arc<dyn Listener>,
+        vectors: Vectors,
+    ) -> Self {
         Self {
             pool,
             replica,
             listener,
+            vectors,
             places: Mutex::default(),
             horizon: AtomicI64::new(0),
             stats: Arc::default(),

@@ -2,33 +2,26 @@
 //!
 //! Whoever writes chunks, or counts their words, has locked the document's row before.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use async_trait::async_trait;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::PostgresStore;
-use super::conn::{Conn, Tx};
+use super::conn::{Conn, Tx, Values};
 use super::fail::Fail;
-use super::{knowledge_search as found, rows};
+use super::{knowledge_search as found, rows, vectors};
 use crate::domain::{
     Chunk, ChunkId, Document, DocumentId, DocumentKind, DocumentState, DocumentStats, PlatformId, Timestamp, Uploader,
     UserId,
 };
-use crate::error::{Error, Result as Answer, Rule};
+use crate::error::{Error, Result as Answer};
 use crate::store::Page;
 use crate::store::knowledge::{
-    CHUNKS_AT_ONCE, ChunkKey, DocumentEdit, DocumentFilter, Knowledge, LiveDocument, NewDocument, Shelf, Take, Worked,
+    CHUNKS_AT_ONCE, ChunkKey, DOCUMENT_COLUMNS as COLUMNS, DOCUMENT_TABLES as TABLES, DocumentEdit, DocumentFilter,
+    IS_WAITING, Knowledge, LiveDocument, Near, NewDocument, Shelf, Take, WordCounts, Worked, too_many, whose,
 };
 use crate::store::search::{folded, terms};
 
-pub(super) const COLUMNS: &str = "d.id, d.uuid, d.platform_id, d.user_id, u.uuid, u.name, u.email, d.title, d.name, \
-     d.kind, d.size, d.state, d.failure, d.is_active, d.chunk_count, d.generation, d.vector_model, d.vectorized_at, \
-     d.created_at, d.updated_at";
-/// How many columns those are.
-pub(super) const COLUMN_COUNT: usize = 20;
-pub(super) const TABLES: &str = "documents d join users u on u.id = d.user_id";
 /// Whose: `$1` the tenant, `$2` the user or null.
 const OF_SHELF: &str = "d.platform_id is not distinct from $1::bigint and ($2::bigint is null or d.user_id = $2) \
                         and d.state <> 'gone'";
@@ -72,21 +65,18 @@ async fn add(tx: &Tx, new: &NewDocument) -> Result<Document, Fail> {
     tx.rows("select pg_advisory_xact_lock($1)", &[&ADDING]).await?;
     let sql = "select count(*) from documents where platform_id is not distinct from $1::bigint and state <> 'gone'";
     if rows::count(&tx.one(sql, &[&platform]).await?, 0)? >= new.count_max {
-        let max = usize::try_from(new.count_max).unwrap_or(usize::MAX);
-        return Err(Fail::Refused(Error::field("file", Rule::CountMax(max))));
+        return Err(Fail::Refused(too_many(new.count_max)));
     }
     let sql = "insert into documents (uuid, platform_id, user_id, title, name, kind, size, state, is_active, \
-               chunk_count, generation, created_at, updated_at) \
-               values ($1, $2, $3, $4, $5, $6, $7, 'uploaded', true, 0, 0, $8, $8) returning id";
+               chunk_count, generation, created_at, updated_at, goes_on_at) \
+               values ($1, $2, $3, $4, $5, $6, $7, 'uploaded', true, 0, 0, $8, $8, $9) returning id";
+    let goes_on_at = new.goes_on.then_some(new.at.0);
     let (size, kind) = (rows::number(new.size), new.kind.as_str());
+    let (user, at) = (new.user_id.0, new.at.0);
     let added =
-        tx.one(sql, &[&new.uuid, &platform, &new.user_id.0, &new.title, &new.name, &kind, &size, &new.at.0]).await?;
+        tx.one(sql, &[&new.uuid, &platform, &user, &new.title, &new.name, &kind, &size, &at, &goes_on_at]).await?;
     let added = by_id(tx, DocumentId(added.try_get(0)?)).await?;
     added.ok_or_else(|| Fail::Refused(Error::internal("an upload's account is not there")))
-}
-
-pub(super) fn whose(shelf: Shelf) -> (Option<i64>, Option<i64>) {
-    (shelf.platform_id.map(|platform| platform.0), shelf.user_id.map(|user| user.0))
 }
 
 async fn by_uuid(conn: &Conn, shelf: Shelf, uuid: Uuid) -> Result<Option<Document>, Fail> {
@@ -147,12 +137,26 @@ async fn edit(tx: &Tx, shelf: Shelf, uuid: Uuid, edit: &DocumentEdit, at: Timest
     by_uuid(tx, shelf, uuid).await
 }
 
+async fn waiting(conn: &Conn, now: Timestamp, limit: usize) -> Result<Vec<Document>, Fail> {
+    // Named first and joined then: the account is not looked up for those that are not read.
+    let sql = format!(
+        "select {COLUMNS} from (select id from documents where {IS_WAITING} and goes_on_at <= $1 \
+         and (claimed_until is null or claimed_until <= $1) order by goes_on_at, id limit $2) w \
+         join documents d on d.id = w.id join users u on u.id = d.user_id order by d.goes_on_at, d.id"
+    );
+    conn.rows(&sql, &[&now.0, &rows::limit(limit)]).await?.iter().map(from_row).collect()
+}
+
 async fn take(tx: &Tx, id: DocumentId, from: &[DocumentState], take: Take) -> Result<Option<Document>, Fail> {
     let states: Vec<_> = from.iter().map(|state| state.as_str()).collect();
-    let sql = "update documents set claimed_until = $3, generation = generation + 1, failure = null, updated_at = $4, \
-               state = case when $5 then 'processing' else state end \
-               where id = $1 and state = any($2::text[]) and (claimed_until is null or claimed_until <= $4)";
-    let taken = tx.execute(sql, &[&id.0, &states, &take.until.0, &take.now.0, &take.is_processing]).await?;
+    let sql = format!(
+        "update documents set claimed_until = $3, generation = generation + 1, failure = null, updated_at = $4, \
+         state = case when $5 then 'processing' else state end \
+         where id = $1 and state = any($2::text[]) and (claimed_until is null or claimed_until <= $4) \
+         and (not $6 or (goes_on_at <= $4 and {IS_WAITING}))"
+    );
+    let taken =
+        tx.execute(&sql, &[&id.0, &states, &take.until.0, &take.now.0, &take.is_processing, &take.is_alone]).await?;
     if taken == 0 { Ok(None) } else { by_id(tx, id).await }
 }
 
@@ -161,6 +165,11 @@ async fn is_claimed(tx: &Tx, id: DocumentId, generation: u64) -> Result<bool, Fa
     let sql =
         "select 1 from documents where id = $1 and generation = $2 and claimed_until is not null for no key update";
     Ok(tx.opt(sql, &[&id.0, &rows::number(generation)]).await?.is_some())
+}
+
+async fn hold(tx: &Tx, id: DocumentId, generation: u64, until: Timestamp) -> Result<bool, Fail> {
+    let sql = "update documents set claimed_until = $3 where id = $1 and generation = $2 and claimed_until is not null";
+    Ok(tx.execute(sql, &[&id.0, &rows::number(generation), &until.0]).await? == 1)
 }
 
 async fn end(
@@ -173,15 +182,14 @@ async fn end(
     if !is_claimed(tx, id, generation).await? {
         return Ok(None);
     }
-    let (state, model, failure) = match worked {
-        Worked::Chunked => (DocumentState::Chunked, None, None),
-        Worked::Live(model) => (DocumentState::Live, model.as_ref(), None),
-        Worked::Failed(state, why) => (*state, None, Some(why)),
-    };
+    let ended = worked.ended();
     let sql = "update documents set state = $2, vector_model = $3, failure = $4, claimed_until = null, updated_at = $5, \
                vectorized_at = case when $2 = 'live' then $5 else vectorized_at end, \
+               goes_on_at = case when $6 and goes_on_at is not null then coalesce($7, goes_on_at) end, \
                chunk_count = (select count(*) from chunks where document_id = $1) where id = $1";
-    tx.execute(sql, &[&id.0, &state.as_str(), &model, &failure, &at.0]).await?;
+    let (state, again_at) = (ended.state.as_str(), ended.again_at.map(|again| again.0));
+    let values: Values<'_> = &[&id.0, &state, &ended.model, &ended.failure, &at.0, &ended.goes_on, &again_at];
+    tx.execute(sql, values).await?;
     by_id(tx, id).await
 }
 
@@ -197,18 +205,29 @@ async fn add_chunks(tx: &Tx, id: DocumentId, generation: u64, texts: &[String]) 
     Ok(true)
 }
 
-async fn clear(tx: &Tx, id: DocumentId) -> Result<usize, Fail> {
-    let sql =
-        "select 1 from documents where id = $1 and (state = 'gone' or claimed_until is not null) for no key update";
-    if tx.opt(sql, &[&id.0]).await?.is_none() {
+/// `beside`: also where pgvector has them.
+async fn clear(tx: &Tx, id: DocumentId, generation: Option<u64>, beside: bool) -> Result<usize, Fail> {
+    let sql = "select 1 from documents where id = $1 \
+               and (state = 'gone' or (claimed_until is not null and generation = $2)) for no key update";
+    if tx.opt(sql, &[&id.0, &generation.map(rows::number)]).await?.is_none() {
         return Ok(0);
     }
     let sql = "with gone as (select number from chunks where document_id = $1 order by number desc limit $2) \
-               delete from chunks c using gone g where c.document_id = $1 and c.number = g.number returning c.words";
-    uncount(tx, &tx.rows(sql, &[&id.0, &rows::limit(CHUNKS_AT_ONCE)]).await?).await
+               delete from chunks c using gone g where c.document_id = $1 and c.number = g.number \
+               returning c.words, c.number";
+    let gone = tx.rows(sql, &[&id.0, &rows::limit(CHUNKS_AT_ONCE)]).await?;
+    if beside {
+        vectors::forget(tx, id, &numbers(&gone)?).await?;
+    }
+    uncount(tx, &gone).await
 }
 
-async fn forget(tx: &Tx, id: DocumentId) -> Result<usize, Fail> {
+/// The second columns.
+fn numbers(rows: &[Row]) -> Result<Vec<i64>, Fail> {
+    rows.iter().map(|row| Ok(row.try_get(1)?)).collect()
+}
+
+async fn forget(tx: &Tx, id: DocumentId, beside: bool) -> Result<usize, Fail> {
     let sql = "select 1 from documents where id = $1 and state <> 'live' and claimed_until is null for no key update";
     if tx.opt(sql, &[&id.0]).await?.is_none() {
         return Ok(0);
@@ -216,22 +235,32 @@ async fn forget(tx: &Tx, id: DocumentId) -> Result<usize, Fail> {
     let sql = "with past as (select number, words from chunks \
                  where document_id = $1 and (words is not null or vector is not null) order by number limit $2) \
                update chunks c set words = null, vector = null from past p \
-               where c.document_id = $1 and c.number = p.number returning p.words";
-    uncount(tx, &tx.rows(sql, &[&id.0, &rows::limit(CHUNKS_AT_ONCE)]).await?).await
+               where c.document_id = $1 and c.number = p.number returning p.words, p.number";
+    let past = tx.rows(sql, &[&id.0, &rows::limit(CHUNKS_AT_ONCE)]).await?;
+    if beside {
+        vectors::forget(tx, id, &numbers(&past)?).await?;
+    }
+    uncount(tx, &past).await
 }
 
 /// Takes the words of chunks, which are the first column, out of the counts; how many chunks there are.
 async fn uncount(tx: &Tx, past: &[Row]) -> Result<usize, Fail> {
-    let mut counts = Counts::default();
+    let mut counts = WordCounts::default();
     for row in past {
         let words: Option<&str> = row.try_get(0)?;
         counts.add(words.iter().flat_map(|words| words.split(' ')).map(str::to_owned), -1);
     }
-    counts.write(tx).await?;
+    write(counts, tx).await?;
     Ok(past.len())
 }
 
-async fn index(tx: &Tx, id: DocumentId, generation: u64, ready: &[(u64, Option<Vec<u8>>)]) -> Result<bool, Fail> {
+async fn index(
+    tx: &Tx,
+    id: DocumentId,
+    generation: u64,
+    ready: &[(u64, Option<Vec<u8>>)],
+    beside: bool,
+) -> Result<bool, Fail> {
     if !is_claimed(tx, id, generation).await? {
         return Ok(false);
     }
@@ -242,8 +271,12 @@ async fn index(tx: &Tx, id: DocumentId, generation: u64, ready: &[(u64, Option<V
     let sql = "update chunks c set vector = x.vector from unnest($2::bigint[], $3::bytea[]) as x (number, vector) \
                where c.document_id = $1 and c.number = x.number";
     tx.execute(sql, &[&id.0, &numbers, &vectors]).await?;
+    if beside {
+        let vectors: Vec<_> = numbers.iter().copied().zip(vectors.iter().copied()).collect();
+        vectors::keep(tx, vectors::Of { platform, id, generation }, &vectors).await?;
+    }
     let sql = "select number, text from chunks where document_id = $1 and number = any($2) and words is null";
-    let (mut counts, mut new, mut words) = (Counts::default(), Vec::new(), Vec::new());
+    let (mut counts, mut new, mut words) = (WordCounts::default(), Vec::new(), Vec::new());
     for row in tx.rows(sql, &[&id.0, &numbers]).await? {
         let terms = terms(platform, row.try_get(1)?);
         if !terms.is_empty() {
@@ -255,34 +288,21 @@ async fn index(tx: &Tx, id: DocumentId, generation: u64, ready: &[(u64, Option<V
     let sql = "update chunks c set words = x.words from unnest($2::bigint[], $3::text[]) as x (number, words) \
                where c.document_id = $1 and c.number = x.number";
     tx.execute(sql, &[&id.0, &new, &words]).await?;
-    counts.write(tx).await?;
+    write(counts, tx).await?;
     Ok(true)
 }
 
-/// In how many chunks more, or fewer, each word is. Written in the order of the words, so that two who write wait for
-/// each other and do not lock each other out.
-#[derive(Default)]
-struct Counts(BTreeMap<String, i64>);
-
-impl Counts {
-    fn add(&mut self, words: impl Iterator<Item = String>, by: i64) {
-        for word in words.collect::<BTreeSet<_>>() {
-            *self.0.entry(word).or_default() += by;
-        }
+async fn write(counts: WordCounts, tx: &Tx) -> Result<(), Fail> {
+    let is_less = counts.0.values().any(|by| *by < 0);
+    let (words, by): (Vec<String>, Vec<i64>) = counts.0.into_iter().unzip();
+    let sql = "insert into chunk_words (word, total) \
+               select x.word, x.total from unnest($1::text[], $2::bigint[]) with ordinality as x (word, total, n) \
+               order by x.n on conflict (word) do update set total = chunk_words.total + excluded.total";
+    tx.execute(sql, &[&words, &by]).await?;
+    if is_less {
+        tx.execute("delete from chunk_words where word = any($1) and total <= 0", &[&words]).await?;
     }
-
-    async fn write(self, tx: &Tx) -> Result<(), Fail> {
-        let is_less = self.0.values().any(|by| *by < 0);
-        let (words, by): (Vec<String>, Vec<i64>) = self.0.into_iter().unzip();
-        let sql = "insert into chunk_words (word, total) \
-                   select x.word, x.total from unnest($1::text[], $2::bigint[]) with ordinality as x (word, total, n) \
-                   order by x.n on conflict (word) do update set total = chunk_words.total + excluded.total";
-        tx.execute(sql, &[&words, &by]).await?;
-        if is_less {
-            tx.execute("delete from chunk_words where word = any($1) and total <= 0", &[&words]).await?;
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 async fn retire(tx: &Tx, id: DocumentId, at: Timestamp) -> Result<Option<Document>, Fail> {
@@ -292,7 +312,7 @@ async fn retire(tx: &Tx, id: DocumentId, at: Timestamp) -> Result<Option<Documen
 }
 
 async fn condemn(tx: &Tx, id: DocumentId, at: Timestamp) -> Result<bool, Fail> {
-    let sql = "update documents set state = 'gone' where id = $1 and state <> 'live' \
+    let sql = "update documents set state = 'gone', goes_on_at = null where id = $1 and state <> 'live' \
                and (claimed_until is null or claimed_until <= $2)";
     Ok(tx.execute(sql, &[&id.0, &at.0]).await? == 1)
 }
@@ -303,10 +323,14 @@ async fn condemned(conn: &Conn, limit: usize) -> Result<Vec<(DocumentId, Uuid)>,
     found.iter().map(|row| Ok((DocumentId(row.try_get(0)?), row.try_get(1)?))).collect()
 }
 
-async fn remove(tx: &Tx, id: DocumentId) -> Result<bool, Fail> {
+async fn remove(tx: &Tx, id: DocumentId, beside: bool) -> Result<bool, Fail> {
     let sql = "delete from documents where id = $1 and state = 'gone' \
                and not exists (select 1 from chunks where document_id = $1)";
-    Ok(tx.execute(sql, &[&id.0]).await? == 1)
+    let is_removed = tx.execute(sql, &[&id.0]).await? == 1;
+    if is_removed && beside {
+        vectors::remove(tx, id).await?;
+    }
+    Ok(is_removed)
 }
 
 async fn chunks(conn: &Conn, id: DocumentId, after: u64, limit: usize) -> Result<Vec<Chunk>, Fail> {
@@ -346,8 +370,16 @@ impl Knowledge for PostgresStore {
         transact!(self, tx => edit(tx, shelf, uuid, &change, at))
     }
 
+    async fn waiting_documents(&self, now: Timestamp, limit: usize) -> Answer<Vec<Document>> {
+        fetch!(self, conn => waiting(conn, now, limit))
+    }
+
     async fn take_document(&self, id: DocumentId, from: Vec<DocumentState>, how: Take) -> Answer<Option<Document>> {
         transact!(self, tx => take(tx, id, &from, how))
+    }
+
+    async fn hold_document(&self, id: DocumentId, generation: u64, until: Timestamp) -> Answer<bool> {
+        transact!(self, tx => hold(tx, id, generation, until))
     }
 
     async fn end_work(
@@ -364,16 +396,19 @@ impl Knowledge for PostgresStore {
         transact!(self, tx => add_chunks(tx, id, generation, &texts))
     }
 
-    async fn clear_chunks(&self, id: DocumentId) -> Answer<usize> {
-        transact!(self, tx => clear(tx, id))
+    async fn clear_chunks(&self, id: DocumentId, generation: Option<u64>) -> Answer<usize> {
+        let beside = self.core.vectors.is_there;
+        transact!(self, tx => clear(tx, id, generation, beside))
     }
 
     async fn index_chunks(&self, id: DocumentId, generation: u64, ready: Vec<(u64, Option<Vec<u8>>)>) -> Answer<bool> {
-        transact!(self, tx => index(tx, id, generation, &ready))
+        let beside = self.core.vectors.is_there;
+        transact!(self, tx => index(tx, id, generation, &ready, beside))
     }
 
     async fn forget_chunks(&self, id: DocumentId) -> Answer<usize> {
-        transact!(self, tx => forget(tx, id))
+        let beside = self.core.vectors.is_there;
+        transact!(self, tx => forget(tx, id, beside))
     }
 
     async fn retire_document(&self, id: DocumentId, at: Timestamp) -> Answer<Option<Document>> {
@@ -389,7 +424,8 @@ impl Knowledge for PostgresStore {
     }
 
     async fn remove_document(&self, id: DocumentId) -> Answer<bool> {
-        transact!(self, tx => remove(tx, id))
+        let beside = self.core.vectors.is_there;
+        transact!(self, tx => remove(tx, id, beside))
     }
 
     async fn chunks(&self, id: DocumentId, after: u64, limit: usize) -> Answer<Vec<Chunk>> {
@@ -412,6 +448,11 @@ impl Knowledge for PostgresStore {
         limit: usize,
     ) -> Answer<Vec<(ChunkKey, f64)>> {
         fetch!(self, conn => found::search(conn, shelf, &text, only, limit))
+    }
+
+    async fn near_chunks(&self, shelf: Shelf, near: Near) -> Answer<Option<Vec<ChunkKey>>> {
+        self.core.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(vectors::near(&self.core, shelf, &near).await?)
     }
 
     async fn found_chunks(&self, shelf: Shelf, keys: Vec<ChunkKey>) -> Answer<Vec<(ChunkKey, Document, String)>> {

@@ -7,10 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::conn::Conn;
 use super::fail::Fail;
-use super::knowledge::{COLUMN_COUNT, COLUMNS, TABLES, from_row, whose};
+use super::knowledge::from_row;
 use super::rows;
 use crate::domain::{Document, DocumentId, PlatformId, UserId};
-use crate::store::knowledge::{CHUNKS_AT_ONCE, ChunkKey, LiveDocument, Shelf};
+use crate::store::knowledge::{
+    CHUNKS_AT_ONCE, ChunkKey, DOCUMENT_COLUMN_COUNT as COLUMN_COUNT, DOCUMENT_COLUMNS as COLUMNS,
+    DOCUMENT_TABLES as TABLES, LiveDocument, Shelf, whose,
+};
 use crate::store::search::{chosen, query_terms};
 
 /// How many chunks may hold the words that are looked for, together: a bound on how long a search takes.

@@ -27,6 +27,7 @@ pub const POSTGRES: &[(Migration, u32)] = &[
     (step(9, "runs", include_str!("../../../migrations/postgres/0009_runs.sql")), 9),
     (step(10, "knowledge", include_str!("../../../migrations/postgres/0010_knowledge.sql")), 9),
     (step(11, "budgets", include_str!("../../../migrations/postgres/0011_budgets.sql")), 9),
+    (step(12, "going_on", include_str!("../../../migrations/postgres/0012_going_on.sql")), 9),
 ];
 
 /// Marks the advisory lock under which the schema is changed: "Roost" in ASCII.

@@ -45,6 +45,7 @@ mod rows;
 mod runs;
 mod search;
 mod tokens;
+mod vectors;
 mod webhook_lanes;
 mod webhook_rows;
 mod webhooks;
@@ -139,8 +140,12 @@ impl PostgresStore {
         let pool = pool::make(&options.url, options)?;
         refuse_unfinished(&pool).await?;
         migrate_schema(&pool, now).await?;
+        let vectors = vectors::Vectors::prepare(&pool).await;
         let replica = replica::Replica::start(options)?;
-        let core = Arc::new(Core::new(pool, replica, listener));
+        let core = Arc::new(Core::new(pool, replica, listener, vectors));
+        if core.vectors.is_there {
+            tokio::spawn(vectors::fill(Arc::downgrade(&core)));
+        }
         let lanes = append::Lanes::start(&core, options);
         Ok(Self { core, lanes })
     }

@@ -1,7 +1,5 @@
 //! Documents and their chunks.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
@@ -13,19 +11,14 @@ use crate::domain::{
     Chunk, ChunkId, Document, DocumentId, DocumentKind, DocumentState, DocumentStats, PlatformId, Timestamp, Uploader,
     UserId,
 };
-use crate::error::{Error, Result as Answer, Rule};
+use crate::error::{Error, Result as Answer};
 use crate::store::Page;
 use crate::store::knowledge::{
-    CHUNKS_AT_ONCE, ChunkKey, DocumentEdit, DocumentFilter, Knowledge, LiveDocument, NewDocument, Shelf, Take, Worked,
+    CHUNKS_AT_ONCE, ChunkKey, DOCUMENT_COLUMNS as COLUMNS, DOCUMENT_TABLES as TABLES, DocumentEdit, DocumentFilter,
+    IS_WAITING, Knowledge, LiveDocument, Near, NewDocument, Shelf, Take, WordCounts, Worked, too_many, whose,
 };
 use crate::store::search::{folded, terms};
 
-pub(super) const COLUMNS: &str = "d.id, d.uuid, d.platform_id, d.user_id, u.uuid, u.name, u.email, d.title, d.name, \
-     d.kind, d.size, d.state, d.failure, d.is_active, d.chunk_count, d.generation, d.vector_model, d.vectorized_at, \
-     d.created_at, d.updated_at";
-/// How many columns those are.
-pub(super) const COLUMN_COUNT: usize = 20;
-pub(super) const TABLES: &str = "documents d join users u on u.id = d.user_id";
 /// Whose: `?1` the tenant, `?2` the user or null.
 const OF_SHELF: &str = "d.platform_id is ?1 and (?2 is null or d.user_id = ?2) and d.state <> 'gone'";
 
@@ -68,14 +61,13 @@ fn add(tx: &Tx<'_>, new: &NewDocument) -> Result<Document, Fail> {
         .prepare_cached("select count(*) from documents where platform_id is ?1 and state <> 'gone'")?
         .query_row([platform], |row| row.get(0))?;
     if count >= new.count_max {
-        let max = usize::try_from(new.count_max).unwrap_or(usize::MAX);
-        return Err(Fail::Refused(Error::field("file", Rule::CountMax(max))));
+        return Err(Fail::Refused(too_many(new.count_max)));
     }
     tx.conn
         .prepare_cached(
             "insert into documents (uuid, platform_id, user_id, title, name, kind, size, state, is_active, \
-             chunk_count, generation, created_at, updated_at) \
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'uploaded', 1, 0, 0, ?8, ?8)",
+             chunk_count, generation, created_at, updated_at, goes_on_at) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'uploaded', 1, 0, 0, ?8, ?8, ?9)",
         )?
         .execute(params![
             new.uuid.as_bytes(),
@@ -85,7 +77,8 @@ fn add(tx: &Tx<'_>, new: &NewDocument) -> Result<Document, Fail> {
             new.name,
             new.kind.as_str(),
             new.size,
-            new.at.0
+            new.at.0,
+            new.goes_on.then_some(new.at.0)
         ])?;
     let added = by_id(tx.conn, DocumentId(tx.conn.last_insert_rowid()))?;
     added.ok_or_else(|| Fail::Refused(Error::internal("an upload's account is not there")))
@@ -95,10 +88,6 @@ fn by_uuid(conn: &Connection, shelf: Shelf, uuid: Uuid) -> Result<Option<Documen
     let sql = format!("select {COLUMNS} from {TABLES} where {OF_SHELF} and d.uuid = ?3");
     let (platform, user) = whose(shelf);
     Ok(conn.prepare_cached(&sql)?.query_row(params![platform, user, uuid.as_bytes()], from_row).optional()?)
-}
-
-pub(super) fn whose(shelf: Shelf) -> (Option<i64>, Option<i64>) {
-    (shelf.platform_id.map(|platform| platform.0), shelf.user_id.map(|user| user.0))
 }
 
 fn list(conn: &Connection, shelf: Shelf, filter: &DocumentFilter) -> Result<Page<Document>, Fail> {
@@ -149,17 +138,30 @@ fn edit(tx: &Tx<'_>, shelf: Shelf, uuid: Uuid, edit: &DocumentEdit, at: Timestam
     by_uuid(tx.conn, shelf, uuid)
 }
 
+fn waiting(conn: &Connection, now: Timestamp, limit: usize) -> Result<Vec<Document>, Fail> {
+    let sql = format!(
+        "select {COLUMNS} from (select id from documents where {IS_WAITING} and goes_on_at <= ?1 \
+         and (claimed_until is null or claimed_until <= ?1) order by goes_on_at, id limit ?2) w \
+         join documents d on d.id = w.id join users u on u.id = d.user_id order by d.goes_on_at, d.id"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement.query_map(params![now.0, limit], from_row)?.collect::<Result<_, _>>()?;
+    Ok(found)
+}
+
 fn take(tx: &Tx<'_>, id: DocumentId, from: &[DocumentState], take: Take) -> Result<Option<Document>, Fail> {
     let states: Vec<_> = from.iter().map(|state| state.as_str()).collect();
+    let states = format!(" {} ", states.join(" "));
     let taken = tx
         .conn
-        .prepare_cached(
+        .prepare_cached(&format!(
             "update documents set claimed_until = ?3, generation = generation + 1, failure = null, updated_at = ?4, \
              state = case when ?5 then 'processing' else state end \
              where id = ?1 and instr(?2, ' ' || state || ' ') > 0 \
-             and (claimed_until is null or claimed_until <= ?4)",
-        )?
-        .execute(params![id.0, format!(" {} ", states.join(" ")), take.until.0, take.now.0, take.is_processing])?;
+             and (claimed_until is null or claimed_until <= ?4) \
+             and (not ?6 or (goes_on_at <= ?4 and {IS_WAITING}))"
+        ))?
+        .execute(params![id.0, states, take.until.0, take.now.0, take.is_processing, take.is_alone])?;
     if taken == 0 { Ok(None) } else { by_id(tx.conn, id) }
 }
 
@@ -173,22 +175,25 @@ fn is_claimed(tx: &Tx<'_>, id: DocumentId, generation: u64) -> Result<bool, Fail
     Ok(found.is_some())
 }
 
+fn hold(tx: &Tx<'_>, id: DocumentId, generation: u64, until: Timestamp) -> Result<bool, Fail> {
+    let sql = "update documents set claimed_until = ?3 where id = ?1 and generation = ?2 and claimed_until is not null";
+    Ok(tx.conn.prepare_cached(sql)?.execute(params![id.0, generation, until.0])? == 1)
+}
+
 fn end(tx: &Tx<'_>, id: DocumentId, generation: u64, worked: &Worked, at: Timestamp) -> Result<Option<Document>, Fail> {
     if !is_claimed(tx, id, generation)? {
         return Ok(None);
     }
-    let (state, model, failure) = match worked {
-        Worked::Chunked => (DocumentState::Chunked, None, None),
-        Worked::Live(model) => (DocumentState::Live, model.as_ref(), None),
-        Worked::Failed(state, why) => (*state, None, Some(why)),
-    };
+    let ended = worked.ended();
+    let again_at = ended.again_at.map(|again| again.0);
     tx.conn
         .prepare_cached(
             "update documents set state = ?2, vector_model = ?3, failure = ?4, claimed_until = null, updated_at = ?5, \
              vectorized_at = case when ?2 = 'live' then ?5 else vectorized_at end, \
+             goes_on_at = case when ?6 and goes_on_at is not null then coalesce(?7, goes_on_at) end, \
              chunk_count = (select count(*) from chunks where document_id = ?1) where id = ?1",
         )?
-        .execute(params![id.0, state.as_str(), model, failure, at.0])?;
+        .execute(params![id.0, ended.state.as_str(), ended.model, ended.failure, at.0, ended.goes_on, again_at])?;
     by_id(tx.conn, id)
 }
 
@@ -207,9 +212,13 @@ fn add_chunks(tx: &Tx<'_>, id: DocumentId, generation: u64, texts: &[String]) ->
     Ok(true)
 }
 
-fn clear(tx: &Tx<'_>, id: DocumentId) -> Result<usize, Fail> {
-    let sql = "select c.number from chunks c join documents d on d.id = c.document_id where c.document_id = ?1 \
-               and (d.state = 'gone' or d.claimed_until is not null) order by c.number desc limit ?2";
+fn clear(tx: &Tx<'_>, id: DocumentId, generation: Option<u64>) -> Result<usize, Fail> {
+    let is_gone = "select 1 from documents where id = ?1 \
+                   and (state = 'gone' or (claimed_until is not null and generation = ?2))";
+    if tx.conn.prepare_cached(is_gone)?.query_row(params![id.0, generation], |_| Ok(())).optional()?.is_none() {
+        return Ok(0);
+    }
+    let sql = "select number from chunks where document_id = ?1 order by number desc limit ?2";
     let numbers: Vec<i64> = numbers(tx, sql, id)?;
     unindex(tx, id, &numbers)?;
     let mut delete = tx.conn.prepare_cached("delete from chunks where document_id = ?1 and number = ?2")?;
@@ -246,7 +255,7 @@ fn unindex(tx: &Tx<'_>, id: DocumentId, numbers: &[i64]) -> Result<(), Fail> {
         .conn
         .prepare_cached("select id, words from chunks where document_id = ?1 and number = ?2 and words is not null")?;
     let mut delete = tx.conn.prepare_cached("delete from chunk_search where rowid = ?1")?;
-    let mut counts = Counts::default();
+    let mut counts = WordCounts::default();
     for number in numbers {
         let indexed = read.query_row([id.0, *number], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         if let Some((chunk, words)) = indexed {
@@ -255,7 +264,7 @@ fn unindex(tx: &Tx<'_>, id: DocumentId, numbers: &[i64]) -> Result<(), Fail> {
             counts.add(words.split(' ').map(str::to_owned), -1);
         }
     }
-    counts.write(tx)
+    write(counts, tx)
 }
 
 fn index(tx: &Tx<'_>, id: DocumentId, generation: u64, ready: &[(u64, Option<Vec<u8>>)]) -> Result<bool, Fail> {
@@ -268,7 +277,7 @@ fn index(tx: &Tx<'_>, id: DocumentId, generation: u64, ready: &[(u64, Option<Vec
     let mut keep =
         tx.conn.prepare_cached("update chunks set vector = ?2, words = coalesce(words, ?3) where id = ?1")?;
     let mut insert = tx.conn.prepare_cached("insert into chunk_search (rowid, words) values (?1, ?2)")?;
-    let mut counts = Counts::default();
+    let mut counts = WordCounts::default();
     for (number, vector) in ready.iter().take(CHUNKS_AT_ONCE) {
         let found = read.query_row(params![id.0, number], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
         let Some((chunk, text, is_new)) = found.optional()? else { continue };
@@ -281,35 +290,23 @@ fn index(tx: &Tx<'_>, id: DocumentId, generation: u64, ready: &[(u64, Option<Vec
             counts.add(terms.into_iter(), 1);
         }
     }
-    counts.write(tx)?;
+    write(counts, tx)?;
     Ok(true)
 }
 
-/// In how many chunks more, or fewer, each word is.
-#[derive(Default)]
-struct Counts(BTreeMap<String, i64>);
-
-impl Counts {
-    fn add(&mut self, words: impl Iterator<Item = String>, by: i64) {
-        for word in words.collect::<std::collections::BTreeSet<_>>() {
-            *self.0.entry(word).or_default() += by;
+fn write(counts: WordCounts, tx: &Tx<'_>) -> Result<(), Fail> {
+    let mut add = tx.conn.prepare_cached(
+        "insert into chunk_words (word, total) values (?1, ?2) \
+         on conflict (word) do update set total = total + excluded.total",
+    )?;
+    let mut none = tx.conn.prepare_cached("delete from chunk_words where word = ?1 and total <= 0")?;
+    for (word, by) in counts.0 {
+        add.execute(params![word, by])?;
+        if by < 0 {
+            none.execute([&word])?;
         }
     }
-
-    fn write(self, tx: &Tx<'_>) -> Result<(), Fail> {
-        let mut add = tx.conn.prepare_cached(
-            "insert into chunk_words (word, total) values (?1, ?2) \
-             on conflict (word) do update set total = total + excluded.total",
-        )?;
-        let mut none = tx.conn.prepare_cached("delete from chunk_words where word = ?1 and total <= 0")?;
-        for (word, by) in self.0 {
-            add.execute(params![word, by])?;
-            if by < 0 {
-                none.execute([&word])?;
-            }
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 fn retire(tx: &Tx<'_>, id: DocumentId, at: Timestamp) -> Result<Option<Document>, Fail> {
@@ -320,7 +317,7 @@ fn retire(tx: &Tx<'_>, id: DocumentId, at: Timestamp) -> Result<Option<Document>
 }
 
 fn condemn(tx: &Tx<'_>, id: DocumentId, at: Timestamp) -> Result<bool, Fail> {
-    let sql = "update documents set state = 'gone' where id = ?1 and state <> 'live' \
+    let sql = "update documents set state = 'gone', goes_on_at = null where id = ?1 and state <> 'live' \
                and (claimed_until is null or claimed_until <= ?2)";
     Ok(tx.conn.prepare_cached(sql)?.execute([id.0, at.0])? == 1)
 }
@@ -380,8 +377,16 @@ impl Knowledge for SqliteStore {
         self.writer.call_guarded(move |tx| edit(tx, shelf, uuid, &change, at)).await
     }
 
+    async fn waiting_documents(&self, now: Timestamp, limit: usize) -> Answer<Vec<Document>> {
+        self.readers.read(move |conn| waiting(conn, now, limit)).await
+    }
+
     async fn take_document(&self, id: DocumentId, from: Vec<DocumentState>, how: Take) -> Answer<Option<Document>> {
         self.writer.call_guarded(move |tx| take(tx, id, &from, how)).await
+    }
+
+    async fn hold_document(&self, id: DocumentId, generation: u64, until: Timestamp) -> Answer<bool> {
+        self.writer.call_guarded(move |tx| hold(tx, id, generation, until)).await
     }
 
     async fn end_work(
@@ -398,8 +403,8 @@ impl Knowledge for SqliteStore {
         self.writer.call_guarded(move |tx| add_chunks(tx, id, generation, &texts)).await
     }
 
-    async fn clear_chunks(&self, id: DocumentId) -> Answer<usize> {
-        self.writer.call_guarded(move |tx| clear(tx, id)).await
+    async fn clear_chunks(&self, id: DocumentId, generation: Option<u64>) -> Answer<usize> {
+        self.writer.call_guarded(move |tx| clear(tx, id, generation)).await
     }
 
     async fn index_chunks(&self, id: DocumentId, generation: u64, ready: Vec<(u64, Option<Vec<u8>>)>) -> Answer<bool> {
@@ -446,6 +451,10 @@ impl Knowledge for SqliteStore {
         limit: usize,
     ) -> Answer<Vec<(ChunkKey, f64)>> {
         self.readers.read(move |conn| found::search(conn, shelf, &text, only, limit)).await
+    }
+
+    async fn near_chunks(&self, _: Shelf, _: Near) -> Answer<Option<Vec<ChunkKey>>> {
+        Ok(None)
     }
 
     async fn found_chunks(&self, shelf: Shelf, keys: Vec<ChunkKey>) -> Answer<Vec<(ChunkKey, Document, String)>> {

@@ -164,6 +164,7 @@ pub(super) const OF_ACCOUNTS: &[Table] = &[
             int("claimed_until"),
             int("created_at"),
             int("updated_at"),
+            int("goes_on_at"),
         ],
     ),
     paired(

@@ -247,3 +247,25 @@ async fn an_upload_goes_live_by_itself_where_the_operator_says_so() {
     crate::support::app::until_async(async || lan.reads(&broken).await["vector_status"] == "failed").await;
     assert_eq!(lan.finds("kites").await, ["kites.txt"]);
 }
+
+#[tokio::test]
+async fn what_did_not_fail_for_its_own_reason_is_tried_again_and_what_did_is_not() {
+    let model = super::Model::start().await;
+    let app = TestApp::with(|config| {
+        model.configure(config);
+        config.knowledge.auto = true;
+        config.knowledge.claim_s = 1;
+    })
+    .await;
+    let lan = Librarian::new(&app, None, "lan", false).await;
+    *model.fails.lock().unwrap() = Some(StatusCode::BAD_REQUEST);
+    let broken = lan.uploads("broken.pdf", b"%PDF-1.4\nnothing").await;
+    let path = lan.uploads("kites.txt", b"Kites fly.").await;
+    for one in [&broken, &path] {
+        crate::support::app::until_async(async || lan.reads(one).await["vector_status"] == "failed").await;
+    }
+    let changed = lan.reads(&broken).await["updated_at"].clone();
+    *model.fails.lock().unwrap() = None;
+    crate::support::app::until_async(async || lan.reads(&path).await["state"] == "live").await;
+    assert_eq!(lan.reads(&broken).await["updated_at"], changed, "nobody has touched it since");
+}

@@ -85,12 +85,13 @@ async fn work_that_a_crash_cut_off_can_be_begun_again_when_its_claim_has_lapsed(
     let shelf = roost::store::knowledge::Shelf { platform_id: None, user_id: None };
     let document = app.app.store.document(shelf, uuid).await.unwrap().unwrap();
     let now = app.clock.now();
-    let take = roost::store::knowledge::Take { now, until: now.plus(Duration::from_secs(600)), is_processing: true };
+    let until = now.plus(Duration::from_secs(60));
+    let take = roost::store::knowledge::Take { now, until, is_processing: true, is_alone: false };
     app.app.store.take_document(document.id, vec![document.state], take).await.unwrap().unwrap();
     assert_eq!(lan.reads(&path).await["state"], "processing");
     assert_eq!(lan.steps(&path, "vectorize").await.0, StatusCode::BAD_REQUEST);
     assert_eq!(lan.ask(Method::DELETE, &path, None).await.0, StatusCode::FORBIDDEN);
-    app.clock.advance(Duration::from_secs(601));
+    app.clock.advance(Duration::from_secs(61));
     assert_eq!(lan.steps(&path, "vectorize").await.0, StatusCode::OK);
     assert_eq!(lan.finds("kites").await, ["kites.txt"]);
 }

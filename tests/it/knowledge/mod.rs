@@ -4,9 +4,12 @@
 mod documents;
 mod files;
 mod hostile;
+mod kill;
+mod near;
 mod recall;
 mod search;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::routing::post;
@@ -116,6 +119,8 @@ pub struct Model {
     pub url: String,
     /// What it answers with instead of vectors.
     pub fails: Arc<Mutex<Option<StatusCode>>>,
+    /// Whether it does not answer.
+    pub hangs: Arc<AtomicBool>,
     /// How many requests it had, with how many texts.
     pub asked: Arc<Mutex<Vec<usize>>>,
 }
@@ -133,12 +138,16 @@ impl Model {
     pub async fn start() -> Self {
         let fails: Arc<Mutex<Option<StatusCode>>> = Arc::default();
         let asked: Arc<Mutex<Vec<usize>>> = Arc::default();
-        let (failing, asking) = (Arc::clone(&fails), Arc::clone(&asked));
+        let hangs: Arc<AtomicBool> = Arc::default();
+        let (failing, asking, hanging) = (Arc::clone(&fails), Arc::clone(&asked), Arc::clone(&hangs));
         let embed = move |Json(body): Json<Value>| {
             let texts: Vec<String> = serde_json::from_value(body["input"].clone()).unwrap();
             asking.lock().unwrap().push(texts.len());
-            let fails = *failing.lock().unwrap();
+            let (fails, hangs) = (*failing.lock().unwrap(), hanging.load(Ordering::Relaxed));
             async move {
+                if hangs {
+                    std::future::pending::<()>().await;
+                }
                 if let Some(status) = fails {
                     return (axum::http::StatusCode::from_u16(status.as_u16()).unwrap(), Json(json!({})));
                 }
@@ -152,7 +161,7 @@ impl Model {
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let router = Router::new().route("/v1/embeddings", post(embed));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, fails, asked }
+        Self { url, fails, hangs, asked }
     }
 
     pub fn configure(&self, config: &mut Config) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roost::domain::{Document, DocumentId, DocumentKind, DocumentState, Platform, PlatformId, User};
+use roost::domain::{Document, DocumentId, DocumentKind, DocumentState, Platform, PlatformId, Timestamp, User};
 use roost::error::{Error, FieldError, Rule};
 use roost::store::knowledge::{
     CHUNKS_AT_ONCE, ChunkKey, DocumentEdit, DocumentFilter, NewDocument, Shelf, Take, Worked,
@@ -24,20 +24,25 @@ fn upload(user: &User, title: &str) -> NewDocument {
         kind: DocumentKind::Txt,
         size: 5_000_000_000,
         count_max: 100,
+        goes_on: false,
         at: at(1),
     }
 }
 
-fn of(user: &User) -> Shelf {
+pub(super) fn of(user: &User) -> Shelf {
     Shelf { platform_id: user.platform_id, user_id: Some(user.id) }
 }
 
-fn everybody(platform: Option<PlatformId>) -> Shelf {
+pub(super) fn everybody(platform: Option<PlatformId>) -> Shelf {
     Shelf { platform_id: platform, user_id: None }
 }
 
 fn take(second: i64) -> Take {
-    Take { now: at(second), until: at(second).plus(Duration::from_secs(60)), is_processing: false }
+    Take { now: at(second), until: at(second).plus(Duration::from_secs(60)), is_processing: false, is_alone: false }
+}
+
+fn failed(state: DocumentState, why: &str, again_at: Option<Timestamp>) -> Worked {
+    Worked::Failed { state, why: why.to_owned(), again_at }
 }
 
 fn page() -> DocumentFilter {
@@ -49,11 +54,11 @@ impl Bench {
         self.store.add_document(upload(user, title)).await.unwrap()
     }
 
-    async fn taken(&self, document: &Document, from: DocumentState, second: i64) -> Document {
+    pub(super) async fn taken(&self, document: &Document, from: DocumentState, second: i64) -> Document {
         self.store.take_document(document.id, vec![from], take(second)).await.unwrap().expect("it can be taken")
     }
 
-    async fn chunked(&self, user: &User, title: &str, texts: &[&str]) -> Document {
+    pub(super) async fn chunked(&self, user: &User, title: &str, texts: &[&str]) -> Document {
         let document = self.uploaded_document(user, title).await;
         let taken = self.taken(&document, Uploaded, 2).await;
         let texts = texts.iter().map(|text| (*text).to_owned()).collect();
@@ -62,7 +67,7 @@ impl Bench {
         ended.expect("the claim is held")
     }
 
-    async fn made_live(&self, document: &Document, vectors: &[Option<&[u8]>]) -> Document {
+    pub(super) async fn made_live(&self, document: &Document, vectors: &[Option<&[u8]>]) -> Document {
         let taken = self.taken(document, document.state, 4).await;
         let ready = (1..).zip(vectors).map(|(number, vector)| (number, vector.map(<[u8]>::to_vec))).collect();
         assert!(self.store.index_chunks(taken.id, taken.generation, ready).await.unwrap());
@@ -162,13 +167,101 @@ async fn only_one_works_on_a_document_and_a_claim_lapses() {
         assert!(!bench.store.index_chunks(first.id, first.generation, vec![(1, None)]).await.unwrap());
         assert_eq!(bench.store.end_work(first.id, first.generation, Worked::Chunked, at(72)).await.unwrap(), None);
         assert!(bench.store.add_chunks(second.id, second.generation, text()).await.unwrap());
-        let failed = Worked::Failed(Uploaded, "It is torn.".to_owned());
+        let failed = failed(Uploaded, "It is torn.", None);
         let ended = bench.store.end_work(second.id, second.generation, failed, at(73)).await.unwrap().unwrap();
         assert_eq!((ended.state, ended.failure.as_deref()), (Uploaded, Some("It is torn.")));
         assert_eq!(bench.store.take_document(document.id, vec![Live], take(80)).await.unwrap(), None, "it is not live");
         let processing = Take { is_processing: true, ..take(80) };
         let shown = bench.store.take_document(document.id, vec![Uploaded], processing).await.unwrap().unwrap();
         assert_eq!((shown.state, shown.failure), (Processing, None));
+    }
+}
+
+#[tokio::test]
+async fn a_claim_is_held_on_to_until_it_is_lost() {
+    for bench in benches().await {
+        let lan = bench.staff("lan").await;
+        let document = bench.uploaded_document(&lan, "Kites").await;
+        let first = bench.taken(&document, Uploaded, 10).await;
+        assert!(bench.store.hold_document(first.id, first.generation, at(200)).await.unwrap());
+        assert_eq!(bench.store.take_document(document.id, vec![Uploaded], take(199)).await.unwrap(), None);
+        let second = bench.taken(&document, Uploaded, 200).await;
+        assert!(!bench.store.hold_document(first.id, first.generation, at(900)).await.unwrap(), "it was lost");
+        let ended = bench.store.end_work(second.id, second.generation, Worked::Chunked, at(201)).await.unwrap();
+        assert!(ended.is_some());
+        assert!(!bench.store.hold_document(second.id, second.generation, at(900)).await.unwrap(), "it was given up");
+    }
+}
+
+#[tokio::test]
+async fn what_is_to_go_live_by_itself_waits_until_it_is_live_or_fails_for_a_reason_of_its_own() {
+    for bench in benches().await {
+        let lan = bench.staff("lan").await;
+        let waiting = async |second| -> Vec<DocumentId> {
+            let found = bench.store.waiting_documents(at(second), 10).await.unwrap();
+            found.into_iter().map(|document| document.id).collect()
+        };
+        let alone = |second| Take { is_alone: true, ..take(second) };
+        let taken = async |id, second| {
+            let states = vec![Uploaded, Chunked, Processing];
+            bench.store.take_document(id, states, alone(second)).await.unwrap()
+        };
+        bench.uploaded_document(&lan, "By hand").await;
+        let mut waits = Vec::new();
+        for title in ["Kites", "Torn"] {
+            let new = NewDocument { goes_on: true, ..upload(&lan, title) };
+            waits.push(bench.store.add_document(new).await.unwrap().id);
+        }
+        let (kites, torn) = (waits[0], waits[1]);
+        assert_eq!(waiting(2).await, [kites, torn]);
+        assert_eq!(bench.store.waiting_documents(at(2), 1).await.unwrap().len(), 1);
+
+        let claim = taken(kites, 2).await.unwrap();
+        assert_eq!(taken(kites, 3).await, None, "another node has it");
+        assert_eq!(waiting(3).await, [torn]);
+        assert_eq!(waiting(62).await, [kites, torn], "its node died");
+        bench.store.end_work(kites, claim.generation, Worked::Chunked, at(5)).await.unwrap().unwrap();
+        assert_eq!(waiting(5).await, [kites, torn], "it is not live yet");
+        let claim = taken(kites, 6).await.unwrap();
+        let later = failed(Chunked, "Nobody answered.", Some(at(100)));
+        bench.store.end_work(kites, claim.generation, later, at(7)).await.unwrap().unwrap();
+        assert_eq!(waiting(99).await, [torn]);
+        assert_eq!(taken(kites, 99).await, None, "it is too early");
+        assert_eq!(waiting(100).await, [torn, kites], "who has waited longest comes first");
+        let claim = taken(kites, 100).await.unwrap();
+        bench.store.end_work(kites, claim.generation, Worked::Live(None), at(101)).await.unwrap().unwrap();
+        bench.store.retire_document(kites, at(102)).await.unwrap().unwrap();
+        assert_eq!(waiting(900).await, [torn], "a person took it from the searches");
+        let by_hand = bench.store.take_document(kites, vec![Removed], take(903)).await.unwrap().unwrap();
+        bench.store.end_work(kites, by_hand.generation, Worked::Chunked, at(904)).await.unwrap().unwrap();
+        assert_eq!(waiting(905).await, [torn], "and cut it into chunks");
+        assert_eq!(taken(kites, 905).await, None);
+
+        let claim = taken(torn, 910).await.unwrap();
+        let own = failed(Uploaded, "It is torn.", None);
+        bench.store.end_work(torn, claim.generation, own, at(911)).await.unwrap().unwrap();
+        assert!(waiting(2000).await.is_empty(), "it fails for a reason of its own");
+        let by_hand = bench.taken(&claim, Uploaded, 2001).await;
+        let later = failed(Uploaded, "Nobody answered.", Some(at(2002)));
+        bench.store.end_work(torn, by_hand.generation, later, at(2002)).await.unwrap().unwrap();
+        assert!(waiting(3000).await.is_empty(), "now it is a person's");
+    }
+}
+
+#[tokio::test]
+async fn a_document_at_which_every_node_dies_is_not_taken_for_ever() {
+    for bench in benches().await {
+        let lan = bench.staff("lan").await;
+        let new = NewDocument { goes_on: true, ..upload(&lan, "Poison") };
+        let document = bench.store.add_document(new).await.unwrap();
+        let mut times = 0;
+        while !bench.store.waiting_documents(at(100 * (times + 1)), 1).await.unwrap().is_empty() {
+            let take = Take { is_alone: true, ..take(100 * (times + 1)) };
+            bench.store.take_document(document.id, vec![Uploaded], take).await.unwrap().unwrap();
+            times += 1;
+            assert!(times < 100, "it is taken for ever");
+        }
+        assert_eq!(times, 40);
     }
 }
 
@@ -183,9 +276,11 @@ async fn chunks_are_kept_in_order_replaced_and_paged() {
             chunks.into_iter().map(|chunk| (chunk.number, chunk.text)).collect()
         };
         assert_eq!(texts(1, 1).await, [(2, "two".to_owned())]);
-        assert_eq!(bench.store.clear_chunks(document.id).await.unwrap(), 0, "nobody works on it");
+        assert_eq!(bench.store.clear_chunks(document.id, None).await.unwrap(), 0, "nobody works on it");
         let taken = bench.taken(&document, Chunked, 10).await;
-        assert_eq!(bench.store.clear_chunks(document.id).await.unwrap(), 3);
+        let before = Some(taken.generation - 1);
+        assert_eq!(bench.store.clear_chunks(document.id, before).await.unwrap(), 0, "that claim was lost");
+        assert_eq!(bench.store.clear_chunks(document.id, Some(taken.generation)).await.unwrap(), 3);
         let many: Vec<_> = (0..CHUNKS_AT_ONCE).map(|n| format!("chunk {n}")).collect();
         assert!(bench.store.add_chunks(taken.id, taken.generation, many).await.unwrap());
         assert!(bench.store.add_chunks(taken.id, taken.generation, vec!["last".to_owned()]).await.unwrap());
@@ -299,7 +394,7 @@ async fn a_condemned_document_is_nobodys_until_its_row_goes() {
         let bench = bench.reopen().await;
         assert_eq!(bench.store.condemned_documents(10).await.unwrap(), [(document.id, document.uuid)]);
         assert!(!bench.store.remove_document(document.id).await.unwrap(), "it has chunks");
-        assert_eq!(bench.store.clear_chunks(document.id).await.unwrap(), 1);
+        assert_eq!(bench.store.clear_chunks(document.id, None).await.unwrap(), 1);
         assert!(bench.store.remove_document(document.id).await.unwrap());
         assert!(!bench.store.remove_document(document.id).await.unwrap());
         assert!(bench.store.condemned_documents(10).await.unwrap().is_empty());

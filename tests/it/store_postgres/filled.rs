@@ -47,7 +47,7 @@ impl Server {
             ("max_wal_senders", "0"),
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        let plan = PostgresPlan { fsync: false, connections_max: 20, settings };
+        let plan = PostgresPlan { fsync: false, connections_max: 20, settings, ..PostgresPlan::default() };
         Self(LocalPostgres::start(&plan).expect("PostgreSQL starts"))
     }
 

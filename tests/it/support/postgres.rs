@@ -1,6 +1,7 @@
 //! PostgreSQL for the suite: one server a test process, started when the first test wants it, and a database a test,
 //! copied from one that has the schema already.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 
 use roost::clock::Clock;
@@ -33,10 +34,16 @@ pub fn is_there(suite: &str) -> bool {
     is_there
 }
 
+/// Whether there is a PostgreSQL with the extension pgvector; says so when there is none.
+pub fn has_vectors(suite: &str) -> bool {
+    super::outside::program(suite, "SUITE_PGVECTOR").is_some()
+}
+
 /// A database of a test's own, removed when the test is over.
 pub struct Database {
     pub url: String,
     name: String,
+    server: &'static LocalPostgres,
 }
 
 impl Database {
@@ -51,17 +58,28 @@ impl Database {
         Self::copied(None).await
     }
 
+    /// One without anything in it on a server with the extension pgvector, where [`has_vectors`] says that there is one.
+    pub async fn with_vectors() -> Self {
+        static SERVER: OnceLock<LocalPostgres> = OnceLock::new();
+        let programs = std::env::var_os("SUITE_PGVECTOR").map(PathBuf::from);
+        Self::on(SERVER.get_or_init(|| start(programs)), None).await
+    }
+
     async fn copied(template: Option<&str>) -> Self {
+        Self::on(server(), template).await
+    }
+
+    async fn on(server: &'static LocalPostgres, template: Option<&str>) -> Self {
         let name = format!("t{}", uuid::Uuid::new_v4().simple());
-        server().create_database(&name, template).await.expect("a database");
-        Self { url: server().url(&name), name }
+        server.create_database(&name, template).await.expect("a database");
+        Self { url: server.url(&name), name, server }
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
         // A test must not wait for it; the server and its folder go with the test process in any case.
-        let _ = remover().send(std::mem::take(&mut self.name));
+        let _ = remover().send((self.server, std::mem::take(&mut self.name)));
     }
 }
 
@@ -95,29 +113,31 @@ impl Listener for Nobody {
 /// The server of this test process. A static is never dropped: that the process ends is what ends the server.
 fn server() -> &'static LocalPostgres {
     static SERVER: OnceLock<LocalPostgres> = OnceLock::new();
-    SERVER.get_or_init(|| {
-        let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let settings = vec![
-            set("shared_buffers", "64MB"),
-            set("max_wal_size", "256MB"),
-            set("wal_level", "minimal"),
-            set("max_wal_senders", "0"),
-        ];
-        let plan = PostgresPlan { fsync: false, connections_max: 1000, settings };
-        LocalPostgres::start(&plan).expect("PostgreSQL starts")
-    })
+    SERVER.get_or_init(|| start(None))
+}
+
+fn start(programs: Option<PathBuf>) -> LocalPostgres {
+    let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let settings = vec![
+        set("shared_buffers", "64MB"),
+        set("max_wal_size", "256MB"),
+        set("wal_level", "minimal"),
+        set("max_wal_senders", "0"),
+    ];
+    let plan = PostgresPlan { fsync: false, connections_max: 1000, programs, settings };
+    LocalPostgres::start(&plan).expect("PostgreSQL starts")
 }
 
 /// Removes databases beside the tests.
-fn remover() -> mpsc::Sender<String> {
-    static REMOVER: OnceLock<Mutex<mpsc::Sender<String>>> = OnceLock::new();
+fn remover() -> mpsc::Sender<(&'static LocalPostgres, String)> {
+    static REMOVER: OnceLock<Mutex<mpsc::Sender<(&'static LocalPostgres, String)>>> = OnceLock::new();
     let sender = REMOVER.get_or_init(|| {
-        let (sender, names) = mpsc::channel::<String>();
+        let (sender, names) = mpsc::channel::<(&LocalPostgres, String)>();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            for name in names {
+            for (server, name) in names {
                 // What stays until the end of the process is no reason to fail a test.
-                let _ = runtime.block_on(server().drop_database(&name));
+                let _ = runtime.block_on(server.drop_database(&name));
             }
         });
         Mutex::new(sender)

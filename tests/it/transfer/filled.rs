@@ -132,14 +132,16 @@ impl World {
                 kind: DocumentKind::Txt,
                 size: 7,
                 count_max: 10,
+                goes_on: title == "Torn",
                 at: at(4),
             };
             let id = self.store.add_document(new).await.unwrap().id;
-            let take = Take { now: at(5), until: at(60), is_processing: true };
+            let take = Take { now: at(5), until: at(60), is_processing: true, is_alone: false };
             let taken = self.store.take_document(id, vec![DocumentState::Uploaded], take).await.unwrap().unwrap();
             assert!(self.store.add_chunks(id, taken.generation, vec![text.to_owned()]).await.unwrap());
             let ended = if title == "Torn" {
-                Worked::Failed(DocumentState::Chunked, "It is torn.".to_owned())
+                let why = "It is torn.".to_owned();
+                Worked::Failed { state: DocumentState::Chunked, why, again_at: Some(at(70)) }
             } else {
                 self.store.index_chunks(id, taken.generation, vec![(1, Some(vec![0, 0, 128, 63]))]).await.unwrap();
                 Worked::Live(Some("model".to_owned()))
