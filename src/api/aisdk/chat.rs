@@ -133,7 +133,7 @@ fn streamed(ctx: &Ctx, place: Place, question: &Message, answer: Attached) -> Re
     let rest = stream::unfold((answer, writer), |(mut answer, mut writer)| async move {
         let frames = match answer.next().await? {
             Piece::Text { chunk, .. } => writer.text(&chunk),
-            Piece::End(ended) => writer.end(ended.outcome),
+            Piece::End(ended) => writer.end(&ended),
         };
         Some((frames, (answer, writer)))
     });

@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::envelope::why;
+use crate::api::run::no_answer;
+use crate::chat::Ended;
 use crate::domain::{Message, Role, RunOutcome};
 use crate::http::json;
 use crate::http::sse::Frame;
@@ -146,12 +147,15 @@ impl Writer {
     }
 
     /// The end of the stream.
-    pub fn end(&self, outcome: RunOutcome) -> Bytes {
+    pub fn end(&self, ended: &Ended) -> Bytes {
+        let outcome = ended.outcome;
         let text_end = self.has_text.then_some(Chunk::TextEnd { id: TEXT });
         let rest = match outcome {
             RunOutcome::Completed => vec![Chunk::FinishStep, Chunk::Finish],
             RunOutcome::Stopped => vec![Chunk::Abort],
-            RunOutcome::Failed | RunOutcome::Interrupted => vec![Chunk::Error { error_text: why(outcome) }],
+            RunOutcome::Failed | RunOutcome::Interrupted => {
+                vec![Chunk::Error { error_text: no_answer(outcome, ended.reason) }]
+            }
         };
         let chunks: Vec<_> = text_end.into_iter().chain(rest).collect();
         let done = Frame { data: "[DONE]", ..Frame::default() }.bytes();

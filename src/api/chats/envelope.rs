@@ -13,8 +13,9 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use utoipa::ToSchema;
 
 use crate::api::events::Refused;
-use crate::api::idempotency;
-use crate::domain::RunOutcome;
+use crate::api::run::no_answer;
+use crate::api::{budget, idempotency};
+use crate::domain::{RunOutcome, RunReason};
 use crate::error::{Conflict, Error, FieldError, Refusal, Rule, Subject};
 use crate::http::body::BodyError;
 use crate::http::{headers, json};
@@ -70,7 +71,7 @@ pub enum Failure {
     /// A credential is needed and there is none.
     NoCredential,
     /// The assistant's answer ended like this and is not there.
-    NoAnswer(RunOutcome),
+    NoAnswer(RunOutcome, Option<RunReason>),
     /// Nobody asked the assistant to answer this message.
     NotAsked,
     /// No such route.
@@ -113,7 +114,7 @@ impl Failure {
             Self::NoMatch(kind) => (S::NOT_FOUND, detail(format!("No {kind} matches the given query."))),
             Self::NoStream => (S::SERVICE_UNAVAILABLE, error("Too many streams are open: try again in a second.")),
             Self::NoCredential => (S::UNAUTHORIZED, detail("Authentication credentials were not provided.")),
-            Self::NoAnswer(outcome) => (S::SERVICE_UNAVAILABLE, error(no_answer(*outcome))),
+            Self::NoAnswer(outcome, why) => (S::SERVICE_UNAVAILABLE, error(no_answer(*outcome, *why))),
             Self::NotAsked => (S::NOT_FOUND, detail("The assistant was not asked to answer this message.")),
             Self::NoRoute => (S::NOT_FOUND, detail("Not found.")),
             Self::NoMethod(method) => (S::METHOD_NOT_ALLOWED, detail(format!("Method \"{method}\" not allowed."))),
@@ -154,6 +155,9 @@ impl IntoResponse for Failure {
         if let Some(after) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, headers::retry_after(after));
         }
+        if let Some(error) = self.error() {
+            budget::tell_shortage(&mut response, error);
+        }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -186,6 +190,7 @@ fn shape_of(failed: &Error) -> (StatusCode, Failed) {
             let seconds = headers::seconds(*after);
             (S::TOO_MANY_REQUESTS, detail(format!("Request was throttled. Expected available in {seconds} seconds.")))
         }
+        Error::OverBudget(_) => (S::TOO_MANY_REQUESTS, error(budget::USED_UP)),
         Error::Busy => (S::SERVICE_UNAVAILABLE, error("The server is busy: try again in a second.")),
         Error::StorageFull => {
             (S::INSUFFICIENT_STORAGE, error("The server's storage is full: reading works, writing does not."))
@@ -239,16 +244,6 @@ fn body_shape(body: &BodyError) -> (StatusCode, Failed) {
             let sentence = format!("Invalid data. Expected a dictionary, but got {kind}.");
             (S::BAD_REQUEST, Failed::Fields(FieldErrors(vec![("non_field_errors".into(), vec![sentence])])))
         }
-    }
-}
-
-/// What is said of an answer that is not there, also at the end of a stream.
-pub fn no_answer(outcome: RunOutcome) -> &'static str {
-    match outcome {
-        RunOutcome::Completed => "There is no answer: it was empty, or it has been deleted.",
-        RunOutcome::Stopped => "The answer was stopped.",
-        RunOutcome::Failed => "The assistant could not finish its answer: ask again.",
-        RunOutcome::Interrupted => "The server was restarted before the answer was finished: ask again.",
     }
 }
 

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use utoipa::ToSchema;
 
+use crate::api::budget;
 use crate::error::{Error, FieldError, Rule, Subject};
 use crate::http::body::BodyError;
 use crate::http::{headers, json};
@@ -160,6 +161,7 @@ fn shape_of(error: &Error) -> (StatusCode, Failed) {
             let seconds = headers::seconds(*after);
             (S::TOO_MANY_REQUESTS, detail(format!("Request was throttled. Expected available in {seconds} seconds.")))
         }
+        Error::OverBudget(_) => (S::TOO_MANY_REQUESTS, detail(budget::USED_UP)),
         Error::Busy => (S::SERVICE_UNAVAILABLE, detail("The server is busy: try again in a second.")),
         Error::StorageFull => {
             (S::INSUFFICIENT_STORAGE, detail("The server's storage is full: reading works, writing does not."))

@@ -11,10 +11,11 @@ use super::Answered;
 use super::context::{Ctx, Input};
 use super::data_stream::{self, Form, Writer};
 use super::described::Question;
-use super::envelope::{Failure, no_answer};
+use super::envelope::Failure;
 use super::messages::role;
 use crate::api::budget;
 use crate::api::idempotency::{self, IdempotencyKey};
+use crate::api::run::no_answer;
 use crate::chat::{Asked, Asking, Attached, Draft, Line, Piece, Unkept};
 use crate::domain::{Access, ConversationId, MessageText, Role, RunOutcome};
 use crate::error::{Error, Kind, Result, Rule};
@@ -224,7 +225,7 @@ pub(super) fn told(form: Form, writer: Writer, (question, answer): (Uuid, Attach
             Piece::Text { chunk, .. } => writer.text(&chunk),
             Piece::End(ended) => match (ended.outcome, ended.answer) {
                 (RunOutcome::Completed, Some(_)) => writer.end(),
-                (outcome, _) => writer.error(no_answer(outcome)),
+                (outcome, _) => writer.error(no_answer(outcome, ended.reason)),
             },
         };
         Some((part, (answer, writer, held)))
@@ -242,7 +243,7 @@ fn unkept(ctx: &Ctx, form: Form, writer: Writer, pieces: Unkept, held: Held) -> 
             Some(Ok(piece)) => (writer.text(&piece), Some(pieces)),
             Some(Err(cause)) => {
                 tracing::warn!(cause = %cause, "an answer could not be finished");
-                (writer.error(no_answer(RunOutcome::Failed)), None)
+                (writer.error(no_answer(RunOutcome::Failed, None)), None)
             }
             None => (writer.end(), None),
         };

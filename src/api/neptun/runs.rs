@@ -126,7 +126,8 @@ pub async fn again(ctx: Ctx) -> Answered {
     let how = how(ctx.query())?;
     let (chat, question) = ctx.chat().question_of(access, ConversationId(chat), EventId(message)).await?;
     let held = held(&ctx)?;
-    let asking = Asking { address: Some(ctx.address()), door: "neptun", ..Asking::default() };
+    let asking =
+        Asking { address: Some(ctx.address()), tenant: access.user.platform_id, door: "neptun", ..Asking::default() };
     let asked = ctx.chat().ask_again(&chat, &question, how, asking).await?;
     let (form, writer) = form_of(&chat, &question);
     // No key was sent that this could be a repeat of.

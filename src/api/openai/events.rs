@@ -8,9 +8,9 @@ use axum::body::Bytes;
 use serde_json::{Value, json};
 
 use super::answer::End;
-use super::envelope;
 use super::wire_responses::{Broken, Item, ResponseUsage, Shown, Status, Text};
-use crate::domain::RunOutcome;
+use crate::api::run::no_answer;
+use crate::domain::{RunOutcome, RunReason};
 use crate::http::json;
 use crate::http::sse::Frame;
 
@@ -104,7 +104,10 @@ impl Writer {
 pub fn ended(begun: &Shown, item_id: &str, end: End) -> Shown {
     let (outcome, whole) = (end.outcome, end.text);
     let (status, usage) = (Status::from(outcome), end.usage.map(ResponseUsage::from));
-    let error = (status == Status::Failed).then(|| Broken { code: "server_error", message: envelope::why(outcome) });
+    // Of the words that the libraries know for it, the nearest.
+    let code = if end.reason == Some(RunReason::Budget) { "rate_limit_exceeded" } else { "server_error" };
+    let message = no_answer(outcome, end.reason);
+    let error = (status == Status::Failed).then_some(Broken { code, message });
     let of_item = if status == Status::Completed { "completed" } else { "incomplete" };
     let output = if whole.is_empty() && status != Status::Completed {
         Vec::new()

@@ -78,6 +78,11 @@ impl Attached {
         Some(piece)
     }
 
+    /// Whether there was nothing left to spend on it.
+    pub(super) fn was_refused(&self) -> bool {
+        matches!(&self.source, Source::Stored(ended) if ended.is_over_budget())
+    }
+
     fn lacks(&self, ended: &Ended) -> bool {
         ended.answer.as_ref().is_some_and(|answer| answer.text.len() > self.cursor)
     }

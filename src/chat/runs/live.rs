@@ -30,6 +30,8 @@ pub(in crate::chat) struct Live {
     progress: watch::Sender<Progress>,
     /// What is left of the budget, once that is known: `Some(None)` when nothing is to be said of it.
     left: watch::Sender<Option<Option<Left>>>,
+    /// How long until there is more, if it was refused for want of it; said before what is left.
+    pub refused: OnceLock<Option<Duration>>,
     stop: CancellationToken,
     why: OnceLock<RunReason>,
     /// Whether the recorder has it in its queue.
@@ -77,6 +79,7 @@ impl Live {
             text: Mutex::default(),
             progress: watch::Sender::default(),
             left: watch::Sender::default(),
+            refused: OnceLock::new(),
             stop: CancellationToken::new(),
             why: OnceLock::new(),
             noted: AtomicBool::new(false),
