@@ -17,3 +17,4 @@ pub mod openai;
 pub mod pigeons;
 pub mod pusher;
 pub mod run;
+pub mod sources;

@@ -166,15 +166,15 @@ async fn under_way(ctx: &Ctx, id: &str) -> Result<Option<Arc<Message>>> {
     ctx.chat().answer_under_way(session.id).await
 }
 
-/// Stop the answer under way
+/// Stop the answers under way
 ///
-/// What had arrived is stored. (The SDK's own `stop` closes the connection, which stops nothing here.)
+/// All of the chat, and what waits for its turn. What had arrived is stored. (The SDK's own `stop` closes the connection, which stops nothing here.)
 #[utoipa::path(post, path = "/api/chat/{id}/stop", operation_id = "aisdk_stop", tag = "aisdk",
     params(("id" = String, Path, description = "The chat")),
     responses((status = 200, description = "What became of it", body = Stopped)))]
 pub async fn stop(ctx: Ctx, Named(id): Named) -> Answered {
-    let stopped = match under_way(&ctx, &id).await? {
-        Some(question) => ctx.chat().stop_answer(&question).await?.0,
+    let stopped = match ctx.session(&id).await? {
+        Some(session) => ctx.chat().stop_answering(session.id).await?.0,
         None => false,
     };
     Ok(json::response(json::bytes(&Stopped { stopped })))

@@ -16,7 +16,8 @@ use super::messages::role;
 use crate::api::budget;
 use crate::api::idempotency::{self, IdempotencyKey};
 use crate::api::run::no_answer;
-use crate::chat::{Asked, Asking, Attached, Draft, Line, Piece, Unkept};
+use crate::api::sources;
+use crate::chat::{Asked, Asking, Attached, Draft, Ended, Line, Piece, Unkept};
 use crate::domain::{Access, ConversationId, MessageText, Role, RunOutcome};
 use crate::error::{Error, Kind, Result, Rule};
 use crate::http::streams::Place;
@@ -89,7 +90,7 @@ impl Family {
 /// Ask a model
 ///
 /// The answer is the AI SDK's data stream, version 1: `0:"text"` a line; of the models of `openrouter` and
-/// `ollama` framed by `f:`, `e:` and `d:`; ended by `3:"why"` when it breaks off. With a chat's number the last
+/// `ollama` framed by `f:`, `e:` and `d:`, with an `h:` for each source; ended by `3:"why"` when it breaks off. With a chat's number the last
 /// message and the answer are stored in it, the code blocks of the answer as its files. A client that goes
 /// away changes nothing: the answer is finished and stored.
 #[utoipa::path(post, path = "/api/ai/{publisher}/{model}/chat", operation_id = "neptun_ask", tag = "neptun",
@@ -223,14 +224,21 @@ pub(super) fn told(form: Form, writer: Writer, (question, answer): (Uuid, Attach
     let parts = stream::unfold((answer, writer, held), |(mut answer, mut writer, held)| async move {
         let part = match answer.next().await? {
             Piece::Text { chunk, .. } => writer.text(&chunk),
-            Piece::End(ended) => match (ended.outcome, ended.answer) {
-                (RunOutcome::Completed, Some(_)) => writer.end(),
-                (outcome, _) => writer.error(no_answer(outcome, ended.reason)),
-            },
+            Piece::End(ended) => ends(&writer, &ended),
         };
         Some((part, (answer, writer, held)))
     });
     data_stream::response(form, stream::iter([begin]).chain(parts))
+}
+
+/// The end of an answer that is stored, with what it rests on.
+fn ends(writer: &Writer, ended: &Ended) -> Vec<u8> {
+    let sources = ended.answer.as_deref().map(sources::of).unwrap_or_default();
+    let end = match (ended.outcome, &ended.answer) {
+        (RunOutcome::Completed, Some(_)) => writer.end(),
+        (outcome, _) => writer.error(no_answer(outcome, ended.reason)),
+    };
+    [writer.sources(&sources), end].concat()
 }
 
 /// An answer that ends with whoever listens.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::Answered;
 use super::accounts::done;
 use super::context::{Ctx, Input};
@@ -103,7 +105,7 @@ pub async fn create(ctx: Ctx, input: Input) -> Answered {
     let way = way(&mut values);
     values.finish().map_err(|error| Failure::Input(NEW, error))?;
     let (model, name) = model.zip(name).ok_or_else(|| Error::field("name", Rule::Required))?;
-    let chat = ctx.chat().create_chat(access, name, model, way).await?;
+    let chat = ctx.chat().create_chat(access, name, model, way.flatten()).await?;
     Ok(json::response(json::bytes(&OneChat { chat: (&chat).into() })))
 }
 
@@ -117,13 +119,14 @@ fn name(values: &mut Values) -> Option<String> {
     Some(line)
 }
 
-/// What becomes of a message that is sent while an answer is under way, if that is said.
-fn way(values: &mut Values) -> Option<WhileAnswering> {
-    if !values.has(WHILE_ANSWERING) {
-        return None;
+/// What becomes of a message that is sent while an answer is under way, if that is said; null is what the configuration
+/// says.
+fn way(values: &mut Values) -> Option<Option<WhileAnswering>> {
+    if values.peek(WHILE_ANSWERING).is_none_or(Value::is_null) {
+        return values.has(WHILE_ANSWERING).then_some(None);
     }
     let ways: Vec<_> = run::WAYS.iter().map(|way| (*way).to_owned()).collect();
-    values.choice(WHILE_ANSWERING, &ways.into()).as_deref().and_then(run::way)
+    Some(values.choice(WHILE_ANSWERING, &ways.into()).as_deref().and_then(run::way))
 }
 
 /// Remove chats

@@ -45,7 +45,6 @@ pub struct ChatFields {
     model: String,
     /// What becomes of a message that is sent while an answer is under way; `assistant.while_answering` unless said
     /// otherwise.
-    #[schema(nullable = false)]
     while_answering: Option<Way>,
 }
 
@@ -56,8 +55,8 @@ pub struct ChatName {
     /// What to call it.
     #[schema(min_length = 3, max_length = 255, nullable = false, example = "Compose file")]
     name: Option<String>,
-    /// What becomes of a message that is sent while an answer is under way.
-    #[schema(nullable = false)]
+    /// What becomes of a message that is sent while an answer is under way; with null it is `assistant.while_answering`
+    /// again.
     while_answering: Option<Way>,
 }
 

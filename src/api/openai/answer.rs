@@ -144,6 +144,11 @@ impl Hearing {
         Some(heard)
     }
 
+    /// Whether the answer waits for its turn.
+    pub fn is_queued(&self) -> bool {
+        matches!(&self.source, Source::Kept(answer) if answer.is_queued())
+    }
+
     /// How many bytes of the answer were heard.
     pub fn cursor(&self) -> usize {
         self.cursor

@@ -34,6 +34,8 @@ use crate::chat::SharedChat;
 use crate::http::SharedWeb;
 use crate::limits::Limits;
 
+pub use self::asked::DEFAULT_MODEL;
+
 /// The door's parts.
 pub struct Parts {
     /// The use-cases.

@@ -34,6 +34,8 @@ pub(in crate::chat) struct Live {
     pub refused: OnceLock<Option<Duration>>,
     stop: CancellationToken,
     why: OnceLock<RunReason>,
+    /// Whether it waits for its turn.
+    waits: AtomicBool,
     /// Whether the recorder has it in its queue.
     noted: AtomicBool,
     /// Whether what has arrived is wanted in the log at once.
@@ -82,6 +84,7 @@ impl Live {
             refused: OnceLock::new(),
             stop: CancellationToken::new(),
             why: OnceLock::new(),
+            waits: AtomicBool::new(false),
             noted: AtomicBool::new(false),
             hurries: AtomicBool::new(false),
         };
@@ -173,6 +176,16 @@ impl Live {
         let next = text.ends.partition_point(|end| *end <= cursor);
         let end = *text.ends.get(next)?;
         if end <= text.told { rest(&text.whole, end, cursor) } else { None }
+    }
+
+    /// Says whether it waits for its turn.
+    pub fn waiting(&self, waits: bool) {
+        self.waits.store(waits, Ordering::Release);
+    }
+
+    /// Whether it waits for its turn.
+    pub fn is_waiting(&self) -> bool {
+        self.waits.load(Ordering::Acquire)
     }
 
     /// Says what is left of the budget; the first that is said counts.

@@ -186,6 +186,7 @@ impl Chat {
             () = all => {}
         }
         let started = self.store.start_run(run.id, self.clock.now()).await?;
+        live.waiting(false);
         Ok(started.is_none().then(|| Said::nothing(RunOutcome::Interrupted, None)))
     }
 

@@ -34,7 +34,7 @@ use super::words::Word;
 use super::{Chat, Draft};
 use crate::assistant::{Line, Provider};
 use crate::domain::{
-    Conversation, ConversationId, Message, PlatformId, RunOutcome, RunReason, Usage, UserId, WhileAnswering,
+    Conversation, ConversationId, Message, PlatformId, RunOutcome, RunReason, RunState, Usage, UserId, WhileAnswering,
 };
 use crate::error::{Error, Refusal, Result, Shortage};
 use crate::store::NewMessage;
@@ -246,6 +246,7 @@ impl Chat {
                 self.says(&Word::StopBefore(live.question.conversation_id, live.question.id));
             }
         }
+        live.waiting(!before.is_empty());
         self.spawn(provider, &live, before, place);
         self.stop_if_taken(&live);
         live
@@ -282,6 +283,7 @@ impl Chat {
             conversation: question.conversation_id,
             question: question.id,
             run: run.uuid,
+            is_queued: run.state == RunState::Queued,
             deadline: Instant::now() + self.rules.answer_timeout + LATE,
             heard: std::collections::VecDeque::new(),
         };

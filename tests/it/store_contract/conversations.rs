@@ -325,7 +325,7 @@ async fn an_edit_replaces_what_it_names() {
             metadata: Some(Json(r#"{"a":1}"#.to_owned())),
             title: Some("Rooms".to_owned()),
             is_archived: Some(true),
-            while_answering: Some(WhileAnswering::Queue),
+            while_answering: Some(Some(WhileAnswering::Queue)),
         };
         let edited = bench.change(&session, StateChange::Edit(edit.clone())).await;
         let want = ConversationState {
@@ -343,9 +343,9 @@ async fn an_edit_replaces_what_it_names() {
         assert_eq!(bench.find(SESSIONS, Locator::Key("a")).await, None);
 
         assert_eq!(bench.change(&session, StateChange::Edit(edit)).await, edited, "the same again is no change");
-        let nobody = StateEdit { external_user_id: Some(None), ..StateEdit::default() };
+        let nobody = StateEdit { external_user_id: Some(None), while_answering: Some(None), ..StateEdit::default() };
         let cleared = bench.change(&session, StateChange::Edit(nobody)).await;
-        assert_eq!(cleared.state, ConversationState { external_user_id: None, ..want.clone() });
+        assert_eq!(cleared.state, ConversationState { external_user_id: None, while_answering: None, ..want.clone() });
         let log = bench.log(&session).await;
         assert_eq!(
             log.iter().map(state_of).collect::<Vec<_>>(),
