@@ -44,7 +44,7 @@ const ROLES: &[&str] = &["user"];
         (status = 403, description = "The chat has expired, is not active, or a person has it"),
     ))]
 pub async fn send(ctx: Ctx, input: Input) -> Answered {
-    let mut values = input.values(&ctx).await?;
+    let mut values = ctx.values(input).await?;
     let id = values.string("id", 1..=NAME_CHARS_MAX);
     let trigger = values.nullable_string("trigger", 0..=NAME_CHARS_MAX);
     let is_again = trigger.as_deref() == Some(AGAIN);

@@ -141,7 +141,7 @@ async fn answered(ctx: &Ctx, model: &str, family: Family, input: Input) -> Answe
         return Err(Failure::Input(MODEL, Error::field("model", wrong)));
     }
     let chat = chat_id(ctx.query()).map_err(|error| Failure::Input(QUERY, error))?;
-    let (context, question) = context(ctx, input.values(ctx).await?)?;
+    let (context, question) = context(ctx, ctx.values(input).await?)?;
     let words = context.iter().map(|line| line.text.split_whitespace().count()).sum();
     let writer = Writer::new(family.form(), words);
     // Before the question is stored: who gets no place has not asked.

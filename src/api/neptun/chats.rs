@@ -99,7 +99,7 @@ fn one_order(pair: &str) -> Option<ChatOrder> {
     security(("neptun-session" = [])))]
 pub async fn create(ctx: Ctx, input: Input) -> Answered {
     let access = ctx.owner()?;
-    let mut values = input.values(&ctx).await?;
+    let mut values = ctx.values(input).await?;
     let model = values.choice("model", &ctx.door().models);
     let name = name(&mut values);
     let way = way(&mut values);
@@ -139,7 +139,7 @@ fn way(values: &mut Values) -> Option<Option<WhileAnswering>> {
     security(("neptun-session" = [])))]
 pub async fn remove_many(ctx: Ctx, input: Input) -> Answered {
     let access = ctx.owner()?;
-    let mut values = input.values(&ctx).await?;
+    let mut values = ctx.values(input).await?;
     let items = values.list("chat_ids", 1..=ctx.door().batch_max).unwrap_or_default();
     let mut ids = values.ids("chat_ids", &items);
     values.finish().map_err(|error| Failure::Input(IDS, error))?;
@@ -163,7 +163,7 @@ pub async fn remove_many(ctx: Ctx, input: Input) -> Answered {
     security(("neptun-session" = [])))]
 pub async fn rename(ctx: Ctx, input: Input) -> Answered {
     let (access, id) = ctx.owner_of_chat()?;
-    let mut values = input.values(&ctx).await?;
+    let mut values = ctx.values(input).await?;
     // Who sends neither is told of the name, as clients know it.
     let is_renamed = values.has("name") || !values.has(WHILE_ANSWERING);
     let name = if is_renamed { name(&mut values) } else { None };

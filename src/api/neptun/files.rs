@@ -77,7 +77,7 @@ async fn listed(
     security(("neptun-session" = [])))]
 pub async fn create(ctx: Ctx, input: Input) -> Answered {
     let (access, [chat, message]) = ctx.owner_with(["chat_id", "message_id"])?;
-    let mut values = input.values(&ctx).await?;
+    let mut values = ctx.values(input).await?;
     let (are_many, chars_max) = (values.has("files"), ctx.door().file_chars_max);
     let files = if are_many {
         let items = values.list("files", 1..=ctx.door().batch_max).unwrap_or_default();

@@ -71,7 +71,7 @@ fn page(found: MessagePage, owner: UserId) -> Page<EventId> {
     security(("neptun-session" = [])))]
 pub async fn create(ctx: Ctx, input: Input) -> Answered {
     let (access, id) = ctx.owner_of_chat()?;
-    let mut values = input.values(&ctx).await?;
+    let mut values = ctx.values(input).await?;
     let is_batch = values.has("messages");
     let spoken = if is_batch { batch(&ctx, &mut values) } else { single(&ctx, &mut values).into_iter().collect() };
     values.finish().map_err(|error| Failure::Input(INVALID, error))?;

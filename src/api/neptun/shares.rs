@@ -55,7 +55,7 @@ pub async fn read(ctx: Ctx) -> Answered {
     security(("neptun-session" = [])))]
 pub async fn create(ctx: Ctx, input: Input) -> Answered {
     let (access, id) = ctx.owner_of_chat()?;
-    let mut values = input.values(&ctx).await?;
+    let mut values = ctx.values(input).await?;
     let is_shared = values.boolean_or("is_shared", true);
     let is_protected = values.boolean_or("is_protected", false);
     // A share that wants a password has to have one: without it, it would open to nobody.
@@ -98,7 +98,7 @@ pub async fn admit(ctx: Ctx, input: Input) -> Answered {
 
 async fn admit_to(ctx: &Ctx, id: ConversationId, share: ShareId, input: Input) -> Result<Response, Failure> {
     let access = ctx.owner()?;
-    let (mut values, field) = named(input.sent(ctx).await?);
+    let (mut values, field) = named(ctx.sent(input).await?);
     let items = values.list(field, 1..=ctx.door().batch_max).unwrap_or_default();
     let emails = values.strings(field, &items, |text| Email::parse(text).ok_or(Rule::Email));
     values.finish().map_err(|error| Failure::Input(EMAILS, error))?;

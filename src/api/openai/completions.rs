@@ -46,7 +46,7 @@ const MESSAGES: &str = "messages";
     ),
     security(("bearer" = [])))]
 pub async fn create(ctx: Ctx, input: Input) -> Answered {
-    let (mut asked, include_usage) = read(&ctx, input.values(&ctx).await?)?;
+    let (mut asked, include_usage) = read(&ctx, ctx.values(input).await?)?;
     // Before anything is stored: who gets no place has not asked.
     let place = if asked.is_streamed { Some(ctx.stream_place()?) } else { None };
     let model = asked.model.clone();

@@ -54,6 +54,12 @@ pub struct Parts {
     pub body_bytes_max: usize,
 }
 
+impl AsRef<SharedWeb> for Parts {
+    fn as_ref(&self) -> &SharedWeb {
+        &self.web
+    }
+}
+
 /// The door's shared parts, as handlers get them.
 pub type OpenAi = Arc<Parts>;
 

@@ -53,7 +53,7 @@ struct Wanted {
     ),
     security(("bearer" = [])))]
 pub async fn create(ctx: Ctx, input: Input) -> Answered {
-    let wanted = wanted(&ctx, input.values(&ctx).await?)?;
+    let wanted = wanted(&ctx, ctx.values(input).await?)?;
     // Before anything is stored: who gets no place has not asked.
     let place = if wanted.asked.is_streamed { Some(ctx.stream_place()?) } else { None };
     let (model, is_background, is_stored) = (wanted.asked.model.clone(), wanted.is_background, wanted.is_stored);
