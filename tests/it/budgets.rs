@@ -76,7 +76,7 @@ async fn what_is_left_is_told() {
     assert_eq!(told(granted(other)).as_deref(), Some("tokens=999, money=1.999;currency=EUR"), "another session's");
     let (_, none) = ask(chat, &stranger(1), takes(991, 0)).await;
     let none = over(none);
-    assert_eq!((none.whose, chat.budget_told(none.left).as_deref()), (PurseKind::Session, Some("tokens=990")));
+    assert_eq!((none.whose, chat.budget_told(none.left).as_deref()), (PurseKind::Session, Some("tokens=990, money=1.999;currency=EUR")));
     assert!((app.figure("budget_tokens_total").await - 10.0).abs() < 0.5, "settled once");
     assert!((app.figure("budget_refusals_total").await - 1.0).abs() < 0.5);
 }
@@ -108,7 +108,14 @@ async fn over_budget_becomes_what_the_operator_chose() {
     ] {
         let app = choose(chosen).await;
         let refused = over(ask(&app.app.chat, &user, expensive).await.1);
-        assert_eq!((refused.whose, refused.instead), (PurseKind::User, instead));
+        assert_eq!((refused.whose, refused.instead, refused.full_in), (PurseKind::User, instead, None), "it never fits");
+        granted(ask(&app.app.chat, &user, takes(100, 0)).await.1);
+        let refused = over(ask(&app.app.chat, &user, takes(1, 0)).await.1);
+        let full_in = refused.full_in.expect("there is more tomorrow");
+        app.clock.advance(full_in - Duration::from_millis(1));
+        over(ask(&app.app.chat, &user, takes(1, 0)).await.1);
+        app.clock.advance(Duration::from_millis(1));
+        granted(ask(&app.app.chat, &user, takes(1, 0)).await.1);
     }
 }
 
