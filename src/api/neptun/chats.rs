@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Answered;
 use super::accounts::done;
 use super::context::{Ctx, Input};
-use super::described::{ChatFields, ChatIds, ChatName};
+use super::described::{ChatFields, ChatIds, ChatName, OfChat};
 use super::envelope::Failure;
 use super::wire::{Chat, Chats, OneChat};
 use crate::api::{events, run};
@@ -155,10 +155,7 @@ pub async fn remove_many(ctx: Ctx, input: Input) -> Answered {
 #[utoipa::path(patch, path = "/api/users/{user_id}/chats/{chat_id}", operation_id = "neptun_rename_chat",
     tag = "neptun",
     request_body(content((ChatName = "application/json"), (ChatName = "application/x-www-form-urlencoded"))),
-    params(
-        ("user_id" = u64, Path, description = "The caller's own number"),
-        ("chat_id" = u64, Path, description = "The chat"),
-    ),
+    params(OfChat),
     responses((status = 200, description = "The chat", body = OneChat)),
     security(("neptun-session" = [])))]
 pub async fn rename(ctx: Ctx, input: Input) -> Answered {
@@ -178,10 +175,7 @@ pub async fn rename(ctx: Ctx, input: Input) -> Answered {
 /// With its messages, its files and its share.
 #[utoipa::path(delete, path = "/api/users/{user_id}/chats/{chat_id}", operation_id = "neptun_delete_chat",
     tag = "neptun",
-    params(
-        ("user_id" = u64, Path, description = "The caller's own number"),
-        ("chat_id" = u64, Path, description = "The chat"),
-    ),
+    params(OfChat),
     responses(
         (status = 200, description = "It is gone", body = bool, content_type = "application/json"),
         (status = 400, description = "A number in the path is none"),

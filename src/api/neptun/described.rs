@@ -2,9 +2,19 @@
 //! at once.
 #![expect(dead_code, reason = "describes what is read field by field")]
 
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::api::run::Way;
+
+/// The chat that a path names.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct OfChat {
+    /// The caller's own number
+    user_id: u64,
+    /// The chat
+    chat_id: u64,
+}
 
 /// Who signs up or in.
 #[derive(ToSchema)]

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Answered;
 use super::context::{Ctx, Input};
-use super::described::{Admitted, ShareFields};
+use super::described::{Admitted, OfChat, ShareFields};
 use super::envelope::Failure;
 use super::wire_shares::{OneShare, ShareLink, Whitelist};
 use crate::domain::{ConversationId, Email, ShareId};
@@ -26,10 +26,7 @@ const PASSWORD_CHARS_MAX: usize = 256;
 /// `null` when there is none.
 #[utoipa::path(get, path = "/api/users/{user_id}/chats/{chat_id}/shares", operation_id = "neptun_read_share",
     tag = "neptun",
-    params(
-        ("user_id" = u64, Path, description = "The caller's own number"),
-        ("chat_id" = u64, Path, description = "The chat"),
-    ),
+    params(OfChat),
     responses(
         (status = 200, description = "What the link holds", body = Option<ShareLink>),
         (status = 400, description = "A number in the path is none"),
@@ -47,10 +44,7 @@ pub async fn read(ctx: Ctx) -> Answered {
 #[utoipa::path(post, path = "/api/users/{user_id}/chats/{chat_id}/shares", operation_id = "neptun_create_share",
     tag = "neptun",
     request_body(content((ShareFields = "application/json"), (ShareFields = "application/x-www-form-urlencoded"))),
-    params(
-        ("user_id" = u64, Path, description = "The caller's own number"),
-        ("chat_id" = u64, Path, description = "The chat"),
-    ),
+    params(OfChat),
     responses((status = 200, description = "The share", body = OneShare)),
     security(("neptun-session" = [])))]
 pub async fn create(ctx: Ctx, input: Input) -> Answered {
@@ -76,8 +70,7 @@ pub async fn create(ctx: Ctx, input: Input) -> Answered {
     operation_id = "neptun_add_whitelist_entries", tag = "neptun",
     request_body(content((Admitted = "application/json"), (Admitted = "application/x-www-form-urlencoded"))),
     params(
-        ("user_id" = u64, Path, description = "The caller's own number"),
-        ("chat_id" = u64, Path, description = "The chat"),
+        OfChat,
         ("share_id" = String, Path, description = "The share: its number, or what its link holds"),
     ),
     responses((status = 200, description = "Who may, of those who were named, and the owner", body = Whitelist)),
