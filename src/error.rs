@@ -235,6 +235,11 @@ impl Error {
         Self::Invalid(vec![FieldError { field: field.into(), rule }])
     }
 
+    /// Whether the same may succeed shortly: the store was full, busy, or away.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Busy | Self::StorageFull | Self::StorageReadOnly)
+    }
+
     /// A surprise, with its cause.
     pub fn internal(cause: impl Into<Cause>) -> Self {
         Self::Internal(cause.into())

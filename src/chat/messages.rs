@@ -1,5 +1,6 @@
 //! Sending, reading and deleting messages.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,12 +103,12 @@ pub(super) fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a str>) -> [u8; 
 }
 
 impl Chat {
-    /// Sends a message into a live chat. When nobody of the staff has the chat and the assistant
+    /// Sends a message into a live chat, from that address. When nobody of the staff has the chat and the assistant
     /// answers guests, a guest's message starts its answer.
     ///
     /// # Errors
     /// `NotFound(Conversation)`, `Conflict(IdempotencyKeyReused)`, and what the store answers.
-    pub async fn send(self: &Arc<Self>, channel: &Channel, draft: Draft) -> Result<Appended> {
+    pub async fn send(self: &Arc<Self>, channel: &Channel, draft: Draft, address: IpAddr) -> Result<Appended> {
         if draft.role != Role::User || !self.rules.assistant_answers_guests {
             return self.append(channel.id(), draft).await;
         }
@@ -115,7 +116,7 @@ impl Chat {
         self.unbroken(async move {
             let sent = chat.append(channel.id(), draft).await?;
             if !sent.replayed || chat.is_unanswered(&sent.message).await? {
-                chat.answer_guest(&channel, &sent.message);
+                chat.answer_guest(&channel, &sent.message, Some(address));
             }
             Ok(sent)
         })

@@ -94,16 +94,11 @@ impl Chat {
     ///
     /// # Errors
     /// `Forbidden(NotStaff)`, `Forbidden(NotAssigned)`, and as [`Chat::send`].
-    pub async fn send_as_staff(
-        self: &Arc<Self>,
-        access: &Access,
-        channel: &Channel,
-        mut draft: Draft,
-    ) -> Result<Appended> {
+    pub async fn send_as_staff(&self, access: &Access, channel: &Channel, mut draft: Draft) -> Result<Appended> {
         self.must_have(access, channel).await?;
         draft.role = Role::Staff;
         draft.user_id = Some(access.user.id);
-        self.send(channel, draft).await
+        self.append(channel.id(), draft).await
     }
 
     /// Says something in a chat that is free, which takes it, or that one has.

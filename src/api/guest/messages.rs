@@ -37,7 +37,7 @@ pub async fn send(ctx: Ctx, Segment(key): Segment, input: Input) -> Answered {
     ctx.run(async {
         let channel = ctx.session(&key, Count::Send).await?;
         let draft = draft(&ctx, input, Role::User).await?;
-        let sent = ctx.chat().send(&channel, draft).await?;
+        let sent = ctx.chat().send(&channel, draft, ctx.address()).await?;
         Ok(sent_answer(&ctx, &sent))
     })
     .await

@@ -45,7 +45,7 @@ impl Chat {
                 return Ok(Asked { question, replayed: true, answer, budget: None });
             }
             let owner = Owner::of(&conversation, &asking);
-            let place = chat.runs.places.take(&owner, chat.crowd())?;
+            let place = chat.runs.places.take(&owner, chat.crowd(chat.while_answering(&conversation)))?;
             let there = chat.store.answer_to(conversation.id, question.id).await?;
             let text = there.as_ref().filter(|_| how == Again::Onwards).map(|answer| answer.text.clone());
             let instead = Instead { message: there.map(|answer| answer.id), text: text.unwrap_or_default() };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::Ended;
@@ -15,7 +15,7 @@ use crate::assistant::{Answer, By, FailureKind, Finish, Line, Part, Provider};
 use crate::chat::Chat;
 use crate::chat::budgets::{Budgeted, Instead as OverInstead};
 use crate::domain::{
-    ConversationKind, EventId, Json, MessageText, Role, Run, RunOutcome, RunReason, Source, Usage, code_blocks,
+    ConversationKind, EventId, Json, Message, MessageText, Role, Run, RunOutcome, RunReason, Source, Usage, code_blocks,
 };
 use crate::error::Result;
 use crate::knowledge::prompt::{fence, frozen};
@@ -23,6 +23,10 @@ use crate::store::{Locator, MessageFilter, NewMessage, NewRun, RunEnd};
 
 /// How long the end of an answer waits for its last piece to be in the log. It is in the message anyway.
 const TELL_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a store that does not take the end of an answer is asked again, and how often.
+const END_WAIT: Duration = Duration::from_secs(30);
+const END_AGAIN: Duration = Duration::from_millis(500);
 
 /// What came of asking.
 struct Said {
@@ -96,13 +100,10 @@ impl Chat {
         let run = Arc::new(self.store.begin_run(new).await?);
         // Nobody else sets it.
         let _ = live.run.set(Arc::clone(&run));
-        let said = match self.turn(live, &run, before).await? {
-            Some(said) => said,
-            None => {
-                self.record(live);
-                self.say(provider.as_ref(), live).await?
-            }
-        };
+        let said = self.said(provider.as_ref(), live, &run, before).await.unwrap_or_else(|error| {
+            tracing::error!(error = %error, "an answer cannot go on");
+            Said::nothing(RunOutcome::Failed, Some(RunReason::Storage))
+        });
         live.budgeted(None);
         live.hurry();
         self.record(live);
@@ -110,6 +111,21 @@ impl Chat {
             tracing::warn!("the last piece of an answer is in its message only");
         }
         self.end(live, &run, said).await
+    }
+
+    /// What comes of a run that the store knows.
+    async fn said(
+        self: &Arc<Self>,
+        provider: &dyn Provider,
+        live: &Arc<Live>,
+        run: &Run,
+        before: Vec<Arc<Live>>,
+    ) -> Result<Said> {
+        if let Some(said) = self.turn(live, run, before).await? {
+            return Ok(said);
+        }
+        self.record(live);
+        self.say(provider, live).await
     }
 
     /// Asks the provider, within what may be spent.
@@ -197,8 +213,23 @@ impl Chat {
         let answer = (!text.is_empty()).then(|| self.answer_message(run, &text, metadata));
         let (replaces, at) = (live.instead.message, self.clock.now());
         let end = RunEnd { outcome, reason, by, usage, answer, replaces, at };
-        let answer = self.store.end_run(run.id, end).await?;
+        let answer = self.stored_end(run, end).await?;
         Ok(Ended { outcome, reason, answer, usage })
+    }
+
+    /// Ends a run in the store. One that does not take it now, for it is restarted or full, is asked again for a while:
+    /// what was not stored would be cut off where the log has it, and only at the next start.
+    async fn stored_end(&self, run: &Run, end: RunEnd) -> Result<Option<Arc<Message>>> {
+        let deadline = Instant::now() + END_WAIT;
+        loop {
+            match self.store.end_run(run.id, end.clone()).await {
+                Err(error) if error.may_pass() && Instant::now() < deadline => {
+                    tracing::warn!(error = %error, "the end of an answer is stored later");
+                    sleep(END_AGAIN).await;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Takes parts until the end, a stop, a failure or a limit.

@@ -165,7 +165,8 @@ impl Chat {
     ) -> Result<Asked> {
         let owner = Owner::of(conversation, &asking);
         let new = self.new_message(conversation.id, draft);
-        let place = match self.runs.places.take(&owner, self.crowd()) {
+        let how = self.while_answering(conversation);
+        let place = match self.runs.places.take(&owner, self.crowd(how)) {
             Ok(place) => place,
             // Who asked before and comes back needs no place.
             Err(busy) => return self.heard_before(new).await?.ok_or(busy),
@@ -180,7 +181,7 @@ impl Chat {
             None => {
                 let asking = (asking.within(conversation), owner);
                 let live = Live::new(self.clock.uuid(), &sent.message, asking, Instead::default());
-                self.begun(&self.start(provider, live, self.while_answering(conversation), place)).await?
+                self.begun(&self.start(provider, live, how, place)).await?
             }
         };
         Ok(Asked { question: sent.message, replayed: sent.replayed, answer, budget })
@@ -213,11 +214,14 @@ impl Chat {
         }
     }
 
-    fn crowd(&self) -> Crowd {
+    /// How many answers there may be, if a further one does that with those before it.
+    fn crowd(&self, how: WhileAnswering) -> Crowd {
         let rules = &self.rules;
+        // Those that are interrupted give their places back shortly after this one took its own.
+        let times = if how == WhileAnswering::Interrupt { 2 } else { 1 };
         Crowd {
             everybody: rules.runs_max,
-            conversation: rules.runs_per_conversation_max,
+            conversation: rules.runs_per_conversation_max.saturating_mul(times),
             user: rules.runs_per_user_max,
             tenant: rules.runs_per_tenant_max,
         }

@@ -13,7 +13,7 @@ use super::{Asking, Owner};
 use crate::assistant::{Answer, By, Line, Part, Provider};
 use crate::chat::Chat;
 use crate::chat::budgets::{Budgeted, Instead};
-use crate::domain::{Access, RunReason, Usage};
+use crate::domain::{Access, RunReason, Usage, WhileAnswering};
 use crate::error::{Cause, Error, Result, Shortage};
 
 /// An answer that nothing is kept of.
@@ -58,7 +58,7 @@ impl Chat {
         let provider = self.must_have_provider()?;
         let (user, tenant) = (Some(access.user.id), access.user.platform_id);
         let owner = Owner { conversation: None, user, address: asking.address, tenant };
-        let place = self.runs.places.take(&owner, self.crowd())?;
+        let place = self.runs.places.take(&owner, self.crowd(WhileAnswering::Parallel))?;
         let run = self.clock.uuid();
         let mut ask = self.asked_of(&asking, &owner, None, asking.context.clone().unwrap_or_default()).await?;
         let granted = match self.reserve_budget(&owner.payer(), estimate(provider.as_ref(), &ask), run).await? {

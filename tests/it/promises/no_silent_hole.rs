@@ -1,6 +1,7 @@
 //! No silent hole: whoever asks for what came after the last they saw never skips one, while many
 //! write at once, by poll, long poll and stream.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use roost::chat::Draft;
@@ -34,7 +35,14 @@ async fn write_all(app: &TestApp, keys: &[String]) -> Vec<Vec<i64>> {
             let channel = chat.live_chat(&key).await.unwrap();
             let mut ids = Vec::new();
             for count in 0..MESSAGES / WRITERS {
-                ids.push(chat.send(&channel, draft(format!("{writer}-{count}"))).await.unwrap().message.id.0);
+                ids.push(
+                    chat.send(&channel, draft(format!("{writer}-{count}")), Ipv4Addr::LOCALHOST.into())
+                        .await
+                        .unwrap()
+                        .message
+                        .id
+                        .0,
+                );
             }
             ids
         }));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
+use roost::config::WhileAnswering;
 use roost::local::scripted::{Script, Seen, Step, done, events, finish, text as piece, text_bytes};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -66,6 +67,33 @@ async fn a_conversation_has_so_many_answers_at_once() {
     }
     assert_eq!(visitor.asks("again").await["response"], "Here I am.", "there is room again");
     assert_eq!(provider.seen().len(), 5);
+}
+
+/// Who is to interrupt an answer needs no place beside it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_that_interrupts_takes_the_place_of_the_one_before() {
+    let never = CancellationToken::new();
+    let (provider, app) = provided_with(held(&never), |config| {
+        config.assistant.while_answering = WhileAnswering::Interrupt;
+        config.assistant.runs_per_conversation_max = 1;
+    })
+    .await;
+    let visitor = app.visitor().await;
+    let mut streams = Vec::new();
+    for question in ["one", "two", "three"] {
+        let mut stream = visitor.hears(question).await;
+        assert_eq!(stream.next().await.expect("a piece").data["chunk"], "Here ");
+        streams.push(stream);
+    }
+    never.cancel();
+    let mut ends = Vec::new();
+    for stream in streams {
+        let heard = Heard::all(stream).await;
+        ends.push((heard.text(), heard.end["error"].as_str().map(str::to_owned)));
+    }
+    let stopped = (String::new(), Some("The answer was stopped.".to_owned()));
+    assert_eq!(ends, [stopped.clone(), stopped, ("I am.".to_owned(), None)]);
+    assert_eq!(provider.seen().len(), 3);
 }
 
 /// Of one user, in whatever conversations, and in none.

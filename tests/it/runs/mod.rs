@@ -3,6 +3,7 @@
 
 mod budgets;
 mod doors;
+mod guests;
 mod kill;
 mod limits;
 mod nodes;
