@@ -89,7 +89,7 @@ impl Attached {
 
     /// Whether there was nothing left to spend on it.
     pub(super) fn was_refused(&self) -> bool {
-        matches!(&self.source, Source::Stored(ended) if ended.is_over_budget())
+        matches!(&self.source, Source::Stored(ended) if ended.is_over_budget() && ended.answer.is_none())
     }
 
     fn lacks(&self, ended: &Ended) -> bool {
