@@ -27,6 +27,8 @@ pub enum Error {
     Conflict(Conflict),
     /// Too many attempts; try again after that long.
     TooMany(Duration),
+    /// A budget has no room for an answer. What was asked is stored all the same, where it is kept at all.
+    OverBudget(Shortage),
     /// A bounded queue is full; try again shortly.
     Busy,
     /// The disk, or the configured size of the store, is full. Reads go on.
@@ -37,6 +39,15 @@ pub enum Error {
     Upstream(Cause),
     /// A surprise: logged once, where it is answered.
     Internal(Cause),
+}
+
+/// What is known of a budget that has no room for an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shortage {
+    /// What is left, in the words of `X-Budget-Remaining`; `None` when that is not known any more.
+    pub left: Option<String>,
+    /// How long until the budget is full again; `None` when that would not be enough, either, or is not known.
+    pub full_in: Option<Duration>,
 }
 
 /// What was not found.
@@ -247,6 +258,7 @@ impl fmt::Display for Error {
             Self::Forbidden(refusal) => write!(f, "refused: {refusal:?}"),
             Self::Conflict(conflict) => write!(f, "conflict: {conflict:?}"),
             Self::TooMany(after) => write!(f, "too many attempts, retry after {after:?}"),
+            Self::OverBudget(_) => f.write_str("no room in a budget"),
             Self::Busy => f.write_str("busy, retry shortly"),
             Self::StorageFull => f.write_str("the store is full"),
             Self::StorageReadOnly => f.write_str("the store cannot be written"),

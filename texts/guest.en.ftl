@@ -37,6 +37,7 @@ endpoint-not-found = Endpoint not found
 method-not-allowed = Method not allowed
 conflict-idempotency = This Idempotency-Key was used with another message. Use a new key for a new message.
 too-many = Too many requests
+over-budget = There is not enough left of the budget for an answer. It is full again at 00:00 UTC.
 too-large = The request body is too large
 too-slow = The request body took too long
 media-type = Send JSON, with Content-Type: application/json

@@ -37,6 +37,7 @@ endpoint-not-found = Không tìm thấy địa chỉ này
 method-not-allowed = Phương thức không được phép
 conflict-idempotency = Idempotency-Key này đã được dùng cho tin nhắn khác. Hãy dùng khóa mới cho tin nhắn mới.
 too-many = Quá nhiều yêu cầu
+over-budget = Ngân sách không còn đủ cho một câu trả lời. Ngân sách sẽ đầy lại lúc 00:00 UTC.
 too-large = Nội dung yêu cầu quá lớn
 too-slow = Nội dung yêu cầu được gửi quá chậm
 media-type = Hãy gửi JSON, với Content-Type: application/json

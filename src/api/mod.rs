@@ -18,3 +18,4 @@ pub mod openai;
 pub mod pigeons;
 pub mod pusher;
 pub mod run;
+pub mod sources;

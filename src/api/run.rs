@@ -4,7 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::{OpenRun, Run, RunReason, RunState, RunText, WhileAnswering};
+use super::budget;
+use crate::domain::{OpenRun, Run, RunOutcome, RunReason, RunState, RunText, WhileAnswering};
 
 /// What may become of a message that is sent while an answer is under way, as clients name it.
 pub const WAYS: &[&str] = &["queue", "interrupt", "parallel"];
@@ -24,6 +25,17 @@ pub enum Way {
     Interrupt,
     /// It is answered at the same time.
     Parallel,
+}
+
+/// What is said of an answer that is not there, or not whole, also at the end of a stream.
+pub fn no_answer(outcome: RunOutcome, reason: Option<RunReason>) -> &'static str {
+    match outcome {
+        RunOutcome::Completed => "There is no answer: it was empty, or it has been deleted.",
+        RunOutcome::Stopped => "The answer was stopped.",
+        RunOutcome::Failed if reason == Some(RunReason::Budget) => budget::USED_UP,
+        RunOutcome::Failed => "The assistant could not finish its answer: ask again.",
+        RunOutcome::Interrupted => "The server was restarted before the answer was finished: ask again.",
+    }
 }
 
 /// An answer that is being made, as far as it was told: what the events of runs that come after are applied to.

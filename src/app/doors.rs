@@ -1,5 +1,6 @@
 //! The doors in the dialects of assistants' client libraries, wired.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,6 +10,7 @@ use utoipa::openapi::OpenApi;
 
 use super::Shared;
 use crate::api::{aisdk, openai};
+use crate::chat::SharedChat;
 use crate::config::Config;
 
 /// The doors.
@@ -31,11 +33,18 @@ fn openai(config: &Config, shared: Shared<'_>) -> openai::OpenAi {
         chat: Arc::clone(shared.chat),
         web: Arc::clone(shared.web),
         limits: Arc::clone(shared.limits),
-        models: config.neptun.models.as_slice().into(),
+        models: models(config, shared.chat).into(),
         message_chars_max: config.openai.message_chars_max,
         messages_max: config.openai.messages_max,
         body_bytes_max: config.openai.body_bytes_max,
     })
+}
+
+/// The names that clients may choose a model by, each once: the providers', and those that Neptun's clients know.
+fn models(config: &Config, chat: &SharedChat) -> Vec<String> {
+    let all = chat.models().into_iter().chain(config.neptun.models.iter().cloned());
+    let mut known = HashSet::from([String::new(), openai::DEFAULT_MODEL.to_owned()]);
+    all.filter(|name| known.insert(name.clone())).collect()
 }
 
 fn aisdk(config: &Config, shared: Shared<'_>) -> aisdk::AiSdk {

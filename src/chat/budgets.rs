@@ -138,8 +138,10 @@ pub struct Granted {
 pub struct Over {
     /// Whose purse has none.
     pub whose: PurseKind,
-    /// What that purse has left.
+    /// What is left; of several purses the smallest.
     pub left: Left,
+    /// How long until all of them are full again; `None` when there would be no room then, either.
+    pub full_in: Option<Duration>,
     /// What is to be done.
     pub instead: Instead,
 }
@@ -199,7 +201,8 @@ impl Chat {
             return Ok(Budgeted::Granted(Granted::default()));
         }
         let estimate = estimate.into();
-        let over = match self.put_aside(payer, estimate.asked.into(), run).await? {
+        let amount = estimate.asked.into();
+        let over = match self.put_aside(payer, amount, run).await? {
             Reserved::Granted(left) => return Ok(Budgeted::Granted(Granted { left, is_cheaper: false })),
             Reserved::Over(over) => over,
         };
@@ -210,7 +213,7 @@ impl Chat {
             return Ok(Budgeted::Granted(Granted { left, is_cheaper: true }));
         }
         self.budgets.stats.refused.fetch_add(1, Ordering::Relaxed);
-        Ok(Budgeted::Over(self.over(over)))
+        Ok(Budgeted::Over(self.over(over, self.room_in(payer, amount).await?)))
     }
 
     /// Notes what a run's answer took, also when it was cut off. A second time it does nothing.
@@ -280,6 +283,15 @@ impl Chat {
         self.store.reserve_budget(Reservation { run, purses, amount, day, lapses_at }).await
     }
 
+    /// How long until there is room for that much: until the next day, unless no day gives so much.
+    async fn room_in(&self, payer: &Payer, amount: Spend) -> Result<Option<Duration>> {
+        let now = self.clock.now();
+        let allowances = self.allowances(payer.tenant).await?;
+        let mut purses = self.purses(payer, Day::of(now));
+        let fits = purses.all(|purse| allowances.of(purse.kind()).has_room(Spend::NOTHING, amount));
+        Ok(fits.then(|| Day::rest(now)))
+    }
+
     fn purses(&self, payer: &Payer, day: Day) -> impl Iterator<Item = Purse> {
         let address = payer.address.map(|address| Purse::Address(hashed(&self.budgets.address_key, address, day)));
         let own = payer.user.map(Purse::User).into_iter().chain(payer.session.map(Purse::Session));
@@ -295,14 +307,14 @@ impl Chat {
         Ok(own.copied().unwrap_or(rules.everybody))
     }
 
-    fn over(&self, over: OverBudget) -> Over {
+    fn over(&self, over: OverBudget, full_in: Option<Duration>) -> Over {
         let text = || Arc::clone(&self.rules.budgets.answer);
         let instead = match self.rules.budgets.over {
             WhenOver::Cheaper | WhenOver::Answer => Instead::Answer(text()),
             WhenOver::Person => Instead::Person(text()),
             WhenOver::Refuse => Instead::Refuse,
         };
-        Over { whose: over.whose, left: over.left, instead }
+        Over { whose: over.whose, left: over.left, full_in, instead }
     }
 }
 

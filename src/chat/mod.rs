@@ -249,6 +249,11 @@ impl Chat {
         self.provider.as_ref().map(|provider| provider.name())
     }
 
+    /// The names of models that the assistant may be asked for.
+    pub fn models(&self) -> Vec<String> {
+        self.provider.as_ref().map(|provider| provider.models()).unwrap_or_default()
+    }
+
     /// Answers under way.
     pub fn runs_under_way(&self) -> usize {
         self.runs.len()

@@ -115,7 +115,7 @@ impl Chat {
         access: &Access,
         id: ConversationId,
         title: Option<String>,
-        while_answering: Option<WhileAnswering>,
+        while_answering: Option<Option<WhileAnswering>>,
     ) -> Result<Conversation> {
         self.chat_of(access, id).await?;
         let edit = StateEdit { title, while_answering, ..StateEdit::default() };

@@ -1,6 +1,7 @@
 //! What answers may cost: who pays for them, how much a day, and what of that is left.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::{ConversationId, Money, PlatformId, Timestamp, Usage, UserId};
 
@@ -14,6 +15,11 @@ impl Day {
     /// The day of an instant.
     pub fn of(at: Timestamp) -> Self {
         Self(at.0.div_euclid(Self::MICROS))
+    }
+
+    /// How long it is from an instant to the next day.
+    pub fn rest(at: Timestamp) -> Duration {
+        Duration::from_micros((Self::MICROS - at.0.rem_euclid(Self::MICROS)).unsigned_abs())
     }
 
     /// So many days earlier.
@@ -199,7 +205,7 @@ fn decimal(money: Money) -> String {
 pub struct OverBudget {
     /// Whose: of several the first that was asked.
     pub whose: PurseKind,
-    /// What that purse has left.
+    /// What is left in all purses: of each kind the smallest.
     pub left: Left,
 }
 
@@ -219,6 +225,10 @@ mod tests {
         assert_eq!(day("1969-12-31T23:59:59Z"), Day(-1));
         assert_eq!(day("2026-01-02T01:00:00+02:00"), day("2026-01-01T00:00:00Z"));
         assert_eq!(Day(3).minus(5), Day(-2));
+        let rest = |text: &str| Day::rest(Timestamp::parse(text).unwrap());
+        assert_eq!(rest("2026-01-01T23:59:58.5Z"), Duration::from_millis(1500));
+        assert_eq!(rest("2026-01-01T00:00:00Z"), Duration::from_secs(24 * 3600));
+        assert_eq!(rest("1969-12-31T23:59:59Z"), Duration::from_secs(1));
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! The frame around each request: its trace id, its client's address, its span, its count, and a
 //! net under it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -23,6 +23,11 @@ pub struct Scope {
     pub trace_id: Arc<str>,
     /// The client's address.
     pub address: IpAddr,
+}
+
+/// The client's address, of a request that came through the frame.
+pub fn address_of(extensions: &Extensions) -> IpAddr {
+    extensions.get::<Scope>().map_or(Ipv4Addr::UNSPECIFIED.into(), |scope| scope.address)
 }
 
 /// The peer of the connection, put into each request by the server.

@@ -10,6 +10,7 @@ pub mod forms;
 pub mod frame;
 pub mod headers;
 pub mod json;
+pub mod limited;
 pub mod links;
 pub mod multipart;
 pub mod request;

@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::SharedWeb;
-use super::body::{self, BodyError};
+use super::body::{self, BodyError, Repeated, Sent};
 use super::fields::Fields;
 
 /// The pieces of the path. What cannot be decoded is empty, and so names nothing.
@@ -51,5 +51,14 @@ impl Input {
     pub async fn fields(self) -> Result<Fields, BodyError> {
         let bytes = body::read(self.body, &self.web.config).await?;
         Ok(body::parse(&self.headers, &bytes)?.into())
+    }
+
+    /// What was sent, of at most so many bytes, read now.
+    ///
+    /// # Errors
+    /// As [`body::read_at_most`] and [`body::value`].
+    pub async fn value(self, bytes_max: usize, repeated: Repeated) -> Result<Sent, BodyError> {
+        let bytes = body::read_at_most(bytes_max, self.body, &self.web.config).await?;
+        body::value(&self.headers, &bytes, repeated)
     }
 }

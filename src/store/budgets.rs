@@ -30,7 +30,7 @@ pub struct Reservation {
 pub enum Reserved {
     /// All purses had room. What is left after it: of each kind the smallest.
     Granted(Left),
-    /// One had none, and nothing was put aside in any.
+    /// One had none, and nothing was put aside in any. What is left is told in the same form.
     Over(OverBudget),
 }
 
@@ -115,8 +115,8 @@ impl Reservation {
     /// Given what each purse has given, in the order of the purses: what becomes of it, and of them if it is granted.
     pub(super) fn decide(&self, given: &[Spent]) -> (Reserved, Vec<Spent>) {
         let both = || self.purses.iter().zip(given);
-        if let Some(((purse, limit), spent)) = both().find(|((_, limit), s)| !limit.has_room(s.given(), self.amount)) {
-            let over = OverBudget { whose: purse.kind(), left: limit.left(spent.given()) };
+        if let Some(((purse, _), _)) = both().find(|((_, limit), s)| !limit.has_room(s.given(), self.amount)) {
+            let over = OverBudget { whose: purse.kind(), left: self.left(given) };
             return (Reserved::Over(over), given.to_vec());
         }
         let after: Vec<_> = given.iter().map(|spent| spent.with_reserved(self.amount)).collect();

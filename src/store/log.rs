@@ -159,8 +159,8 @@ pub struct StateEdit {
     pub title: Option<String>,
     /// Whether it is put away.
     pub is_archived: Option<bool>,
-    /// What becomes of a message that is sent while an answer is under way.
-    pub while_answering: Option<WhileAnswering>,
+    /// What becomes of a message that is sent while an answer is under way; `Some(None)`: what the configuration says.
+    pub while_answering: Option<Option<WhileAnswering>>,
 }
 
 /// The end of a conversation's log, read in one go.
@@ -423,7 +423,7 @@ impl StateEdit {
             title: self.title.clone().or_else(|| old.title.clone()),
             model: old.model.clone(),
             is_archived: self.is_archived.unwrap_or(old.is_archived),
-            while_answering: self.while_answering.or(old.while_answering),
+            while_answering: self.while_answering.unwrap_or(old.while_answering),
         }
     }
 }

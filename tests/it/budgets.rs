@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use roost::chat::{Budgeted, Estimate, Granted, Instead, Over, Payer, SharedChat};
 use roost::config::{Budgets, OverBudget, TenantBudget};
-use roost::domain::{ConversationId, Left, Money, PurseKind, Usage, UserId};
+use roost::domain::{ConversationId, Day, Left, Money, PurseKind, Usage, UserId};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -76,7 +76,10 @@ async fn what_is_left_is_told() {
     assert_eq!(told(granted(other)).as_deref(), Some("tokens=999, money=1.999;currency=EUR"), "another session's");
     let (_, none) = ask(chat, &stranger(1), takes(991, 0)).await;
     let none = over(none);
-    assert_eq!((none.whose, chat.budget_told(none.left).as_deref()), (PurseKind::Session, Some("tokens=990")));
+    assert_eq!(
+        (none.whose, chat.budget_told(none.left).as_deref()),
+        (PurseKind::Session, Some("tokens=990, money=1.999;currency=EUR"))
+    );
     assert!((app.figure("budget_tokens_total").await - 10.0).abs() < 0.5, "settled once");
     assert!((app.figure("budget_refusals_total").await - 1.0).abs() < 0.5);
 }
@@ -108,7 +111,18 @@ async fn over_budget_becomes_what_the_operator_chose() {
     ] {
         let app = choose(chosen).await;
         let refused = over(ask(&app.app.chat, &user, expensive).await.1);
-        assert_eq!((refused.whose, refused.instead), (PurseKind::User, instead));
+        assert_eq!(
+            (refused.whose, refused.instead, refused.full_in),
+            (PurseKind::User, instead, None),
+            "it never fits"
+        );
+        granted(ask(&app.app.chat, &user, takes(100, 0)).await.1);
+        let refused = over(ask(&app.app.chat, &user, takes(1, 0)).await.1);
+        let full_in = refused.full_in.expect("there is more tomorrow");
+        app.clock.advance(full_in - Duration::from_millis(1));
+        over(ask(&app.app.chat, &user, takes(1, 0)).await.1);
+        app.clock.advance(Duration::from_millis(1));
+        granted(ask(&app.app.chat, &user, takes(1, 0)).await.1);
     }
 }
 
@@ -149,6 +163,8 @@ async fn a_tenant_may_have_other_limits() {
 #[tokio::test]
 async fn what_a_dead_node_put_aside_is_spent() {
     let mut app = app(|budgets| budgets.tenant_tokens = 100).await;
+    // Not in the last hour of a day: the next one has a purse of its own.
+    app.clock.advance(Day::rest(app.app.chat.now()));
     let (run, first) = ask(&app.app.chat, &stranger(1), takes(60, 0)).await;
     granted(first);
     app.restart().await;

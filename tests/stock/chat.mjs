@@ -56,6 +56,12 @@ run(async world => {
   await chat.regenerate();
   const regenerated = chat.messages.map(text);
 
+  // An answer rests on documents: shown with it, and again by a page that was reloaded.
+  const reader = open('stock-sources');
+  await reader.sendMessage({ text: world.question });
+  const cited = message => message.parts.filter(part => part.type.startsWith('source-'));
+  const sources = { shown: cited(reader.lastMessage), stored: cited((await stored('stock-sources')).at(-1)) };
+
   // Nothing is under way.
   const idle = open('stock-idle');
   await idle.resumeStream();
@@ -99,7 +105,7 @@ run(async world => {
   const wrong = open('stock-wrong');
   await wrong.sendMessage({ text: ' ' });
   return {
-    plain, ids, regenerated, idle: [idle.status, idle.messages.length], resumed, stopped, read: text(read),
+    plain, ids, regenerated, sources, idle: [idle.status, idle.messages.length], resumed, stopped, read: text(read),
     wrong: { status: wrong.status, message: wrong.error?.message },
   };
 });

@@ -11,11 +11,12 @@ run(async world => {
     signal,
   });
   const parsed = async (response, onText = () => {}) => {
-    const heard = { text: '', parts: [] };
+    const heard = { text: '', parts: [], sources: [] };
     const note = name => value => { heard.parts.push(name); heard[name] = value; };
     await processDataStream({
       stream: response.body,
       onTextPart: text => { heard.text += text; onText(heard.text); },
+      onSourcePart: source => { heard.sources.push(source); },
       onErrorPart: note('error'),
       onStartStepPart: note('startStep'),
       onFinishStepPart: note('finishStep'),
@@ -27,6 +28,8 @@ run(async world => {
   const framed = await parsed(await ask(world.framed, 'What is "AI"?\nTell me'));
   const bare = await parsed(await ask(world.bare, 'What is AI?'));
 
+  const sources = (await parsed(await ask(world.framed, world.question))).sources;
+
   // The reader stops in the middle; the answer goes on, and a retry hears it from the beginning.
   const words = Array(world.words).fill('word').join(' ');
   const stop = new AbortController();
@@ -37,5 +40,5 @@ run(async world => {
   }).then(() => 'whole', error => error.name);
   const response = await ask(world.framed, words, { key: 'the-key' });
   const replayed = response.headers.get('idempotent-replayed');
-  return { framed, bare, before, broken, replayed, again: await parsed(response) };
+  return { framed, bare, sources, before, broken, replayed, again: await parsed(response) };
 });

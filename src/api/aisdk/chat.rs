@@ -44,7 +44,7 @@ const ROLES: &[&str] = &["user"];
         (status = 403, description = "The chat has expired, is not active, or a person has it"),
     ))]
 pub async fn send(ctx: Ctx, input: Input) -> Answered {
-    let mut values = input.values(&ctx).await?;
+    let mut values = ctx.values(input).await?;
     let id = values.string("id", 1..=NAME_CHARS_MAX);
     let trigger = values.nullable_string("trigger", 0..=NAME_CHARS_MAX);
     let is_again = trigger.as_deref() == Some(AGAIN);
@@ -133,7 +133,7 @@ fn streamed(ctx: &Ctx, place: Place, question: &Message, answer: Attached) -> Re
     let rest = stream::unfold((answer, writer), |(mut answer, mut writer)| async move {
         let frames = match answer.next().await? {
             Piece::Text { chunk, .. } => writer.text(&chunk),
-            Piece::End(ended) => writer.end(ended.outcome),
+            Piece::End(ended) => writer.end(&ended),
         };
         Some((frames, (answer, writer)))
     });
@@ -166,15 +166,15 @@ async fn under_way(ctx: &Ctx, id: &str) -> Result<Option<Arc<Message>>> {
     ctx.chat().answer_under_way(session.id).await
 }
 
-/// Stop the answer under way
+/// Stop the answers under way
 ///
-/// What had arrived is stored. (The SDK's own `stop` closes the connection, which stops nothing here.)
+/// All of the chat, and what waits for its turn. What had arrived is stored. (The SDK's own `stop` closes the connection, which stops nothing here.)
 #[utoipa::path(post, path = "/api/chat/{id}/stop", operation_id = "aisdk_stop", tag = "aisdk",
     params(("id" = String, Path, description = "The chat")),
     responses((status = 200, description = "What became of it", body = Stopped)))]
 pub async fn stop(ctx: Ctx, Named(id): Named) -> Answered {
-    let stopped = match under_way(&ctx, &id).await? {
-        Some(question) => ctx.chat().stop_answer(&question).await?.0,
+    let stopped = match ctx.session(&id).await? {
+        Some(session) => ctx.chat().stop_answering(session.id).await?.0,
         None => false,
     };
     Ok(json::response(json::bytes(&Stopped { stopped })))

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::RunOutcome;
+use crate::api::budget;
 use crate::error::{Conflict, Error, FieldError, Kind, Refusal, Rule};
 use crate::http::body::BodyError;
 use crate::http::{headers, json};
@@ -96,6 +96,9 @@ impl IntoResponse for Failure {
         if let Some(after) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, headers::retry_after(after));
         }
+        if let Self::Chat(error) = &self {
+            budget::tell_shortage(&mut response, error);
+        }
         response
     }
 }
@@ -114,6 +117,7 @@ fn shape_of(error: &Error) -> (StatusCode, &'static str, &'static str) {
             (S::CONFLICT, "conflict", "This Idempotency-Key was used with another body: use a new key.")
         }
         Error::TooMany(_) => (S::TOO_MANY_REQUESTS, "rate_limit", "Too many messages: try again later."),
+        Error::OverBudget(_) => (S::TOO_MANY_REQUESTS, "over_budget", budget::USED_UP),
         Error::Busy => (S::SERVICE_UNAVAILABLE, "busy", "The server is busy: try again in a second."),
         Error::StorageFull => (S::INSUFFICIENT_STORAGE, "storage_full", "The server's storage is full."),
         Error::StorageReadOnly => {
@@ -160,16 +164,6 @@ fn sentence(wrong: &FieldError) -> String {
         Rule::CountMax(max) => format!("{field} may have at most {max} items."),
         Rule::OneOf { got, choices } => format!("{field} is {got:?}, and has to be one of: {}.", choices.join(", ")),
         _ => format!("{field} is not valid."),
-    }
-}
-
-/// What is said in the stream of an answer that is not whole.
-pub fn why(outcome: RunOutcome) -> &'static str {
-    match outcome {
-        RunOutcome::Completed => "There is no answer: it was empty, or it has been deleted.",
-        RunOutcome::Stopped => "The answer was stopped.",
-        RunOutcome::Failed => "The assistant could not finish its answer: ask again.",
-        RunOutcome::Interrupted => "The server was restarted before the answer was finished: ask again.",
     }
 }
 

@@ -25,6 +25,7 @@ use utoipa_axum::routes;
 use super::document::{self, Door};
 use crate::chat::SharedChat;
 use crate::http::SharedWeb;
+use crate::http::frame::address_of;
 use crate::limits::Limits;
 
 /// The door's parts.
@@ -41,6 +42,12 @@ pub struct Parts {
     pub messages_max: usize,
     /// Largest body, in bytes.
     pub body_bytes_max: usize,
+}
+
+impl AsRef<SharedWeb> for Parts {
+    fn as_ref(&self) -> &SharedWeb {
+        &self.web
+    }
 }
 
 /// The door's shared parts, as handlers get them.
@@ -69,5 +76,5 @@ pub fn is_under_prefix(path: &str) -> bool {
 
 /// What a path under the door's prefix that is no route is answered with.
 pub async fn not_found(door: &AiSdk, request: Request) -> Response {
-    context::counted(door, request.extensions().get(), async || envelope::Failure::NoRoute.into_response()).await
+    context::counted(door, address_of(request.extensions()), async || envelope::Failure::NoRoute.into_response()).await
 }

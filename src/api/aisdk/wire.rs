@@ -7,7 +7,9 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::envelope::why;
+use crate::api::run::no_answer;
+use crate::api::sources::{self, Cited};
+use crate::chat::Ended;
 use crate::domain::{Message, Role, RunOutcome};
 use crate::http::json;
 use crate::http::sse::Frame;
@@ -39,21 +41,69 @@ pub struct SentMessage {
     /// `user`.
     #[schema(example = "user")]
     role: String,
-    /// Its parts; the texts are joined.
+    /// Its parts; the texts are joined, and files are refused.
     parts: Vec<Part>,
 }
 
 /// A part of a message.
 #[derive(Serialize, ToSchema)]
+#[serde(tag = "type", rename_all = "kebab-case")]
 #[schema(as = aisdk::Part)]
-pub struct Part {
-    /// `text`.
-    #[serde(rename = "type")]
-    #[schema(example = "text")]
-    kind: &'static str,
+pub enum Part {
     /// What it says.
-    #[schema(value_type = String, example = "What is AI?")]
+    Text {
+        /// The text.
+        #[schema(example = "What is AI?")]
+        text: String,
+    },
+    /// What it rests on.
+    SourceDocument(SourceDocument),
+}
+
+/// A piece of a document that an answer rests on.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = aisdk::SourceDocument)]
+pub struct SourceDocument {
+    /// The piece's name.
+    source_id: String,
+    /// `text/plain`: the piece is text, whatever the document is.
+    #[schema(example = "text/plain")]
+    media_type: &'static str,
+    /// What people call the document.
+    #[schema(example = "Opening hours")]
+    title: String,
+    /// What only Roost says of it.
+    provider_metadata: OfRoost,
+}
+
+/// What only Roost says of a source.
+#[derive(Serialize, ToSchema)]
+#[schema(as = aisdk::OfRoost)]
+pub struct OfRoost {
+    /// The excerpt.
+    roost: Excerpt,
+}
+
+/// A piece of a document.
+#[derive(Serialize, ToSchema)]
+#[schema(as = aisdk::Excerpt)]
+pub struct Excerpt {
+    /// What it says.
     text: String,
+    /// Where the document can be read, by whoever may: a path on this server.
+    url: String,
+}
+
+impl From<Cited> for SourceDocument {
+    fn from(cited: Cited) -> Self {
+        Self {
+            source_id: cited.chunk_id,
+            media_type: "text/plain",
+            title: cited.document_title,
+            provider_metadata: OfRoost { roost: Excerpt { text: cited.text, url: cited.url } },
+        }
+    }
 }
 
 /// A message as `useChat` takes it.
@@ -70,7 +120,7 @@ pub struct UiMessage {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Value>)]
     metadata: Option<Box<RawValue>>,
-    /// Its text.
+    /// Its text, and what it rests on.
     parts: Vec<Part>,
 }
 
@@ -84,7 +134,9 @@ impl UiMessage {
             role => role,
         };
         let id = question.map_or_else(|| message.uuid.to_string(), answer_id);
-        let parts = vec![Part { kind: "text", text: message.text.clone() }];
+        let said = Part::Text { text: message.text.clone() };
+        let rests_on = sources::of(message).into_iter().map(|cited| Part::SourceDocument(cited.into()));
+        let parts = std::iter::once(said).chain(rests_on).collect();
         Self { id, role: role.as_str(), metadata, parts }
     }
 }
@@ -113,6 +165,7 @@ enum Chunk<'a> {
     TextStart { id: &'static str },
     TextDelta { id: &'static str, delta: &'a str },
     TextEnd { id: &'static str },
+    SourceDocument(SourceDocument),
     FinishStep,
     Finish,
     Abort,
@@ -145,15 +198,20 @@ impl Writer {
         }
     }
 
-    /// The end of the stream.
-    pub fn end(&self, outcome: RunOutcome) -> Bytes {
+    /// The end of the stream. What the answer rests on is known by then.
+    pub fn end(&self, ended: &Ended) -> Bytes {
+        let outcome = ended.outcome;
         let text_end = self.has_text.then_some(Chunk::TextEnd { id: TEXT });
         let rest = match outcome {
             RunOutcome::Completed => vec![Chunk::FinishStep, Chunk::Finish],
             RunOutcome::Stopped => vec![Chunk::Abort],
-            RunOutcome::Failed | RunOutcome::Interrupted => vec![Chunk::Error { error_text: why(outcome) }],
+            RunOutcome::Failed | RunOutcome::Interrupted => {
+                vec![Chunk::Error { error_text: no_answer(outcome, ended.reason) }]
+            }
         };
-        let chunks: Vec<_> = text_end.into_iter().chain(rest).collect();
+        let rests_on = ended.answer.as_deref().map(sources::of).unwrap_or_default();
+        let rests_on = rests_on.into_iter().map(|cited| Chunk::SourceDocument(cited.into()));
+        let chunks: Vec<_> = text_end.into_iter().chain(rests_on).chain(rest).collect();
         let done = Frame { data: "[DONE]", ..Frame::default() }.bytes();
         [frames(&chunks), done].concat().into()
     }
@@ -171,13 +229,15 @@ fn frames(chunks: &[Chunk<'_>]) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Usage;
 
     fn written(outcome: RunOutcome, texts: &[&str]) -> String {
         let (mut writer, mut all) = Writer::begin(Uuid::nil());
         for text in texts {
             all = [all, writer.text(text)].concat().into();
         }
-        String::from_utf8([all, writer.end(outcome)].concat()).unwrap()
+        let ended = Ended { outcome, reason: None, answer: None, usage: Usage::default() };
+        String::from_utf8([all, writer.end(&ended)].concat()).unwrap()
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! What the chats door's handlers know of their request: address, query, limits, caller.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request, State};
 use axum::http::request::Parts as RequestParts;
 use axum::http::{HeaderMap, Uri};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::Chats;
 use super::envelope::Failure;
@@ -20,8 +20,9 @@ use crate::http::SharedWeb;
 use crate::http::address;
 use crate::http::body::{self, BodyError, Object};
 use crate::http::fields::Fields;
-use crate::http::frame::{Peer, Scope};
+use crate::http::frame::{Peer, address_of};
 use crate::http::headers;
+use crate::http::limited::limited;
 use crate::http::links;
 use crate::http::streams::Place;
 use crate::limits::LimitKey;
@@ -44,16 +45,12 @@ impl FromRequestParts<Chats> for Ctx {
     async fn from_request_parts(parts: &mut RequestParts, door: &Chats) -> Result<Self, Infallible> {
         Ok(Self {
             door: Arc::clone(door),
-            address: address_of(parts.extensions.get()),
+            address: address_of(&parts.extensions),
             peer: parts.extensions.get::<Peer>().map(|peer| peer.0),
             uri: parts.uri.clone(),
             headers: parts.headers.clone(),
         })
     }
-}
-
-fn address_of(scope: Option<&Scope>) -> IpAddr {
-    scope.map_or(Ipv4Addr::UNSPECIFIED.into(), |scope| scope.address)
 }
 
 impl Ctx {
@@ -133,20 +130,13 @@ impl Ctx {
 
 /// Counts each request against its address, and says on each answer how many are left.
 pub async fn count(State(door): State<Chats>, request: Request, next: Next) -> Response {
-    let scope = request.extensions().get().cloned();
-    counted(&door, scope.as_ref(), async || next.run(request).await).await
+    let address = address_of(request.extensions());
+    counted(&door, address, async || next.run(request).await).await
 }
 
 /// The answer, unless the address has had too many.
-pub async fn counted(door: &Chats, scope: Option<&Scope>, answer: impl AsyncFnOnce() -> Response) -> Response {
-    let Some(limit) = &door.limits.chats else { return answer().await };
-    let decision = limit.check(LimitKey::Address(address_of(scope))).await;
-    let mut response = match decision.retry_after {
-        Some(after) => Failure::from(Error::TooMany(after)).into_response(),
-        None => answer().await,
-    };
-    headers::add_limit(response.headers_mut(), &decision);
-    response
+pub async fn counted(door: &Chats, address: IpAddr, answer: impl AsyncFnOnce() -> Response) -> Response {
+    limited::<Failure>(door.limits.chats.as_ref(), LimitKey::Address(address), answer).await
 }
 
 /// One piece of the path. What cannot be decoded names nothing.

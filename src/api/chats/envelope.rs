@@ -12,8 +12,9 @@ use utoipa::ToSchema;
 
 use crate::api::django::{self, FieldErrors};
 use crate::api::events::Refused;
-use crate::api::idempotency;
-use crate::domain::RunOutcome;
+use crate::api::run::no_answer;
+use crate::api::{budget, idempotency};
+use crate::domain::{RunOutcome, RunReason};
 use crate::error::{Conflict, Error, FieldError, Refusal, Rule, Subject};
 use crate::http::body::BodyError;
 
@@ -55,7 +56,7 @@ pub enum Failure {
     /// A credential is needed and there is none.
     NoCredential,
     /// The assistant's answer ended like this and is not there.
-    NoAnswer(RunOutcome),
+    NoAnswer(RunOutcome, Option<RunReason>),
     /// Nobody asked the assistant to answer this message.
     NotAsked,
     /// No such route.
@@ -98,7 +99,7 @@ impl Failure {
             Self::NoMatch(kind) => (S::NOT_FOUND, detail(format!("No {kind} matches the given query."))),
             Self::NoStream => (S::SERVICE_UNAVAILABLE, error("Too many streams are open: try again in a second.")),
             Self::NoCredential => (S::UNAUTHORIZED, detail(django::NO_CREDENTIAL)),
-            Self::NoAnswer(outcome) => (S::SERVICE_UNAVAILABLE, error(no_answer(*outcome))),
+            Self::NoAnswer(outcome, why) => (S::SERVICE_UNAVAILABLE, error(no_answer(*outcome, *why))),
             Self::NotAsked => (S::NOT_FOUND, detail("The assistant was not asked to answer this message.")),
             Self::NoRoute => (S::NOT_FOUND, detail("Not found.")),
             Self::NoMethod(method) => (S::METHOD_NOT_ALLOWED, detail(django::no_method(method))),
@@ -127,7 +128,11 @@ impl IntoResponse for Failure {
             django::log(error);
         }
         let (status, body) = self.shape();
-        django::response(status, &body, self.retry_after())
+        let mut response = django::response(status, &body, self.retry_after());
+        if let Some(error) = self.error() {
+            budget::tell_shortage(&mut response, error);
+        }
+        response
     }
 }
 
@@ -153,6 +158,7 @@ fn shape_of(failed: &Error) -> (StatusCode, Failed) {
             (S::CONFLICT, error("This Idempotency-Key was used with another body: use a new key."))
         }
         Error::TooMany(after) => (S::TOO_MANY_REQUESTS, detail(django::throttled(*after))),
+        Error::OverBudget(_) => (S::TOO_MANY_REQUESTS, error(budget::USED_UP)),
         Error::Busy => (S::SERVICE_UNAVAILABLE, error(django::BUSY)),
         Error::StorageFull => (S::INSUFFICIENT_STORAGE, error(django::STORAGE_FULL)),
         Error::StorageReadOnly => (S::SERVICE_UNAVAILABLE, error(django::STORAGE_READ_ONLY)),
@@ -186,16 +192,6 @@ fn forbidden(refusal: Refusal) -> Failed {
 fn body_shape(body: &BodyError) -> (StatusCode, Failed) {
     let (status, said) = django::of_body(body);
     (status, said.map_or_else(Failed::Fields, detail))
-}
-
-/// What is said of an answer that is not there, also at the end of a stream.
-pub fn no_answer(outcome: RunOutcome) -> &'static str {
-    match outcome {
-        RunOutcome::Completed => "There is no answer: it was empty, or it has been deleted.",
-        RunOutcome::Stopped => "The answer was stopped.",
-        RunOutcome::Failed => "The assistant could not finish its answer: ask again.",
-        RunOutcome::Interrupted => "The server was restarted before the answer was finished: ask again.",
-    }
 }
 
 fn by_field(fields: &[FieldError], sentence: fn(&FieldError) -> String) -> Failed {

@@ -29,6 +29,7 @@ use super::document::{self, Door};
 use crate::chat::SharedChat;
 use crate::config::ListSessions;
 use crate::http::SharedWeb;
+use crate::http::frame::address_of;
 use crate::limits::Limits;
 
 /// The door's parts.
@@ -82,7 +83,7 @@ fn with_and_without_slash(router: OpenApiRouter<Chats>, routes: UtoipaMethodRout
 
 /// What a path under the door's prefix that is no route is answered with.
 pub async fn not_found(door: &Chats, request: Request) -> Response {
-    context::counted(door, request.extensions().get(), async || envelope::Failure::NoRoute.into_response()).await
+    context::counted(door, address_of(request.extensions()), async || envelope::Failure::NoRoute.into_response()).await
 }
 
 /// What a handler answers with.

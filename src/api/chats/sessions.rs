@@ -17,6 +17,7 @@ use crate::http::json;
 
 /// Longest `session_id` and `external_user_id`, in characters.
 pub const NAME_CHARS_MAX: usize = 255;
+const WHILE_ANSWERING: &str = "while_answering";
 /// Sessions on a page unless the client says otherwise.
 const PAGE_SIZE: u64 = 20;
 /// The most that a client gets, whatever it says.
@@ -37,7 +38,7 @@ pub async fn create(ctx: Ctx, input: Input) -> Answered {
         metadata: required_if_there(&mut fields, "metadata", |f, name| f.json(name, ctx.door().metadata_bytes_max)),
         expires_at: required_if_there(&mut fields, "expires_at", Fields::instant),
         is_active: required_if_there(&mut fields, "is_active", Fields::boolean),
-        while_answering: required_if_there(&mut fields, "while_answering", way),
+        while_answering: way(&mut fields),
     };
     fields.finish()?;
     let session = ctx.chat().create_session(new).await?;
@@ -161,13 +162,14 @@ async fn change(ctx: &Ctx, Segment(id): Segment, input: Input) -> Answered {
     let session = find(ctx, &id).await?;
     let mut fields = input.fields()?;
     let visitor_is_named = fields.has("external_user_id");
+    let way_is_named = fields.has(WHILE_ANSWERING);
     let edit = SessionEdit {
         key: name(&mut fields, "session_id"),
         external_user_id: visitor_is_named.then(|| name(&mut fields, "external_user_id")),
         metadata: required_if_there(&mut fields, "metadata", |f, name| f.json(name, ctx.door().metadata_bytes_max)),
         expires_at: required_if_there(&mut fields, "expires_at", Fields::instant),
         is_active: required_if_there(&mut fields, "is_active", Fields::boolean),
-        while_answering: required_if_there(&mut fields, "while_answering", way),
+        while_answering: way_is_named.then(|| way(&mut fields)),
         ..SessionEdit::default()
     };
     fields.finish()?;
@@ -215,8 +217,9 @@ fn required_if_there<T>(
     take(fields, field)
 }
 
-fn way(fields: &mut Fields, field: &'static str) -> Option<WhileAnswering> {
-    fields.choice(field, run::WAYS).and_then(run::way)
+/// What becomes of a message that is sent while an answer is under way; null is what the configuration says.
+fn way(fields: &mut Fields) -> Option<WhileAnswering> {
+    fields.choice(WHILE_ANSWERING, run::WAYS).and_then(run::way)
 }
 
 fn shown(status: StatusCode, session: &Conversation) -> Response {

@@ -10,16 +10,17 @@ use uuid::Uuid;
 
 use super::Answered;
 use super::context::{Ctx, Input, Segment};
-use super::envelope::{Failure, no_answer};
+use super::envelope::Failure;
 use super::messages::uuid;
 use super::sessions::NAME_CHARS_MAX;
 use super::wire::{Answer, AnswerAgain, Question, Stop, Stopped};
 use crate::api::budget;
 use crate::api::events::{self, StreamEvent};
 use crate::api::idempotency::{self, IdempotencyKey};
+use crate::api::run::no_answer;
 use crate::chat::{Again, Asked, Asking, Attached, Draft, Ended, Piece};
 use crate::domain::{Conversation, Message, Role, RunOutcome};
-use crate::error::{Error, Result, Rule, Subject};
+use crate::error::{Error, Result, Rule, Shortage, Subject};
 use crate::http::fields::Fields;
 use crate::http::json;
 use crate::http::sse::{self, Frame};
@@ -59,7 +60,9 @@ async fn whole(asked: Asked) -> Result<(String, Uuid), Failure> {
         Some(Ended { outcome: RunOutcome::Completed | RunOutcome::Stopped, answer: Some(answer), .. }) => {
             Ok((answer.text.clone(), answer.uuid))
         }
-        ended => Err(Failure::NoAnswer(ended.map_or(RunOutcome::Failed, |ended| ended.outcome))),
+        Some(ended) if ended.is_over_budget() => Err(Error::OverBudget(Shortage::default()).into()),
+        Some(ended) => Err(Failure::NoAnswer(ended.outcome, ended.reason)),
+        None => Err(Failure::NoAnswer(RunOutcome::Failed, None)),
     }
 }
 
@@ -229,7 +232,7 @@ fn end_frame(question: Uuid, ended: &Ended) -> Bytes {
     let mut data = format!(r#"{{"chunk": "", "done": true, "message_id": "{question}", "#);
     let _ = match (&ended.answer, ended.outcome) {
         (Some(answer), RunOutcome::Completed) => write!(data, r#""response_id": "{}"}}"#, answer.uuid),
-        (_, outcome) => write!(data, r#""error": {}}}"#, quoted(no_answer(outcome))),
+        (_, outcome) => write!(data, r#""error": {}}}"#, quoted(no_answer(outcome, ended.reason))),
     };
     Frame { data: &data, ..Frame::default() }.bytes()
 }

@@ -136,8 +136,7 @@ pub struct SessionFields {
     #[schema(nullable = false, example = true)]
     is_active: Option<bool>,
     /// What becomes of a message that is sent while an answer is under way; `assistant.while_answering` unless said
-    /// otherwise.
-    #[schema(nullable = false)]
+    /// otherwise, and again with null.
     while_answering: Option<Way>,
 }
 

@@ -14,7 +14,7 @@ use crate::api::budget;
 use crate::api::idempotency::{self, IdempotencyKey};
 use crate::chat::{Asking, Channel, Draft, Ended};
 use crate::domain::{Contact, ConversationKind, EventId, Message, Role, RunReason};
-use crate::error::{Error, Refusal, Subject};
+use crate::error::{Error, Refusal, Shortage, Subject};
 use crate::http::json;
 use crate::limits::LimitKey;
 
@@ -88,11 +88,11 @@ pub async fn ask(ctx: Ctx, input: Input) -> Answered {
 
 /// The text of an answer; when a person got the chat before there was any, it is theirs to answer.
 fn said(ended: Option<Ended>) -> Result<Arc<Message>, Failure> {
-    let reason = ended.as_ref().and_then(|ended| ended.reason);
-    match ended.and_then(|ended| ended.answer) {
-        Some(answer) => Ok(answer),
-        None if reason == Some(RunReason::TakenOver) => Err(Error::Forbidden(Refusal::Assigned).into()),
-        None => Err(Failure::Chatbot),
+    match ended {
+        Some(Ended { answer: Some(answer), .. }) => Ok(answer),
+        Some(Ended { reason: Some(RunReason::TakenOver), .. }) => Err(Error::Forbidden(Refusal::Assigned).into()),
+        Some(Ended { reason: Some(RunReason::Budget), .. }) => Err(Error::OverBudget(Shortage::default()).into()),
+        _ => Err(Failure::Chatbot),
     }
 }
 

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::Guest;
 use super::context::Ctx;
+use crate::api::budget;
 use crate::api::events::Refused;
 use crate::domain::Language;
 use crate::error::{Conflict, Error, FieldError, Refusal, Rule};
@@ -194,6 +195,7 @@ fn shape_of(error: &Error) -> Shape {
             (S::CONFLICT, "Conflict", "IDEMPOTENCY_KEY_REUSED", "conflict-idempotency")
         }
         Error::TooMany(_) => (S::TOO_MANY_REQUESTS, "RateLimitExceeded", "RATE_LIMIT_EXCEEDED", "too-many"),
+        Error::OverBudget(_) => (S::TOO_MANY_REQUESTS, "BudgetExceeded", "BUDGET_EXCEEDED", "over-budget"),
         Error::Busy => (S::SERVICE_UNAVAILABLE, "ServiceUnavailable", "SERVICE_BUSY", "busy"),
         Error::StorageFull => (S::INSUFFICIENT_STORAGE, "InsufficientStorage", "STORAGE_FULL", "storage-full"),
         Error::StorageReadOnly => {
@@ -316,6 +318,9 @@ impl Ctx {
         *response.status_mut() = status;
         if let Some(after) = failure.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, headers::retry_after(after));
+        }
+        if let Failure::Chat(error) = failure {
+            budget::tell_shortage(&mut response, error);
         }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -113,7 +113,7 @@ fn shape_of(error: &Error) -> (StatusCode, &'static str) {
         Error::Forbidden(Refusal::NoPlatform) => (S::FORBIDDEN, "The token's account belongs to no platform."),
         Error::Forbidden(_) => (S::FORBIDDEN, "Not allowed."),
         Error::Conflict(_) => (S::CONFLICT, "The request contradicts an earlier one."),
-        Error::TooMany(_) => (S::TOO_MANY_REQUESTS, "Too many requests: try again later."),
+        Error::TooMany(_) | Error::OverBudget(_) => (S::TOO_MANY_REQUESTS, "Too many requests: try again later."),
         Error::Busy => (S::SERVICE_UNAVAILABLE, "The server is busy: try again shortly."),
         Error::StorageFull => (S::INSUFFICIENT_STORAGE, "The server's storage is full."),
         Error::StorageReadOnly => (S::SERVICE_UNAVAILABLE, "The server cannot write at the moment."),

@@ -7,6 +7,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use utoipa::ToSchema;
 
+use crate::api::budget;
 use crate::api::django::{self, FieldErrors};
 use crate::error::{Error, FieldError, Rule, Subject};
 use crate::http::body::BodyError;
@@ -127,6 +128,7 @@ fn shape_of(error: &Error) -> (StatusCode, Failed) {
         Error::Forbidden(_) => (S::FORBIDDEN, detail(django::NOT_PERMITTED)),
         Error::Conflict(_) => (S::CONFLICT, detail("The request contradicts an earlier one.")),
         Error::TooMany(after) => (S::TOO_MANY_REQUESTS, detail(django::throttled(*after))),
+        Error::OverBudget(_) => (S::TOO_MANY_REQUESTS, detail(budget::USED_UP)),
         Error::Busy => (S::SERVICE_UNAVAILABLE, detail(django::BUSY)),
         Error::StorageFull => (S::INSUFFICIENT_STORAGE, detail(django::STORAGE_FULL)),
         Error::StorageReadOnly => (S::SERVICE_UNAVAILABLE, detail(django::STORAGE_READ_ONLY)),

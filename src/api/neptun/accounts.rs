@@ -60,7 +60,7 @@ async fn credentials(ctx: &Ctx, input: Input) -> Result<(Email, String), Failure
         return Err(Failure::SignedIn);
     }
     ctx.must_be_from_here()?;
-    let mut values = input.values(ctx).await?;
+    let mut values = ctx.values(input).await?;
     let email = values.email("email", EMAIL);
     let password = password(&mut values, "password");
     let confirmed = values.nullable_string("confirmPassword", 0..=*PASSWORD.end());
@@ -151,7 +151,7 @@ pub async fn check_again(ctx: Ctx) -> Answered {
     security(("neptun-session" = [])))]
 pub async fn edit(ctx: Ctx, input: Input) -> Answered {
     let access = ctx.owner()?;
-    let mut values = input.values(&ctx).await?;
+    let mut values = ctx.values(input).await?;
     let email = if values.has("email") { values.email("email", EMAIL) } else { None };
     let password = if values.has("password") { password(&mut values, "password") } else { None };
     values.finish().map_err(|error| Failure::Input(CHANGES, error))?;

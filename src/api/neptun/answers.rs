@@ -11,11 +11,13 @@ use super::Answered;
 use super::context::{Ctx, Input};
 use super::data_stream::{self, Form, Writer};
 use super::described::Question;
-use super::envelope::{Failure, no_answer};
+use super::envelope::Failure;
 use super::messages::role;
 use crate::api::budget;
 use crate::api::idempotency::{self, IdempotencyKey};
-use crate::chat::{Asked, Asking, Attached, Draft, Line, Piece, Unkept};
+use crate::api::run::no_answer;
+use crate::api::sources;
+use crate::chat::{Asked, Asking, Attached, Draft, Ended, Line, Piece, Unkept};
 use crate::domain::{Access, ConversationId, MessageText, Role, RunOutcome};
 use crate::error::{Error, Kind, Result, Rule};
 use crate::http::streams::Place;
@@ -88,7 +90,7 @@ impl Family {
 /// Ask a model
 ///
 /// The answer is the AI SDK's data stream, version 1: `0:"text"` a line; of the models of `openrouter` and
-/// `ollama` framed by `f:`, `e:` and `d:`; ended by `3:"why"` when it breaks off. With a chat's number the last
+/// `ollama` framed by `f:`, `e:` and `d:`, with an `h:` for each source; ended by `3:"why"` when it breaks off. With a chat's number the last
 /// message and the answer are stored in it, the code blocks of the answer as its files. A client that goes
 /// away changes nothing: the answer is finished and stored.
 #[utoipa::path(post, path = "/api/ai/{publisher}/{model}/chat", operation_id = "neptun_ask", tag = "neptun",
@@ -139,7 +141,7 @@ async fn answered(ctx: &Ctx, model: &str, family: Family, input: Input) -> Answe
         return Err(Failure::Input(MODEL, Error::field("model", wrong)));
     }
     let chat = chat_id(ctx.query()).map_err(|error| Failure::Input(QUERY, error))?;
-    let (context, question) = context(ctx, input.values(ctx).await?)?;
+    let (context, question) = context(ctx, ctx.values(input).await?)?;
     let words = context.iter().map(|line| line.text.split_whitespace().count()).sum();
     let writer = Writer::new(family.form(), words);
     // Before the question is stored: who gets no place has not asked.
@@ -222,14 +224,21 @@ pub(super) fn told(form: Form, writer: Writer, (question, answer): (Uuid, Attach
     let parts = stream::unfold((answer, writer, held), |(mut answer, mut writer, held)| async move {
         let part = match answer.next().await? {
             Piece::Text { chunk, .. } => writer.text(&chunk),
-            Piece::End(ended) => match (ended.outcome, ended.answer) {
-                (RunOutcome::Completed, Some(_)) => writer.end(),
-                (outcome, _) => writer.error(no_answer(outcome)),
-            },
+            Piece::End(ended) => ends(&writer, &ended),
         };
         Some((part, (answer, writer, held)))
     });
     data_stream::response(form, stream::iter([begin]).chain(parts))
+}
+
+/// The end of an answer that is stored, with what it rests on.
+fn ends(writer: &Writer, ended: &Ended) -> Vec<u8> {
+    let sources = ended.answer.as_deref().map(sources::of).unwrap_or_default();
+    let end = match (ended.outcome, &ended.answer) {
+        (RunOutcome::Completed, Some(_)) => writer.end(),
+        (outcome, _) => writer.error(no_answer(outcome, ended.reason)),
+    };
+    [writer.sources(&sources), end].concat()
 }
 
 /// An answer that ends with whoever listens.
@@ -242,7 +251,7 @@ fn unkept(ctx: &Ctx, form: Form, writer: Writer, pieces: Unkept, held: Held) -> 
             Some(Ok(piece)) => (writer.text(&piece), Some(pieces)),
             Some(Err(cause)) => {
                 tracing::warn!(cause = %cause, "an answer could not be finished");
-                (writer.error(no_answer(RunOutcome::Failed)), None)
+                (writer.error(no_answer(RunOutcome::Failed, None)), None)
             }
             None => (writer.end(), None),
         };

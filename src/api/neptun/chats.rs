@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::Answered;
 use super::accounts::done;
 use super::context::{Ctx, Input};
-use super::described::{ChatFields, ChatIds, ChatName};
+use super::described::{ChatFields, ChatIds, ChatName, OfChat};
 use super::envelope::Failure;
 use super::wire::{Chat, Chats, OneChat};
 use crate::api::{events, run};
@@ -97,13 +99,13 @@ fn one_order(pair: &str) -> Option<ChatOrder> {
     security(("neptun-session" = [])))]
 pub async fn create(ctx: Ctx, input: Input) -> Answered {
     let access = ctx.owner()?;
-    let mut values = input.values(&ctx).await?;
+    let mut values = ctx.values(input).await?;
     let model = values.choice("model", &ctx.door().models);
     let name = name(&mut values);
     let way = way(&mut values);
     values.finish().map_err(|error| Failure::Input(NEW, error))?;
     let (model, name) = model.zip(name).ok_or_else(|| Error::field("name", Rule::Required))?;
-    let chat = ctx.chat().create_chat(access, name, model, way).await?;
+    let chat = ctx.chat().create_chat(access, name, model, way.flatten()).await?;
     Ok(json::response(json::bytes(&OneChat { chat: (&chat).into() })))
 }
 
@@ -117,13 +119,14 @@ fn name(values: &mut Values) -> Option<String> {
     Some(line)
 }
 
-/// What becomes of a message that is sent while an answer is under way, if that is said.
-fn way(values: &mut Values) -> Option<WhileAnswering> {
-    if !values.has(WHILE_ANSWERING) {
-        return None;
+/// What becomes of a message that is sent while an answer is under way, if that is said; null is what the configuration
+/// says.
+fn way(values: &mut Values) -> Option<Option<WhileAnswering>> {
+    if values.peek(WHILE_ANSWERING).is_none_or(Value::is_null) {
+        return values.has(WHILE_ANSWERING).then_some(None);
     }
     let ways: Vec<_> = run::WAYS.iter().map(|way| (*way).to_owned()).collect();
-    values.choice(WHILE_ANSWERING, &ways.into()).as_deref().and_then(run::way)
+    Some(values.choice(WHILE_ANSWERING, &ways.into()).as_deref().and_then(run::way))
 }
 
 /// Remove chats
@@ -136,7 +139,7 @@ fn way(values: &mut Values) -> Option<WhileAnswering> {
     security(("neptun-session" = [])))]
 pub async fn remove_many(ctx: Ctx, input: Input) -> Answered {
     let access = ctx.owner()?;
-    let mut values = input.values(&ctx).await?;
+    let mut values = ctx.values(input).await?;
     let items = values.list("chat_ids", 1..=ctx.door().batch_max).unwrap_or_default();
     let mut ids = values.ids("chat_ids", &items);
     values.finish().map_err(|error| Failure::Input(IDS, error))?;
@@ -152,15 +155,12 @@ pub async fn remove_many(ctx: Ctx, input: Input) -> Answered {
 #[utoipa::path(patch, path = "/api/users/{user_id}/chats/{chat_id}", operation_id = "neptun_rename_chat",
     tag = "neptun",
     request_body(content((ChatName = "application/json"), (ChatName = "application/x-www-form-urlencoded"))),
-    params(
-        ("user_id" = u64, Path, description = "The caller's own number"),
-        ("chat_id" = u64, Path, description = "The chat"),
-    ),
+    params(OfChat),
     responses((status = 200, description = "The chat", body = OneChat)),
     security(("neptun-session" = [])))]
 pub async fn rename(ctx: Ctx, input: Input) -> Answered {
     let (access, id) = ctx.owner_of_chat()?;
-    let mut values = input.values(&ctx).await?;
+    let mut values = ctx.values(input).await?;
     // Who sends neither is told of the name, as clients know it.
     let is_renamed = values.has("name") || !values.has(WHILE_ANSWERING);
     let name = if is_renamed { name(&mut values) } else { None };
@@ -175,10 +175,7 @@ pub async fn rename(ctx: Ctx, input: Input) -> Answered {
 /// With its messages, its files and its share.
 #[utoipa::path(delete, path = "/api/users/{user_id}/chats/{chat_id}", operation_id = "neptun_delete_chat",
     tag = "neptun",
-    params(
-        ("user_id" = u64, Path, description = "The caller's own number"),
-        ("chat_id" = u64, Path, description = "The chat"),
-    ),
+    params(OfChat),
     responses(
         (status = 200, description = "It is gone", body = bool, content_type = "application/json"),
         (status = 400, description = "A number in the path is none"),

@@ -34,7 +34,7 @@ const WEAK: &str = "Invalid password: 8 to 256 characters, with lower-case and u
         (status = 403, description = "A page on another site asked for it"),
     ))]
 pub async fn otp(ctx: Ctx, input: Input) -> Answered {
-    let mut values = input.values(&ctx).await?;
+    let mut values = ctx.values(input).await?;
     let action = word(&mut values, "action");
     let email = Email::parse(&word(&mut values, "email"));
     Ok(match (action.as_str(), email) {
@@ -54,7 +54,7 @@ pub async fn otp(ctx: Ctx, input: Input) -> Answered {
         (status = 403, description = "A page on another site asked for it"),
     ))]
 pub async fn reset(ctx: Ctx, input: Input) -> Answered {
-    let mut values = input.values(&ctx).await?;
+    let mut values = ctx.values(input).await?;
     Ok(match Email::parse(ctx.segment("email")) {
         Some(email) => tried(&ctx, &email, &mut values).await,
         None => outcome(false, NO_ADDRESS),

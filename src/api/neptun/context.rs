@@ -1,11 +1,9 @@
 //! What the Neptun door's handlers know of their request: path, query, limits, caller.
 
-use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request, State};
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts as RequestParts;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::Next;
@@ -17,12 +15,15 @@ use super::session::{self, Caller};
 use crate::chat::{Key, SharedChat};
 use crate::domain::{Access, ConversationId};
 use crate::error::{Error, Refusal, Result, Subject};
-use crate::http::body::{self, Repeated, Sent};
-use crate::http::frame::{Peer, Scope};
+use crate::http::body::{Repeated, Sent};
+use crate::http::frame::{Peer, address_of};
+use crate::http::limited::limited;
 use crate::http::streams::Place;
 use crate::http::values::Values;
-use crate::http::{SharedWeb, address, cors, headers};
-use crate::limits::{Limit, LimitKey};
+use crate::http::{SharedWeb, address, cors};
+use crate::limits::LimitKey;
+
+pub use crate::http::request::Input;
 
 /// What an account has to be able to do here.
 pub const ABILITY: &str = "assistant";
@@ -44,7 +45,7 @@ impl FromRequestParts<Neptun> for Ctx {
     async fn from_request_parts(parts: &mut RequestParts, door: &Neptun) -> Result<Self, Failure> {
         // What cannot be decoded names nothing.
         let path = RawPathParams::from_request_parts(parts, door).await.map_err(|_| Failure::NoRoute)?;
-        let address = address_of(parts.extensions.get());
+        let address = address_of(&parts.extensions);
         Ok(Self {
             door: Arc::clone(door),
             address,
@@ -55,10 +56,6 @@ impl FromRequestParts<Neptun> for Ctx {
             caller: parts.extensions.get().cloned(),
         })
     }
-}
-
-fn address_of(scope: Option<&Scope>) -> IpAddr {
-    scope.map_or(Ipv4Addr::UNSPECIFIED.into(), |scope| scope.address)
 }
 
 impl Ctx {
@@ -156,6 +153,17 @@ impl Ctx {
         if user == access.user.id.0 { Ok((access, found)) } else { Err(Error::NotFound(Subject::User).into()) }
     }
 
+    /// What was sent, read now. Only who is signed in may send the long ones that a batch needs.
+    pub async fn sent(&self, input: Input) -> Result<Sent, Failure> {
+        let max = if self.caller.is_some() { self.door.body_bytes_max } else { self.door.web.config.body_bytes_max };
+        Ok(input.value(max, Repeated::List).await?)
+    }
+
+    /// The body's values, read now.
+    pub async fn values(&self, input: Input) -> Result<Values, Failure> {
+        Ok(self.sent(input).await?.into())
+    }
+
     /// A place for another stream.
     pub fn stream_place(&self) -> Result<Place, Failure> {
         self.door.web.streams.enter(self.address).ok_or(Failure::NoStream)
@@ -178,11 +186,11 @@ pub async fn enter(State(door): State<Neptun>, request: Request, next: Next) -> 
 
 /// As [`enter`], but counted against the address, as at every door where sessions begin.
 pub async fn enter_to_sign_in(State(door): State<Neptun>, mut request: Request, next: Next) -> Response {
-    let key = LimitKey::Address(address_of(request.extensions().get()));
+    let key = LimitKey::Address(address_of(request.extensions()));
     if let Err(failure) = identify(&door, &mut request).await {
         return failure.into_response();
     }
-    limited(door.limits.auth.as_ref(), key, async || next.run(request).await).await
+    limited::<Failure>(door.limits.auth.as_ref(), key, async || next.run(request).await).await
 }
 
 /// Answers as [`enter`] does before any handler is reached.
@@ -192,20 +200,9 @@ pub async fn counted(door: &Neptun, mut request: Request, answer: impl AsyncFnOn
     }
     let key = match request.extensions().get::<Caller>() {
         Some(caller) => LimitKey::User(caller.access.user.id.0),
-        None => LimitKey::Address(address_of(request.extensions().get())),
+        None => LimitKey::Address(address_of(request.extensions())),
     };
-    limited(door.limits.neptun.as_ref(), key, async || answer(request).await).await
-}
-
-async fn limited(limit: Option<&Limit>, key: LimitKey, answer: impl AsyncFnOnce() -> Response) -> Response {
-    let Some(limit) = limit else { return answer().await };
-    let decision = limit.check(key).await;
-    let mut response = match decision.retry_after {
-        Some(after) => Failure::from(Error::TooMany(after)).into_response(),
-        None => answer().await,
-    };
-    headers::add_limit(response.headers_mut(), &decision);
-    response
+    limited::<Failure>(door.limits.neptun.as_ref(), key, async || answer(request).await).await
 }
 
 /// Puts the caller into the request, if a session came with it. A session that is over is none: whoever
@@ -223,35 +220,5 @@ async fn identify(door: &Neptun, request: &mut Request) -> Result<(), Failure> {
         }
         Err(Error::Unauthenticated) => Ok(()),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// A body that nothing was read of yet: who calls and what the path names come first.
-pub struct Input {
-    headers: HeaderMap,
-    body: Body,
-}
-
-impl FromRequest<Neptun> for Input {
-    type Rejection = Infallible;
-
-    async fn from_request(request: Request, _: &Neptun) -> Result<Self, Infallible> {
-        let (parts, body) = request.into_parts();
-        Ok(Self { headers: parts.headers, body })
-    }
-}
-
-impl Input {
-    /// The body, read now. Only who is signed in may send the long ones that a batch needs.
-    pub async fn sent(self, ctx: &Ctx) -> Result<Sent, Failure> {
-        let config = &ctx.door.web.config;
-        let max = if ctx.caller.is_some() { ctx.door.body_bytes_max } else { config.body_bytes_max };
-        let bytes = body::read_at_most(max, self.body, config).await?;
-        Ok(body::value(&self.headers, &bytes, Repeated::List)?)
-    }
-
-    /// The body's values, read now.
-    pub async fn values(self, ctx: &Ctx) -> Result<Values, Failure> {
-        Ok(self.sent(ctx).await?.into())
     }
 }

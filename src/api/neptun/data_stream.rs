@@ -1,8 +1,8 @@
 //! The AI SDK's data stream, version 1: one part a line, `<code>:<json>`.
 //!
 //! Two forms are spoken. `Bare` is text parts only; `Whole` frames them with the beginning of a step (`f`), its
-//! end (`e`) and the end of the message (`d`), and says so in a header. Either ends with an error part (`3`)
-//! when the answer does.
+//! end (`e`) and the end of the message (`d`), and says so in a header; before its end it tells what the answer rests on
+//! (`h`). Either ends with an error part (`3`) when the answer does.
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, header};
@@ -11,6 +11,7 @@ use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::api::sources::Cited;
 use crate::http::json::{self, Never};
 
 /// Which parts are sent.
@@ -48,6 +49,19 @@ impl Writer {
     pub fn text(&mut self, piece: &str) -> Vec<u8> {
         self.completion_tokens += 1;
         part('0', &piece)
+    }
+
+    /// What the answer rests on.
+    pub fn sources(&self, sources: &[Cited]) -> Vec<u8> {
+        if self.form == Form::Bare {
+            return Vec::new();
+        }
+        let parts = sources.iter().map(|cited| {
+            let Cited { chunk_id: id, document_title: title, text, url } = cited;
+            let of_roost = json!({"roost": {"text": text}});
+            part('h', &json!({"sourceType": "url", "id": id, "url": url, "title": title, "providerMetadata": of_roost}))
+        });
+        parts.flatten().collect()
     }
 
     /// The end of a whole answer.
@@ -136,7 +150,8 @@ mod tests {
     #[test]
     fn the_bare_form_is_text_only() {
         let mut writer = Writer::new(Form::Bare, 3);
-        let parts = [writer.begin("1"), writer.text("a"), writer.end(), writer.error("why")];
+        let cited = Cited { chunk_id: "c".into(), document_title: "t".into(), text: "x".into(), url: "/".into() };
+        let parts = [writer.begin("1"), writer.text("a"), writer.sources(&[cited]), writer.end(), writer.error("why")];
         assert_eq!(text(&parts), "0:\"a\"\n3:\"why\"\n");
     }
 }

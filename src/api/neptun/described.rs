@@ -2,9 +2,19 @@
 //! at once.
 #![expect(dead_code, reason = "describes what is read field by field")]
 
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::api::run::Way;
+
+/// The chat that a path names.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct OfChat {
+    /// The caller's own number
+    user_id: u64,
+    /// The chat
+    chat_id: u64,
+}
 
 /// Who signs up or in.
 #[derive(ToSchema)]
@@ -45,7 +55,6 @@ pub struct ChatFields {
     model: String,
     /// What becomes of a message that is sent while an answer is under way; `assistant.while_answering` unless said
     /// otherwise.
-    #[schema(nullable = false)]
     while_answering: Option<Way>,
 }
 
@@ -56,8 +65,8 @@ pub struct ChatName {
     /// What to call it.
     #[schema(min_length = 3, max_length = 255, nullable = false, example = "Compose file")]
     name: Option<String>,
-    /// What becomes of a message that is sent while an answer is under way.
-    #[schema(nullable = false)]
+    /// What becomes of a message that is sent while an answer is under way; with null it is `assistant.while_answering`
+    /// again.
     while_answering: Option<Way>,
 }
 

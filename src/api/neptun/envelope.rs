@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 
 use super::issues::Issue;
 use super::wire_shares::ShareInfo;
+use crate::api::budget;
 use crate::api::events::Refused;
-use crate::domain::RunOutcome;
 use crate::error::{Conflict, Error, FieldError, Refusal, Rule, Subject};
 use crate::http::body::BodyError;
 use crate::http::headers;
@@ -183,6 +183,9 @@ impl IntoResponse for Failure {
         if let Some(after) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, headers::retry_after(after));
         }
+        if let Some(error) = self.error() {
+            budget::tell_shortage(&mut response, error);
+        }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, self.challenge());
         }
@@ -209,6 +212,7 @@ fn shape_of(bad_input: &'static str, error: &Error) -> Shape {
             (S::CONFLICT, "Conflict", said("This Idempotency-Key was used with another body"))
         }
         Error::TooMany(_) => (S::TOO_MANY_REQUESTS, "Too Many Requests", None),
+        Error::OverBudget(_) => (S::TOO_MANY_REQUESTS, "Too Many Requests", said(budget::USED_UP)),
         Error::Busy => (S::SERVICE_UNAVAILABLE, "Service Unavailable", said("The server is busy: try again")),
         Error::StorageFull => (S::INSUFFICIENT_STORAGE, "Insufficient Storage", said("The server's storage is full")),
         Error::StorageReadOnly => {
@@ -252,16 +256,6 @@ fn share_shape(error: &Error, share_info: ShareInfo) -> Shape {
         Error::Unauthenticated => (S::UNAUTHORIZED, "Unauthorized (incorrect credentials)", data),
         Error::Forbidden(_) => (S::FORBIDDEN, "Forbidden (not on whitelist)", data),
         other => shape_of("Bad Request.", other),
-    }
-}
-
-/// What is said at the end of an answer that is not whole.
-pub fn no_answer(outcome: RunOutcome) -> &'static str {
-    match outcome {
-        RunOutcome::Completed => "There is no answer: it was empty, or it has been deleted.",
-        RunOutcome::Stopped => "The answer was stopped.",
-        RunOutcome::Failed => "The assistant could not finish its answer: ask again.",
-        RunOutcome::Interrupted => "The server was restarted before the answer was finished: ask again.",
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Answered;
 use super::context::{Ctx, Input};
-use super::described::FileFields;
+use super::described::{FileFields, OfChat};
 use super::envelope::Failure;
 use super::wire::{self, ChatFiles, Filed, UserFile};
 use crate::domain::{ChatFile, ConversationId, EventId, FileId, NewFile, clean_line};
@@ -17,10 +17,7 @@ const INVALID: &str = "Bad Request. Invalid body(file | files).";
 /// List a chat's files
 #[utoipa::path(get, path = "/api/users/{user_id}/chats/{chat_id}/files", operation_id = "neptun_list_files",
     tag = "neptun",
-    params(
-        ("user_id" = u64, Path, description = "The caller's own number"),
-        ("chat_id" = u64, Path, description = "The chat"),
-    ),
+    params(OfChat),
     responses(
         (status = 200, description = "The files, oldest first", body = ChatFiles),
         (status = 400, description = "A number in the path is none"),
@@ -69,15 +66,14 @@ async fn listed(
     operation_id = "neptun_add_files", tag = "neptun",
     request_body(content((FileFields = "application/json"), (FileFields = "application/x-www-form-urlencoded"))),
     params(
-        ("user_id" = u64, Path, description = "The caller's own number"),
-        ("chat_id" = u64, Path, description = "The chat"),
+        OfChat,
         ("message_id" = u64, Path, description = "The message"),
     ),
     responses((status = 200, description = "What was stored", body = Filed<'static>)),
     security(("neptun-session" = [])))]
 pub async fn create(ctx: Ctx, input: Input) -> Answered {
     let (access, [chat, message]) = ctx.owner_with(["chat_id", "message_id"])?;
-    let mut values = input.values(&ctx).await?;
+    let mut values = ctx.values(input).await?;
     let (are_many, chars_max) = (values.has("files"), ctx.door().file_chars_max);
     let files = if are_many {
         let items = values.list("files", 1..=ctx.door().batch_max).unwrap_or_default();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Answered;
 use super::context::{Ctx, Input};
-use super::described::MessageFields;
+use super::described::{MessageFields, OfChat};
 use super::envelope::Failure;
 use super::wire::{ChatMessage, ChatMessages, Said, TakenBack};
 use crate::api::events;
@@ -23,10 +23,7 @@ const ACTORS: [&str; 3] = ["user", "assistant", "system"];
 /// List a chat's messages
 #[utoipa::path(get, path = "/api/users/{user_id}/chats/{chat_id}/messages", operation_id = "neptun_list_messages",
     tag = "neptun",
-    params(
-        ("user_id" = u64, Path, description = "The caller's own number"),
-        ("chat_id" = u64, Path, description = "The chat"),
-    ),
+    params(OfChat),
     responses(
         (status = 200, description = "The messages, oldest first", body = ChatMessages,
             headers(("Event-Cursor" = i64, description = "Follow from here"))),
@@ -62,8 +59,7 @@ fn page(found: MessagePage, owner: UserId) -> Page<EventId> {
     request_body(content((MessageFields = "application/json"),
         (MessageFields = "application/x-www-form-urlencoded"))),
     params(
-        ("user_id" = u64, Path, description = "The caller's own number"),
-        ("chat_id" = u64, Path, description = "The chat"),
+        OfChat,
         ("Idempotency-Key" = inline(Option<IdempotencyKey>), Header,
             description = "Makes a retry return the first messages"),
     ),
@@ -71,7 +67,7 @@ fn page(found: MessagePage, owner: UserId) -> Page<EventId> {
     security(("neptun-session" = [])))]
 pub async fn create(ctx: Ctx, input: Input) -> Answered {
     let (access, id) = ctx.owner_of_chat()?;
-    let mut values = input.values(&ctx).await?;
+    let mut values = ctx.values(input).await?;
     let is_batch = values.has("messages");
     let spoken = if is_batch { batch(&ctx, &mut values) } else { single(&ctx, &mut values).into_iter().collect() };
     values.finish().map_err(|error| Failure::Input(INVALID, error))?;
@@ -134,10 +130,7 @@ pub fn role(values: &mut Values, field: &str) -> Option<Role> {
 /// Removes what the user said since the last answer and, when two messages are left before that, those two.
 #[utoipa::path(delete, path = "/api/users/{user_id}/chats/{chat_id}/messages/last",
     operation_id = "neptun_delete_last_messages", tag = "neptun",
-    params(
-        ("user_id" = u64, Path, description = "The caller's own number"),
-        ("chat_id" = u64, Path, description = "The chat"),
-    ),
+    params(OfChat),
     responses(
         (status = 200, description = "What was removed", body = TakenBack<'static>),
         (status = 400, description = "There is no message, or a number is none"),

@@ -68,6 +68,12 @@ pub struct Parts {
     pub began: Instant,
 }
 
+impl AsRef<SharedWeb> for Parts {
+    fn as_ref(&self) -> &SharedWeb {
+        &self.web
+    }
+}
+
 /// The door's shared parts, as handlers get them.
 pub type Neptun = Arc<Parts>;
 

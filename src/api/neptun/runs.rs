@@ -7,6 +7,7 @@ use super::Answered;
 use super::answers::{Family, held, kept, told};
 use super::context::Ctx;
 use super::data_stream::{Form, Writer};
+use super::described::OfChat;
 use super::envelope::Failure;
 use super::wire::{ChatMessage, Runs, Stopped};
 use crate::api::events;
@@ -26,10 +27,7 @@ const CURSOR: &str = "Bad Request. Invalid query(cursor).";
 /// that come after `Event-Cursor` are applied to.
 #[utoipa::path(get, path = "/api/users/{user_id}/chats/{chat_id}/runs", operation_id = "neptun_list_runs",
     tag = "neptun",
-    params(
-        ("user_id" = u64, Path, description = "The caller's own number"),
-        ("chat_id" = u64, Path, description = "The chat"),
-    ),
+    params(OfChat),
     responses(
         (status = 200, description = "The answers under way", body = Runs<'static>,
             headers(("Event-Cursor" = i64, description = "Follow from here"))),
@@ -51,10 +49,7 @@ pub async fn list(ctx: Ctx) -> Answered {
 /// What had arrived is stored; what waits for its turn does not begin.
 #[utoipa::path(post, path = "/api/users/{user_id}/chats/{chat_id}/stop", operation_id = "neptun_stop_answer",
     tag = "neptun",
-    params(
-        ("user_id" = u64, Path, description = "The caller's own number"),
-        ("chat_id" = u64, Path, description = "The chat"),
-    ),
+    params(OfChat),
     responses(
         (status = 200, description = "What became of it", body = Stopped<'static>),
         (status = 400, description = "A number in the path is none"),
@@ -74,8 +69,7 @@ pub async fn stop(ctx: Ctx) -> Answered {
 #[utoipa::path(get, path = "/api/users/{user_id}/chats/{chat_id}/answer", operation_id = "neptun_resume_answer",
     tag = "neptun",
     params(
-        ("user_id" = u64, Path, description = "The caller's own number"),
-        ("chat_id" = u64, Path, description = "The chat"),
+        OfChat,
         ("cursor" = Option<u64>, Query, description = "How many bytes of the text are known; none by default"),
     ),
     responses(
@@ -114,8 +108,7 @@ fn cursor(mut query: Values) -> Result<usize, Failure> {
 #[utoipa::path(post, path = "/api/users/{user_id}/chats/{chat_id}/messages/{message_id}/answer",
     operation_id = "neptun_answer_again", tag = "neptun",
     params(
-        ("user_id" = u64, Path, description = "The caller's own number"),
-        ("chat_id" = u64, Path, description = "The chat"),
+        OfChat,
         ("message_id" = u64, Path, description = "The user's message"),
         ("continue" = Option<bool>, Query, description = "Whether an answer that lacks its end goes on; false by default"),
     ),
@@ -126,7 +119,8 @@ pub async fn again(ctx: Ctx) -> Answered {
     let how = how(ctx.query())?;
     let (chat, question) = ctx.chat().question_of(access, ConversationId(chat), EventId(message)).await?;
     let held = held(&ctx)?;
-    let asking = Asking { address: Some(ctx.address()), door: "neptun", ..Asking::default() };
+    let asking =
+        Asking { address: Some(ctx.address()), tenant: access.user.platform_id, door: "neptun", ..Asking::default() };
     let asked = ctx.chat().ask_again(&chat, &question, how, asking).await?;
     let (form, writer) = form_of(&chat, &question);
     // No key was sent that this could be a repeat of.

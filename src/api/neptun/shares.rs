@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Answered;
 use super::context::{Ctx, Input};
-use super::described::{Admitted, ShareFields};
+use super::described::{Admitted, OfChat, ShareFields};
 use super::envelope::Failure;
 use super::wire_shares::{OneShare, ShareLink, Whitelist};
 use crate::domain::{ConversationId, Email, ShareId};
@@ -26,10 +26,7 @@ const PASSWORD_CHARS_MAX: usize = 256;
 /// `null` when there is none.
 #[utoipa::path(get, path = "/api/users/{user_id}/chats/{chat_id}/shares", operation_id = "neptun_read_share",
     tag = "neptun",
-    params(
-        ("user_id" = u64, Path, description = "The caller's own number"),
-        ("chat_id" = u64, Path, description = "The chat"),
-    ),
+    params(OfChat),
     responses(
         (status = 200, description = "What the link holds", body = Option<ShareLink>),
         (status = 400, description = "A number in the path is none"),
@@ -47,15 +44,12 @@ pub async fn read(ctx: Ctx) -> Answered {
 #[utoipa::path(post, path = "/api/users/{user_id}/chats/{chat_id}/shares", operation_id = "neptun_create_share",
     tag = "neptun",
     request_body(content((ShareFields = "application/json"), (ShareFields = "application/x-www-form-urlencoded"))),
-    params(
-        ("user_id" = u64, Path, description = "The caller's own number"),
-        ("chat_id" = u64, Path, description = "The chat"),
-    ),
+    params(OfChat),
     responses((status = 200, description = "The share", body = OneShare)),
     security(("neptun-session" = [])))]
 pub async fn create(ctx: Ctx, input: Input) -> Answered {
     let (access, id) = ctx.owner_of_chat()?;
-    let mut values = input.values(&ctx).await?;
+    let mut values = ctx.values(input).await?;
     let is_shared = values.boolean_or("is_shared", true);
     let is_protected = values.boolean_or("is_protected", false);
     // A share that wants a password has to have one: without it, it would open to nobody.
@@ -76,8 +70,7 @@ pub async fn create(ctx: Ctx, input: Input) -> Answered {
     operation_id = "neptun_add_whitelist_entries", tag = "neptun",
     request_body(content((Admitted = "application/json"), (Admitted = "application/x-www-form-urlencoded"))),
     params(
-        ("user_id" = u64, Path, description = "The caller's own number"),
-        ("chat_id" = u64, Path, description = "The chat"),
+        OfChat,
         ("share_id" = String, Path, description = "The share: its number, or what its link holds"),
     ),
     responses((status = 200, description = "Who may, of those who were named, and the owner", body = Whitelist)),
@@ -98,7 +91,7 @@ pub async fn admit(ctx: Ctx, input: Input) -> Answered {
 
 async fn admit_to(ctx: &Ctx, id: ConversationId, share: ShareId, input: Input) -> Result<Response, Failure> {
     let access = ctx.owner()?;
-    let (mut values, field) = named(input.sent(ctx).await?);
+    let (mut values, field) = named(ctx.sent(input).await?);
     let items = values.list(field, 1..=ctx.door().batch_max).unwrap_or_default();
     let emails = values.strings(field, &items, |text| Email::parse(text).ok_or(Rule::Email));
     values.finish().map_err(|error| Failure::Input(EMAILS, error))?;

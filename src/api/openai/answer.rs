@@ -9,7 +9,7 @@ use super::usage::Usage;
 use super::wire::Named;
 use crate::chat::{Asking, Attached, Draft, Ended, Line, Piece, Unkept, chat_name};
 use crate::domain::{Conversation, Json, Role, RunOutcome, RunReason, Timestamp};
-use crate::error::Result;
+use crate::error::{Error, Result, Shortage};
 
 /// An answer that is on its way.
 pub struct Begun {
@@ -61,6 +61,14 @@ impl End {
     fn unkept(outcome: RunOutcome, answer: &Unkept, text: String) -> Self {
         let usage = (answer.usage.tokens() > 0).then(|| Usage::from(answer.usage));
         Self { outcome, reason: answer.reason, text, usage }
+    }
+
+    /// What is answered where nothing was sent before it; whether the question is kept.
+    pub fn refusal(&self, is_kept: bool) -> Failure {
+        match (self.outcome, self.reason) {
+            (RunOutcome::Failed, Some(RunReason::Budget)) => Error::OverBudget(Shortage::default()).into(),
+            (outcome, reason) => Failure::NoAnswer(outcome, reason, is_kept),
+        }
     }
 
     /// What it took: as it was recorded, else counted.
@@ -134,6 +142,11 @@ impl Hearing {
             Heard::End(..) => self.source = Source::Over,
         }
         Some(heard)
+    }
+
+    /// Whether the answer waits for its turn.
+    pub fn is_queued(&self) -> bool {
+        matches!(&self.source, Source::Kept(answer) if answer.is_queued())
     }
 
     /// How many bytes of the answer were heard.

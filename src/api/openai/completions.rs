@@ -46,7 +46,7 @@ const MESSAGES: &str = "messages";
     ),
     security(("bearer" = [])))]
 pub async fn create(ctx: Ctx, input: Input) -> Answered {
-    let (mut asked, include_usage) = read(&ctx, input.values(&ctx).await?)?;
+    let (mut asked, include_usage) = read(&ctx, ctx.values(input).await?)?;
     // Before anything is stored: who gets no place has not asked.
     let place = if asked.is_streamed { Some(ctx.stream_place()?) } else { None };
     let model = asked.model.clone();
@@ -114,7 +114,7 @@ async fn whole(begun: Begun, model: String) -> Result<Response, Failure> {
     let end = begun.hearing.end().await;
     // One that was stopped by somebody who had read enough is an answer.
     if end.outcome.is_incomplete() && (end.outcome != RunOutcome::Stopped || end.text.is_empty()) {
-        return Err(Failure::NoAnswer(end.outcome, is_kept));
+        return Err(end.refusal(is_kept));
     }
     let (usage, finish_reason) = (end.took(&begun.lines), finish_reason(&end));
     let message = Said { role: "assistant", content: end.text, refusal: None };
@@ -179,7 +179,7 @@ impl Writer {
     /// The end of the stream. The libraries raise what an `error` says.
     fn end(&self, end: &End) -> Bytes {
         if !matches!(end.outcome, RunOutcome::Completed | RunOutcome::Stopped) {
-            return frame(&json::bytes(&envelope::broken_off(end.outcome)));
+            return frame(&json::bytes(&envelope::broken_off(end.outcome, end.reason)));
         }
         let mut frames = self.chunk(Delta::default(), Some(finish_reason(end))).to_vec();
         if let Some(lines) = &self.lines {

@@ -1,11 +1,9 @@
 //! What the OpenAI door's handlers know of their request: caller, limits, query, body.
 
-use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts as RequestParts;
 use axum::http::{HeaderMap, Uri};
 use axum::middleware::Next;
@@ -16,14 +14,15 @@ use super::envelope::Failure;
 use crate::chat::{Key, SharedChat};
 use crate::domain::Access;
 use crate::error::{Error, Refusal, Result};
-use crate::http::body::{self, Repeated};
-use crate::http::frame::Scope;
+use crate::http::body::Repeated;
+use crate::http::frame::address_of;
+use crate::http::limited::limited;
 use crate::http::streams::Place;
 use crate::http::values::Values;
 use crate::http::{SharedWeb, cors, headers};
-use crate::limits::{Limit, LimitKey};
+use crate::limits::LimitKey;
 
-pub use crate::http::request::Segment;
+pub use crate::http::request::{Input, Segment};
 
 /// What a token has to be able to do here.
 const ABILITY: &str = "assistant";
@@ -44,16 +43,12 @@ impl FromRequestParts<OpenAi> for Ctx {
         let access = parts.extensions.get::<Access>().cloned().ok_or(Failure::NoKey)?;
         Ok(Self {
             door: Arc::clone(door),
-            address: address_of(parts.extensions.get()),
+            address: address_of(&parts.extensions),
             uri: parts.uri.clone(),
             headers: parts.headers.clone(),
             access,
         })
     }
-}
-
-fn address_of(scope: Option<&Scope>) -> IpAddr {
-    scope.map_or(Ipv4Addr::UNSPECIFIED.into(), |scope| scope.address)
 }
 
 impl Ctx {
@@ -92,6 +87,11 @@ impl Ctx {
         crate::api::idempotency::key(&self.headers)
     }
 
+    /// The body's values, read now.
+    pub async fn values(&self, input: Input) -> Result<Values, Failure> {
+        Ok(input.value(self.door.body_bytes_max, Repeated::Last).await?.into())
+    }
+
     /// A place for another stream.
     pub fn stream_place(&self) -> Result<Place, Failure> {
         let user = Some(self.access.user.id);
@@ -114,7 +114,7 @@ pub async fn enter(State(door): State<OpenAi>, mut request: Request, next: Next)
     match access {
         Ok(access) => {
             let user = LimitKey::User(access.user.id.0);
-            limited(door.limits.openai.as_ref(), user, async || {
+            limited::<Failure>(door.limits.openai.as_ref(), user, async || {
                 if !access.can(ABILITY) {
                     return Failure::from(Error::Forbidden(Refusal::NotAble)).into_response();
                 }
@@ -124,8 +124,8 @@ pub async fn enter(State(door): State<OpenAi>, mut request: Request, next: Next)
             .await
         }
         Err(failure) => {
-            let address = LimitKey::Address(address_of(request.extensions().get()));
-            limited(door.limits.address.as_ref(), address, async || failure.into_response()).await
+            let address = LimitKey::Address(address_of(request.extensions()));
+            limited::<Failure>(door.limits.address.as_ref(), address, async || failure.into_response()).await
         }
     }
 }
@@ -133,42 +133,7 @@ pub async fn enter(State(door): State<OpenAi>, mut request: Request, next: Next)
 /// A path that is no route, counted against the address.
 pub async fn nowhere(door: &OpenAi, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let address = LimitKey::Address(address_of(parts.extensions.get()));
+    let address = LimitKey::Address(address_of(&parts.extensions));
     let failure = Failure::NoRoute(parts.method, parts.uri.path().to_owned());
-    limited(door.limits.address.as_ref(), address, async || failure.into_response()).await
-}
-
-async fn limited(limit: Option<&Limit>, key: LimitKey, answer: impl AsyncFnOnce() -> Response) -> Response {
-    let Some(limit) = limit else { return answer().await };
-    let decision = limit.check(key).await;
-    let mut response = match decision.retry_after {
-        Some(after) => Failure::from(Error::TooMany(after)).into_response(),
-        None => answer().await,
-    };
-    headers::add_limit(response.headers_mut(), &decision);
-    response
-}
-
-/// A body that nothing was read of yet.
-pub struct Input {
-    headers: HeaderMap,
-    body: Body,
-}
-
-impl FromRequest<OpenAi> for Input {
-    type Rejection = Infallible;
-
-    async fn from_request(request: Request, _: &OpenAi) -> Result<Self, Infallible> {
-        let (parts, body) = request.into_parts();
-        Ok(Self { headers: parts.headers, body })
-    }
-}
-
-impl Input {
-    /// The body's values, read now.
-    pub async fn values(self, ctx: &Ctx) -> Result<Values, Failure> {
-        let door = ctx.door();
-        let bytes = body::read_at_most(door.body_bytes_max, self.body, &door.web.config).await?;
-        Ok(body::value(&self.headers, &bytes, Repeated::Last)?.into())
-    }
+    limited::<Failure>(door.limits.address.as_ref(), address, async || failure.into_response()).await
 }

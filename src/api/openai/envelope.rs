@@ -8,7 +8,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::wire::param;
-use crate::domain::RunOutcome;
+use crate::api::budget;
+use crate::api::run::no_answer as why;
+use crate::domain::{RunOutcome, RunReason};
 use crate::error::{Conflict, Error, FieldError, Kind, Refusal, Rule, Subject};
 use crate::http::body::BodyError;
 use crate::http::{headers, json};
@@ -42,6 +44,8 @@ pub struct Wrong {
 
 /// The client's doing.
 const REQUEST: &str = "invalid_request_error";
+/// What may be spent is spent.
+const QUOTA: &str = "insufficient_quota";
 /// Ours.
 const SERVER: &str = "server_error";
 
@@ -61,7 +65,7 @@ pub enum Failure {
     /// Two fields exclude each other.
     Contradiction(&'static str, &'static str),
     /// The assistant's answer ended like this and is not whole; whether asking again would store the question twice.
-    NoAnswer(RunOutcome, bool),
+    NoAnswer(RunOutcome, Option<RunReason>, bool),
     /// There is no place for another stream.
     NoStream,
     /// No such route.
@@ -106,7 +110,7 @@ impl Failure {
                 let wrong = wrong(REQUEST, Some("mutually_exclusive_parameters"), *message);
                 (S::BAD_REQUEST, Wrong { param: Some((*field).to_owned()), ..wrong })
             }
-            Self::NoAnswer(outcome, _) => (S::SERVICE_UNAVAILABLE, no_answer(*outcome)),
+            Self::NoAnswer(outcome, reason, _) => (S::SERVICE_UNAVAILABLE, no_answer(*outcome, *reason)),
             Self::NoStream => (S::SERVICE_UNAVAILABLE, wrong(SERVER, None, "Too many streams are open: try again.")),
             Self::NoRoute(method, path) => {
                 (S::NOT_FOUND, wrong(REQUEST, Some("unknown_url"), format!("Unknown request URL: {method} {path}.")))
@@ -129,7 +133,10 @@ impl Failure {
     /// The libraries try again by themselves after 409 and 5xx. Where that cannot help, or would store a question
     /// twice, this header keeps them from it.
     fn keeps_from_retrying(&self) -> bool {
-        matches!(self, Self::NoAnswer(_, true) | Self::Chat(Error::Conflict(_) | Error::StorageFull))
+        matches!(
+            self,
+            Self::NoAnswer(_, _, true) | Self::Chat(Error::Conflict(_) | Error::OverBudget(_) | Error::StorageFull)
+        )
     }
 
     /// Surprises are logged once, here, with their cause.
@@ -148,37 +155,37 @@ impl IntoResponse for Failure {
         let (status, error) = self.shape();
         let mut response = json::response(json::bytes(&Failed { error }));
         *response.status_mut() = status;
-        let sent = response.headers_mut();
         if let Some(after) = self.retry_after() {
-            sent.insert(header::RETRY_AFTER, headers::retry_after(after));
+            response.headers_mut().insert(header::RETRY_AFTER, headers::retry_after(after));
+        }
+        if let Self::Chat(error) = &self {
+            budget::tell_shortage(&mut response, error);
         }
         if self.keeps_from_retrying() {
-            sent.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
+            let never = (HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
+            response.headers_mut().insert(never.0, never.1);
         }
         if status == StatusCode::UNAUTHORIZED {
-            sent.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }
 }
 
 /// What is said where a stream of completions breaks off.
-pub fn broken_off(outcome: RunOutcome) -> Failed {
-    Failed { error: no_answer(outcome) }
+pub fn broken_off(outcome: RunOutcome, reason: Option<RunReason>) -> Failed {
+    Failed { error: no_answer(outcome, reason) }
 }
 
-fn no_answer(outcome: RunOutcome) -> Wrong {
-    wrong(SERVER, Some(outcome.as_str()), why(outcome))
-}
-
-/// Why there is no whole answer.
-pub fn why(outcome: RunOutcome) -> &'static str {
-    match outcome {
-        RunOutcome::Completed => "There is no answer: it was empty, or it has been deleted.",
-        RunOutcome::Stopped => "The answer was stopped.",
-        RunOutcome::Failed => "The assistant could not finish its answer: ask again.",
-        RunOutcome::Interrupted => "The server was restarted before the answer was finished: ask again.",
+fn no_answer(outcome: RunOutcome, reason: Option<RunReason>) -> Wrong {
+    match (outcome, reason) {
+        (RunOutcome::Failed, Some(RunReason::Budget)) => used_up(),
+        _ => wrong(SERVER, Some(outcome.as_str()), why(outcome, reason)),
     }
+}
+
+fn used_up() -> Wrong {
+    wrong(QUOTA, Some(QUOTA), budget::USED_UP)
 }
 
 fn shape_of(error: &Error) -> (StatusCode, Wrong) {
@@ -199,6 +206,7 @@ fn shape_of(error: &Error) -> (StatusCode, Wrong) {
             let message = format!("Rate limit reached. Please try again in {} s.", headers::seconds(*after));
             (S::TOO_MANY_REQUESTS, wrong("requests", Some("rate_limit_exceeded"), message))
         }
+        Error::OverBudget(_) => (S::TOO_MANY_REQUESTS, used_up()),
         Error::Busy => {
             (S::SERVICE_UNAVAILABLE, wrong(SERVER, Some("overloaded"), "The server is busy: try again in a second."))
         }

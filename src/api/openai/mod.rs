@@ -34,6 +34,8 @@ use crate::chat::SharedChat;
 use crate::http::SharedWeb;
 use crate::limits::Limits;
 
+pub use self::asked::DEFAULT_MODEL;
+
 /// The door's parts.
 pub struct Parts {
     /// The use-cases.
@@ -50,6 +52,12 @@ pub struct Parts {
     pub messages_max: usize,
     /// Largest body, in bytes.
     pub body_bytes_max: usize,
+}
+
+impl AsRef<SharedWeb> for Parts {
+    fn as_ref(&self) -> &SharedWeb {
+        &self.web
+    }
 }
 
 /// The door's shared parts, as handlers get them.

@@ -53,7 +53,7 @@ struct Wanted {
     ),
     security(("bearer" = [])))]
 pub async fn create(ctx: Ctx, input: Input) -> Answered {
-    let wanted = wanted(&ctx, input.values(&ctx).await?)?;
+    let wanted = wanted(&ctx, ctx.values(input).await?)?;
     // Before anything is stored: who gets no place has not asked.
     let place = if wanted.asked.is_streamed { Some(ctx.stream_place()?) } else { None };
     let (model, is_background, is_stored) = (wanted.asked.model.clone(), wanted.is_background, wanted.is_stored);
@@ -158,7 +158,7 @@ fn shown(begun: &Begun, model: String) -> Shown {
         id: identifier("resp", begun.question),
         object: "response",
         created_at: seconds(begun.at),
-        status: Status::InProgress,
+        status: Status::begun(begun.hearing.is_queued()),
         background: None,
         conversation: begun.conversation.clone(),
         error: None,
@@ -179,9 +179,9 @@ fn shown(begun: &Begun, model: String) -> Shown {
     }
 }
 
-fn streamed(ctx: &Ctx, place: Place, writer: Writer, hearing: Hearing, lines: Option<Vec<Line>>) -> Response {
+fn streamed(ctx: &Ctx, place: Place, mut writer: Writer, hearing: Hearing, lines: Option<Vec<Line>>) -> Response {
     let begin = writer.begin();
-    let rest = stream::unfold((hearing, writer, lines), |(mut hearing, writer, lines)| async move {
+    let rest = stream::unfold((hearing, writer, lines), |(mut hearing, mut writer, lines)| async move {
         let frames = match hearing.next().await? {
             Heard::Text(text, cursor) => writer.text(&text, cursor),
             Heard::End(mut end) => {
@@ -223,8 +223,8 @@ pub async fn read(ctx: Ctx, Segment(id): Segment) -> Answered {
     let place = if is_streamed { Some(ctx.stream_place()?) } else { None };
     let cursor = if is_streamed { Writer::cursor(after) } else { 0 };
     let attached = ctx.chat().attach_to(&question, cursor).await?.ok_or(Failure::NoResponse(id))?;
-    let response = stored(&question, &chat);
     let (item_id, hearing) = (identifier("msg", question.uuid), Hearing::kept(attached));
+    let response = Shown { status: Status::begun(hearing.is_queued()), ..stored(&question, &chat) };
     Ok(match place {
         Some(place) => streamed(&ctx, place, Writer::new(response, item_id, after), hearing, None),
         None => json::response(json::bytes(&as_it_is(&response, &item_id, hearing))),

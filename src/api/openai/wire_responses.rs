@@ -51,6 +51,8 @@ pub struct ResponseFields {
 #[serde(rename_all = "snake_case")]
 #[schema(as = openai::Status)]
 pub enum Status {
+    /// The answer waits for another one before it.
+    Queued,
     /// The answer is being made.
     InProgress,
     /// It is whole.
@@ -59,6 +61,13 @@ pub enum Status {
     Cancelled,
     /// It could not be finished; what had arrived is kept.
     Failed,
+}
+
+impl Status {
+    /// Of an answer that is not there yet.
+    pub fn begun(is_queued: bool) -> Self {
+        if is_queued { Self::Queued } else { Self::InProgress }
+    }
 }
 
 impl From<RunOutcome> for Status {

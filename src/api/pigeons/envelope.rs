@@ -201,7 +201,7 @@ fn shape_of(error: &Error) -> (StatusCode, &'static str) {
         Error::Unauthenticated => (S::UNAUTHORIZED, "unauthenticated"),
         Error::Forbidden(_) => (S::FORBIDDEN, "unauthorized"),
         Error::Conflict(Conflict::IdempotencyKeyReused) => (S::CONFLICT, "conflict-idempotency"),
-        Error::TooMany(_) => (S::TOO_MANY_REQUESTS, "too-many"),
+        Error::TooMany(_) | Error::OverBudget(_) => (S::TOO_MANY_REQUESTS, "too-many"),
         Error::Busy => (S::SERVICE_UNAVAILABLE, "busy"),
         Error::StorageFull => (S::INSUFFICIENT_STORAGE, "storage-full"),
         Error::StorageReadOnly => (S::SERVICE_UNAVAILABLE, "storage-read-only"),

@@ -52,7 +52,7 @@ impl Chat {
             let asking = (asking.within(&conversation), owner);
             let live = Live::new(chat.clock.uuid(), &question, asking, instead);
             let live = chat.start(provider, live, chat.while_answering(&conversation), place);
-            let (answer, budget) = chat.begun(&live).await;
+            let (answer, budget) = chat.begun(&live).await?;
             Ok(Asked { question, replayed: false, answer, budget })
         })
         .await

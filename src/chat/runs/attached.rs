@@ -78,6 +78,20 @@ impl Attached {
         Some(piece)
     }
 
+    /// Whether it waits for its turn, as far as is known without looking at the store again.
+    pub fn is_queued(&self) -> bool {
+        match &self.source {
+            Source::Live(live, _) => live.is_waiting(),
+            Source::Elsewhere(run) => run.is_queued,
+            Source::Stored(_) | Source::Finished => false,
+        }
+    }
+
+    /// Whether there was nothing left to spend on it.
+    pub(super) fn was_refused(&self) -> bool {
+        matches!(&self.source, Source::Stored(ended) if ended.is_over_budget() && ended.answer.is_none())
+    }
+
     fn lacks(&self, ended: &Ended) -> bool {
         ended.answer.as_ref().is_some_and(|answer| answer.text.len() > self.cursor)
     }
@@ -101,6 +115,8 @@ pub(super) struct Elsewhere {
     pub conversation: ConversationId,
     pub question: MessageId,
     pub run: Uuid,
+    /// Whether it waited for its turn when somebody began to listen.
+    pub is_queued: bool,
     /// When it is given up: whoever makes it has stopped by then, and when it is dead others end its answers.
     pub deadline: Instant,
     /// Pieces that came together.

@@ -30,8 +30,12 @@ pub(in crate::chat) struct Live {
     progress: watch::Sender<Progress>,
     /// What is left of the budget, once that is known: `Some(None)` when nothing is to be said of it.
     left: watch::Sender<Option<Option<Left>>>,
+    /// How long until there is more, if it was refused for want of it; said before what is left.
+    pub refused: OnceLock<Option<Duration>>,
     stop: CancellationToken,
     why: OnceLock<RunReason>,
+    /// Whether it waits for its turn.
+    waits: AtomicBool,
     /// Whether the recorder has it in its queue.
     noted: AtomicBool,
     /// Whether what has arrived is wanted in the log at once.
@@ -77,8 +81,10 @@ impl Live {
             text: Mutex::default(),
             progress: watch::Sender::default(),
             left: watch::Sender::default(),
+            refused: OnceLock::new(),
             stop: CancellationToken::new(),
             why: OnceLock::new(),
+            waits: AtomicBool::new(false),
             noted: AtomicBool::new(false),
             hurries: AtomicBool::new(false),
         };
@@ -170,6 +176,16 @@ impl Live {
         let next = text.ends.partition_point(|end| *end <= cursor);
         let end = *text.ends.get(next)?;
         if end <= text.told { rest(&text.whole, end, cursor) } else { None }
+    }
+
+    /// Says whether it waits for its turn.
+    pub fn waiting(&self, waits: bool) {
+        self.waits.store(waits, Ordering::Release);
+    }
+
+    /// Whether it waits for its turn.
+    pub fn is_waiting(&self) -> bool {
+        self.waits.load(Ordering::Acquire)
     }
 
     /// Says what is left of the budget; the first that is said counts.

@@ -135,6 +135,10 @@ impl Chat {
         let mut ask = self.asked_of(&live.asking, &live.owner, more, self.lines_of(live).await?).await?;
         match self.reserve_budget(&live.owner.payer(), estimate(provider, &ask), live.uuid).await? {
             Budgeted::Over(over) => {
+                if over.instead == OverInstead::Refuse {
+                    // Nobody else sets it.
+                    let _ = live.refused.set(over.full_in);
+                }
                 live.budgeted(Some(over.left));
                 return self.say_instead(live, over.instead).await;
             }
@@ -198,6 +202,7 @@ impl Chat {
             () = all => {}
         }
         let started = self.store.start_run(run.id, self.clock.now()).await?;
+        live.waiting(false);
         Ok(started.is_none().then(|| Said::nothing(RunOutcome::Interrupted, None)))
     }
 

@@ -34,9 +34,9 @@ use super::words::Word;
 use super::{Chat, Draft};
 use crate::assistant::{Line, Provider};
 use crate::domain::{
-    Conversation, ConversationId, Message, PlatformId, RunOutcome, RunReason, Usage, UserId, WhileAnswering,
+    Conversation, ConversationId, Message, PlatformId, RunOutcome, RunReason, RunState, Usage, UserId, WhileAnswering,
 };
-use crate::error::{Error, Refusal, Result};
+use crate::error::{Error, Refusal, Result, Shortage};
 use crate::store::NewMessage;
 
 pub use self::again::Again;
@@ -61,6 +61,13 @@ pub struct Ended {
     pub answer: Option<Arc<Message>>,
     /// What it took.
     pub usage: Usage,
+}
+
+impl Ended {
+    /// Whether there was nothing left to spend on it.
+    pub fn is_over_budget(&self) -> bool {
+        (self.outcome, self.reason) == (RunOutcome::Failed, Some(RunReason::Budget))
+    }
 }
 
 /// How an answer is wanted.
@@ -130,7 +137,8 @@ impl Chat {
     ///
     /// # Errors
     /// `Forbidden` when the session is over or a person has the chat; `Busy` when too many answers are
-    /// under way; `Upstream` when no assistant is configured; and what the store answers.
+    /// under way; `Upstream` when no assistant is configured; `OverBudget` when there is nothing left to spend and the
+    /// operator wants that refused; and what the store answers.
     pub async fn ask(self: &Arc<Self>, conversation: &Conversation, draft: Draft, asking: Asking) -> Result<Asked> {
         let provider = self.must_have_provider()?;
         let (chat, conversation) = (Arc::clone(self), conversation.clone());
@@ -166,12 +174,14 @@ impl Chat {
         let _putting = self.runs.put(new.uuid);
         let sent = self.append_unless(self.refusal(conversation), new).await?;
         let heard = if sent.replayed { self.attach_to(&sent.message, 0).await? } else { None };
+        // Who was told to come back when there is more is not told so again.
+        let heard = heard.filter(|answer| !answer.was_refused());
         let (answer, budget) = match heard {
             Some(answer) => (answer, None),
             None => {
                 let asking = (asking.within(conversation), owner);
                 let live = Live::new(self.clock.uuid(), &sent.message, asking, Instead::default());
-                self.begun(&self.start(provider, live, how, place)).await
+                self.begun(&self.start(provider, live, how, place)).await?
             }
         };
         Ok(Asked { question: sent.message, replayed: sent.replayed, answer, budget })
@@ -180,14 +190,20 @@ impl Chat {
     /// The answer to a question that was put before with the same key.
     async fn heard_before(&self, new: NewMessage) -> Result<Option<Asked>> {
         let Some(question) = self.store.sent_before(new).await? else { return Ok(None) };
-        let answer = self.attach_to(&question, 0).await?;
+        let answer = self.attach_to(&question, 0).await?.filter(|answer| !answer.was_refused());
         Ok(answer.map(|answer| Asked { question, replayed: true, answer, budget: None }))
     }
 
     /// Where a run that was started can be heard, and what is left of the budget.
-    async fn begun(&self, live: &Arc<Live>) -> (Attached, Option<String>) {
-        let left = live.left().await;
-        (live.attach(0), left.and_then(|left| self.budget_told(left)))
+    ///
+    /// # Errors
+    /// `OverBudget` when it was refused.
+    async fn begun(&self, live: &Arc<Live>) -> Result<(Attached, Option<String>)> {
+        let left = live.left().await.and_then(|left| self.budget_told(left));
+        let Some(full_in) = live.refused.get().copied() else { return Ok((live.attach(0), left)) };
+        // Whoever hears of it may ask again at once.
+        live.end().await;
+        Err(Error::OverBudget(Shortage { left, full_in }))
     }
 
     /// Why nobody may ask the assistant there.
@@ -234,6 +250,7 @@ impl Chat {
                 self.says(&Word::StopBefore(live.question.conversation_id, live.question.id));
             }
         }
+        live.waiting(!before.is_empty());
         self.spawn(provider, &live, before, place);
         self.stop_if_taken(&live);
         live
@@ -270,6 +287,7 @@ impl Chat {
             conversation: question.conversation_id,
             question: question.id,
             run: run.uuid,
+            is_queued: run.state == RunState::Queued,
             deadline: Instant::now() + self.rules.answer_timeout + LATE,
             heard: std::collections::VecDeque::new(),
         };

@@ -14,7 +14,7 @@ use crate::assistant::{Answer, By, Line, Part, Provider};
 use crate::chat::Chat;
 use crate::chat::budgets::{Budgeted, Instead};
 use crate::domain::{Access, RunReason, Usage, WhileAnswering};
-use crate::error::{Cause, Result};
+use crate::error::{Cause, Error, Result, Shortage};
 
 /// An answer that nothing is kept of.
 pub struct Unkept {
@@ -29,8 +29,8 @@ pub struct Unkept {
 
 enum Source {
     Provider(Box<Asked>),
-    /// There is nothing left to spend: this is said instead, if anything.
-    Over(Option<String>),
+    /// There is nothing left to spend: this is said instead.
+    Over(Arc<str>),
     Ended,
 }
 
@@ -52,8 +52,8 @@ impl Chat {
     /// Asks the assistant and keeps nothing. It is shown the context and no more; dropping the answer ends it.
     ///
     /// # Errors
-    /// `Busy` when too many answers are under way; `Upstream` when no assistant is configured; and what the store
-    /// answers.
+    /// `Busy` when too many answers are under way; `Upstream` when no assistant is configured; `OverBudget` when there is
+    /// nothing left to spend and the operator wants that refused; and what the store answers.
     pub async fn ask_unkept(self: &Arc<Self>, access: &Access, asking: Asking) -> Result<Unkept> {
         let provider = self.must_have_provider()?;
         let (user, tenant) = (Some(access.user.id), access.user.platform_id);
@@ -64,11 +64,11 @@ impl Chat {
         let granted = match self.reserve_budget(&owner.payer(), estimate(provider.as_ref(), &ask), run).await? {
             Budgeted::Granted(granted) => granted,
             Budgeted::Over(over) => {
-                let text = match over.instead {
-                    Instead::Answer(text) | Instead::Person(text) => Some(text.to_string()),
-                    Instead::Refuse => None,
+                let left = self.budget_told(over.left);
+                return match over.instead {
+                    Instead::Answer(text) | Instead::Person(text) => Ok(Unkept::new(left, Source::Over(text))),
+                    Instead::Refuse => Err(Error::OverBudget(Shortage { left, full_in: over.full_in })),
                 };
-                return Ok(Unkept::new(self.budget_told(over.left), Source::Over(text)));
             }
         };
         if granted.is_cheaper {
@@ -104,9 +104,9 @@ impl Unkept {
         let next = match &mut self.source {
             Source::Ended => None,
             Source::Over(text) => {
-                let said = text.take().map_or_else(|| Err("what may be spent is spent".into()), Ok);
+                let said = text.to_string();
                 (self.source, self.reason) = (Source::Ended, Some(RunReason::Budget));
-                return Some(said);
+                return Some(Ok(said));
             }
             Source::Provider(asked) => {
                 let next = asked.next().await;

@@ -3,6 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::knowledge::Librarian;
 use crate::support::app::{TestApp, answer, until_async, whole_answer};
 use crate::support::openai::rest;
 use crate::support::sse::Events;
@@ -109,6 +110,52 @@ async fn an_answer_is_stopped_for_everybody_who_follows() {
     for id in ["c", "nobody-has-used-it"] {
         assert_eq!(app.post(&format!("/api/chat/{id}/stop"), json!({})).await.1, json!({"stopped": false}), "{id}");
     }
+}
+
+/// Two pages of one chat ask at once; who stops it stops what both see.
+#[tokio::test]
+async fn all_answers_under_way_in_a_chat_are_stopped() {
+    let app = TestApp::with(|config| config.assistant.echo_pause_ms = 20).await;
+    let words = ["word"; 500].join(" ");
+    let (mut first, mut second) = (hears(&app, sent("c", &words)).await, hears(&app, sent("c", &words)).await);
+    for page in [&mut first, &mut second] {
+        while page.next().await.unwrap().data["delta"].is_null() {}
+    }
+    let (_, stopped) = app.post("/api/chat/c/stop", json!({})).await;
+    assert_eq!(stopped, json!({"stopped": true}));
+    for page in [first, second] {
+        let parts = rest(page).await;
+        assert_eq!(kinds(&parts)[kinds(&parts).len() - 3..], ["text-end", "abort", "[DONE]"]);
+    }
+}
+
+#[tokio::test]
+async fn what_an_answer_rests_on_comes_with_it_and_is_there_afterwards() {
+    let app = TestApp::start().await;
+    let librarian = Librarian::new(&app, None, "Lan", true).await;
+    librarian.publishes("hours.txt", b"The bakery opens at seven in the morning.").await;
+    librarian.publishes("rent.txt", b"Bicycles are rented at the harbour.").await;
+    let parts = rest(hears(&app, sent("c", "When does the bakery open?")).await).await;
+    let mut want = WHOLE.to_vec();
+    want.insert(5, "source-document");
+    assert_eq!(kinds(&parts), want);
+    let sources: Vec<_> = parts.iter().filter(|part| part["type"] == "source-document").collect();
+    let list = messages(&app, "c").await;
+    let stored = list[1]["metadata"]["sources"].as_array().expect("sources");
+    assert_eq!(sources.len(), stored.len());
+    assert_eq!(
+        *sources[0],
+        json!({
+            "type": "source-document",
+            "sourceId": stored[0]["chunk_id"],
+            "mediaType": "text/plain",
+            "title": stored[0]["document_title"],
+            "providerMetadata": {"roost": {"text": stored[0]["text"], "url": stored[0]["url"]}},
+        })
+    );
+    assert!(stored[0]["text"].as_str().unwrap().contains("seven"), "{stored:?}");
+    assert_eq!(json!(list[1]["parts"].as_array().unwrap()[1..]), json!(sources), "a page that is reloaded shows them");
+    assert_eq!(list[0]["parts"].as_array().unwrap().len(), 1, "the question rests on nothing");
 }
 
 #[tokio::test]

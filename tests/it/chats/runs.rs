@@ -307,7 +307,16 @@ async fn what_messages_do_beside_an_answer_is_a_setting_of_the_session() {
     }
     let (_, session) = app.send(Method::PATCH, &visitor.path(), json!({"metadata": {}})).await;
     assert_eq!(session["while_answering"], "parallel", "it stays");
-    for wrong in [json!("later"), json!(null), json!(7)] {
+    for method in [Method::PATCH, Method::PUT] {
+        let (_, session) = app.send(method.clone(), &visitor.path(), json!({"while_answering": "queue"})).await;
+        assert_eq!(session["while_answering"], "queue");
+        let (status, session) = app.send(method, &visitor.path(), json!({"while_answering": null})).await;
+        let is_there = session.as_object().unwrap().contains_key("while_answering");
+        assert_eq!((status, is_there), (StatusCode::OK, false), "as the configuration says: {session}");
+    }
+    let made = app.visitor_with(json!({"while_answering": null})).await;
+    assert!(!made.session.as_object().unwrap().contains_key("while_answering"), "{}", made.session);
+    for wrong in [json!("later"), json!(7)] {
         let (status, refused) = app.send(Method::PATCH, &visitor.path(), json!({"while_answering": wrong})).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{refused}");
         assert!(refused["while_answering"][0].is_string(), "{refused}");

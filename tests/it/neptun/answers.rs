@@ -4,6 +4,7 @@ use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::{issue, issues};
+use crate::knowledge::Librarian;
 use crate::support::app::{PATIENCE, TestApp, answer};
 use crate::support::neptun::Member;
 
@@ -16,7 +17,7 @@ fn parts(text: &str) -> Vec<(char, Value)> {
     let lines = text.strip_suffix('\n').unwrap_or_else(|| panic!("the last line has no end: {text:?}"));
     let part = |line: &str| {
         let (code, value) = line.split_once(':').unwrap_or_else(|| panic!("no part: {line:?}"));
-        let known = ["0", "3", "f", "e", "d"];
+        let known = ["0", "3", "f", "h", "e", "d"];
         assert!(known.contains(&code), "an unknown code: {line:?}");
         let value: Value = serde_json::from_str(value).unwrap_or_else(|error| panic!("{error}: {line:?}"));
         (code.chars().next().unwrap(), value)
@@ -281,4 +282,22 @@ async fn places_for_streams_are_bounded() {
     drop(first);
     app.await_figure("streams", 0.0).await;
     assert_eq!(lan.asks(BARE, Some(chat), question("hi")).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_an_answer_rests_on_is_told_before_its_end() {
+    let app = TestApp::start().await;
+    let librarian = Librarian::new(&app, None, "librarian", true).await;
+    librarian.publishes("hours.txt", b"The bakery opens at seven in the morning.").await;
+    let lan = app.member("Lan").await;
+    let chat = lan.chat("A chat").await;
+    let about = question("When does the bakery open?");
+    let told = heard(lan.asks(WHOLE, Some(chat), about.clone()).await).await;
+    assert_eq!(codes(&told), "f0hed");
+    let (_, source) = told.iter().find(|(code, _)| *code == 'h').expect("a source");
+    assert_eq!((&source["sourceType"], &source["title"].is_string()), (&json!("url"), &true), "{source}");
+    assert!(source["url"].as_str().is_some_and(|url| url.starts_with('/')), "{source}");
+    assert!(source["providerMetadata"]["roost"]["text"].as_str().is_some_and(|text| text.contains("seven")));
+    assert_eq!(codes(&heard(lan.asks(BARE, Some(chat), about).await).await), "0", "text only");
+    assert_eq!(codes(&heard(lan.asks(WHOLE, Some(chat), question("xyzzy")).await).await), "f0ed");
 }

@@ -133,10 +133,16 @@ async fn what_messages_do_beside_an_answer_is_a_setting_of_the_chat() {
     assert_eq!((status, issues(&refused)), (StatusCode::BAD_REQUEST, vec![wrong.clone()]));
     let (_, refused) = lan.send(Method::PATCH, &path, json!({"while_answering": "later"})).await;
     assert_eq!(issues(&refused), [wrong]);
+    let (status, unset) = lan.send(Method::PATCH, &path, json!({"while_answering": null})).await;
+    let is_there = unset["chat"].as_object().unwrap().contains_key("while_answering");
+    assert_eq!((status, is_there, &unset["chat"]["name"]), (StatusCode::OK, false, &json!("Renamed")), "{unset}");
+    let (_, made) = lan.post(&lan.path("/chats"), new(json!(null))).await;
+    assert!(!made["chat"].as_object().unwrap().contains_key("while_answering"), "{made}");
+    lan.send(Method::PATCH, &path, json!({"while_answering": "interrupt"})).await;
     let (_, refused) = lan.send(Method::PATCH, &path, json!({})).await;
     assert_eq!(issues(&refused), [issue("invalid_type", json!(["name"]), "Required")]);
     lan.chat("Another").await;
     let (_, chats) = lan.get(&lan.path("/chats?order_by=id:asc")).await;
     assert_eq!(chats["chats"][0]["while_answering"], "interrupt");
-    assert!(!chats["chats"][1].as_object().unwrap().contains_key("while_answering"), "{chats}");
+    assert!(!chats["chats"][2].as_object().unwrap().contains_key("while_answering"), "{chats}");
 }

@@ -1,10 +1,13 @@
 //! Chat completions and models.
 
 use reqwest::{Method, StatusCode};
+use roost::config::ModelRoute;
+use roost::local::scripted::Script;
 use serde_json::{Value, json};
 
 use crate::support::app::{TestApp, answer, until_async, whole_answer};
 use crate::support::openai::{rest, user};
+use crate::support::provider::{asked, provided_with};
 
 const PATH: &str = "/v1/chat/completions";
 
@@ -125,12 +128,43 @@ async fn a_retry_with_the_same_key_is_the_same_question() {
 }
 
 #[tokio::test]
+async fn what_is_listed_can_be_asked_and_nothing_else() {
+    let (provider, app) = provided_with(
+        |_| Script::chat(&["Here."]),
+        |config| {
+            let large = ModelRoute { provider: "openai".to_owned(), model: "large-one".to_owned() };
+            config.assistant.models.insert("acme/large".to_owned(), large);
+            let little = ModelRoute { provider: "openai".to_owned(), model: String::new() };
+            config.assistant.models.insert("little".to_owned(), little);
+            config.neptun.models = vec!["google/gemma".to_owned(), "acme/large".to_owned()];
+        },
+    )
+    .await;
+    let lan = app.key_holder("Lan").await;
+    let (_, list) = lan.get("/v1/models").await;
+    let ids: Vec<_> = list["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["default", "acme/large", "little", "google/gemma"], "each once");
+    for id in &ids {
+        let completion = lan.asks(PATH, json!({"model": id, "messages": user("hello")})).await;
+        assert_eq!(completion["model"], **id);
+        assert_eq!(lan.get(&format!("/v1/models/{id}")).await.0, StatusCode::OK, "{id}");
+    }
+    let models: Vec<_> = provider.seen().iter().map(|seen| asked(seen)["model"].clone()).collect();
+    assert_eq!(models, ["scripted", "large-one", "scripted", "scripted"]);
+    for path in [PATH, "/v1/responses"] {
+        let body = json!({"model": "large-one", "messages": user("hello"), "input": "hello"});
+        let (status, none) = lan.post(path, body).await;
+        assert_eq!((status, &none["error"]["code"]), (StatusCode::NOT_FOUND, &json!("model_not_found")), "{none}");
+    }
+}
+
+#[tokio::test]
 async fn models_are_listed_and_looked_up_by_names_with_slashes() {
     let app = TestApp::with(|config| config.neptun.models = vec!["google/gemma".to_owned()]).await;
     let lan = app.key_holder("Lan").await;
     let (_, list) = lan.get("/v1/models").await;
     let ids: Vec<_> = list["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
-    assert_eq!((&list["object"], ids), (&json!("list"), vec!["default", "google/gemma"]));
+    assert_eq!((&list["object"], ids), (&json!("list"), vec!["default", "echo", "google/gemma"]));
     for path in ["/v1/models/google%2Fgemma", "/v1/models/google/gemma"] {
         let (status, model) = lan.get(path).await;
         assert_eq!((status, &model["owned_by"]), (StatusCode::OK, &json!("google")), "{path}");

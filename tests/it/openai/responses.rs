@@ -1,10 +1,14 @@
 //! Responses: asked for, heard again from any event, in the background, stopped.
 
 use reqwest::{Method, StatusCode};
+use roost::config::{Config, WhileAnswering};
+use roost::local::scripted::{Script, Seen, Step, done, events, finish, text as says};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::support::app::{TestApp, until_async, whole_answer};
 use crate::support::openai::{KeyHolder, rest};
+use crate::support::provider::provided_with;
 
 const PATH: &str = "/v1/responses";
 
@@ -178,4 +182,48 @@ async fn nobody_hears_or_stops_what_is_anothers() {
     assert_eq!([read, stopped, continued], [StatusCode::NOT_FOUND; 3]);
     until_async(async || lan.get(&format!("{PATH}/{id}")).await.1["status"] == "completed").await;
     assert_eq!(eve.chats().await, 0);
+}
+
+/// The first answer waits for the gate; the next one in the conversation waits for it.
+#[tokio::test]
+async fn what_waits_for_its_turn_is_queued() {
+    let gate = CancellationToken::new();
+    let held = gate.clone();
+    let plan = move |seen: &Seen| match seen.number {
+        0 => Script(vec![events(), says("one "), Step::Until(held.clone()), says("done"), finish("stop"), done()]),
+        _ => Script::chat(&["two"]),
+    };
+    let queue = |config: &mut Config| config.assistant.while_answering = WhileAnswering::Queue;
+    let (_provider, app) = provided_with(plan, queue).await;
+    let lan = app.key_holder("Lan").await;
+    let ask = |more: Value| {
+        let mut body = json!({"input": "hello", "conversation": "c"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let first = lan.asks(PATH, ask(json!({"background": true}))).await;
+    let (background, stopped) = (ask(json!({"background": true})), ask(json!({"background": true})));
+    let (background, stopped) = (lan.asks(PATH, background).await, lan.asks(PATH, stopped).await);
+    let statuses = [&first["status"], &background["status"], &stopped["status"]];
+    assert_eq!(statuses, ["in_progress", "queued", "queued"]);
+    let path = |response: &Value| format!("{PATH}/{}", response["id"].as_str().unwrap());
+    let (_, read) = lan.get(&path(&background)).await;
+    assert_eq!((&read["status"], &read["output"]), (&json!("queued"), &json!([])), "{read}");
+
+    let mut stream = lan.hears(PATH, ask(json!({"stream": true}))).await;
+    let begun = [stream.next().await.unwrap().data, stream.next().await.unwrap().data];
+    assert_eq!(kinds(&begun), ["response.created", "response.queued"]);
+    assert_eq!([&begun[0]["response"]["status"], &begun[1]["response"]["status"]], ["queued", "queued"]);
+    let (_, cancelled) = lan.post(&format!("{}/cancel", path(&stopped)), json!({})).await;
+    assert_eq!(cancelled["status"], "cancelled");
+    let id = begun[0]["response"]["id"].as_str().unwrap();
+    let resumed = lan.resumes(id, &format!("&starting_after={}", number(&begun[1]))).await;
+    gate.cancel();
+    let told = rest(stream).await;
+    assert_eq!((kinds(&told), deltas(&told)), (WHOLE[1..].to_vec(), "two".to_owned()), "{told:?}");
+    assert_eq!(told[0]["response"]["status"], "in_progress");
+    assert!(begun.iter().chain(&told).is_sorted_by(|a, b| number(a) < number(b)), "{told:?}");
+    let resumed = rest(resumed).await;
+    assert_eq!((kinds(&resumed), deltas(&resumed)), (kinds(&told), deltas(&told)));
+    until_async(async || lan.get(&path(&background)).await.1["status"] == "completed").await;
 }

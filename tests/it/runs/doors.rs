@@ -1,7 +1,7 @@
 //! Answers that nothing is kept of cost as much as others.
 
 use reqwest::{Method, StatusCode};
-use roost::config::{OverBudget, TenantBudget};
+use roost::config::TenantBudget;
 use roost::local::scripted::{Script, Step, events, text};
 use serde_json::json;
 
@@ -68,30 +68,6 @@ async fn who_goes_away_has_paid() {
     provider.until(|seen| seen[0].is_left()).await.unwrap();
     until_async(async || app.figure("budget_money_total").await > 0.0).await;
     assert!(app.figure("budget_money_total").await < 0.01, "not all that was put aside");
-}
-
-#[tokio::test]
-async fn a_refusal_is_an_error_at_every_door() {
-    let (provider, app) = provided_with(
-        |_| costly("Paid."),
-        |config| {
-            a_cent_each(config);
-            (config.budgets.tenant_money, config.budgets.over) = (0.005, OverBudget::Refuse);
-        },
-    )
-    .await;
-    let (lan, mai) = (app.key_holder("Lan").await, app.member("Mai").await);
-    for more in [json!({}), json!({"conversation": "c"})] {
-        let mut body = json!({"model": "default", "messages": user("hello")});
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let (status, body) = lan.post(COMPLETIONS, body).await;
-        assert!(!status.is_success() && body["error"]["message"].is_string(), "{status} {body}");
-    }
-    for chat in [None, Some(mai.chat("A chat").await)] {
-        let answer = mai.asks(MODEL, chat, json!([{"role": "user", "content": "hello"}])).await.text().await.unwrap();
-        assert!(answer.lines().any(|line| line.starts_with("3:")), "{answer}");
-    }
-    assert!(provider.seen().is_empty());
 }
 
 /// A tenant's budget is that of its people, also in conversations that belong to them alone.

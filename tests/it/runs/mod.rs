@@ -9,6 +9,7 @@ mod limits;
 mod nodes;
 mod page;
 mod prompts;
+mod refusals;
 
 use roost::config::{Config, Price};
 use roost::local::scripted::{Script, Seen, done, events, finish, text, usage};

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::knowledge::Librarian;
 use crate::support::app::TestApp;
 use crate::support::script::{Script, node, python_with};
 
@@ -12,6 +13,14 @@ const WORDS: usize = 40;
 /// A server whose assistant takes its time, so that there is a middle.
 async fn slow() -> TestApp {
     TestApp::with(|config| config.assistant.echo_pause_ms = 10).await
+}
+
+/// What a document answers.
+const QUESTION: &str = "When does the bakery open?";
+
+async fn knows_the_hours(app: &TestApp) {
+    let librarian = Librarian::new(app, None, "librarian", true).await;
+    librarian.publishes("hours.txt", b"The bakery opens at seven in the morning.").await;
 }
 
 fn echo(words: usize) -> String {
@@ -79,13 +88,19 @@ async fn openais_library_for_python_streams_stops_and_resumes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ai_sdk_streams_resumes_and_is_stopped() {
     let app = slow().await;
-    let Some(script) = node("chat.mjs", &json!({"url": app.url, "words": WORDS})) else { return };
+    knows_the_hours(&app).await;
+    let world = json!({"url": app.url, "words": WORDS, "question": QUESTION});
+    let Some(script) = node("chat.mjs", &world) else { return };
     let result = script.result().await;
     let (asked, answer) = ("What is AI?", "Echo: What is AI?");
     assert_eq!(result["plain"], json!({"status": "ready", "error": null, "texts": [asked, answer]}));
     assert_eq!(result["ids"][0], result["ids"][1], "the list names the answer as the stream did");
     assert_eq!(result["regenerated"], json!([asked, answer]));
     assert_eq!(result["idle"], json!(["ready", 0]));
+    let source = &result["sources"]["shown"][0];
+    assert_eq!((&source["type"], &source["mediaType"]), (&json!("source-document"), &json!("text/plain")), "{result}");
+    assert!(text(&source["providerMetadata"]["roost"]["text"]).contains("seven"), "{source}");
+    assert_eq!(result["sources"]["shown"], result["sources"]["stored"], "what was shown is what is stored");
     let resumed = &result["resumed"];
     let shown = text(&resumed["shown"]);
     assert!(echo(WORDS).starts_with(shown) && shown.len() < echo(WORDS).len(), "{resumed}");
@@ -107,17 +122,21 @@ async fn version_4_of_the_ai_sdk_reads_the_neptun_doors_answers() {
     let lan = app.member("Lan").await;
     let chat = lan.chat("A chat").await;
     let world = json!({"url": app.url, "cookie": lan.cookie, "chat": chat, "words": WORDS,
-        "framed": "openrouter/deepseek-chat", "bare": "google/gemma-2-27b-it"});
+        "framed": "openrouter/deepseek-chat", "bare": "google/gemma-2-27b-it", "question": QUESTION});
+    knows_the_hours(&app).await;
     let Some(script) = node("chat4.mjs", &world) else { return };
     let result = script.result().await;
     let framed = &result["framed"];
     assert_eq!(framed["text"], "Echo: What is \"AI\"?\nTell me");
     assert_eq!(framed["parts"], json!(["startStep", "finishStep", "finish"]), "{framed}");
     assert_eq!(framed["finish"]["finishReason"], "stop");
-    assert_eq!(result["bare"], json!({"text": "Echo: What is AI?", "parts": []}));
+    assert_eq!(result["bare"], json!({"text": "Echo: What is AI?", "parts": [], "sources": []}));
+    let source = &result["sources"][0];
+    assert_eq!(source["sourceType"], "url", "{result}");
+    assert!(text(&source["providerMetadata"]["roost"]["text"]).contains("seven"), "{source}");
     assert_eq!(result["broken"], "AbortError", "{result}");
     assert!(text(&result["before"]).len() < echo(WORDS).len(), "{result}");
     assert_eq!((&result["replayed"], text(&result["again"]["text"])), (&json!("true"), &echo(WORDS)[..]));
     let said: Vec<_> = lan.transcript(chat).await;
-    assert_eq!((said.len(), said.last().unwrap().1.as_str()), (6, &echo(WORDS)[..]), "asked once, made to its end");
+    assert_eq!((said.len(), said.last().unwrap().1.as_str()), (8, &echo(WORDS)[..]), "asked once, made to its end");
 }

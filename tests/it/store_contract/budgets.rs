@@ -51,11 +51,10 @@ async fn all_purses_give_or_none_does() {
         let purses = [(TENANT, limit(1000, 500)), (USER, limit(100, 900))];
         assert_eq!(reserve(&bench.store, of(1, &purses, spend(60, 200))).await, left(40, 300), "the smallest of each");
         let over = reserve(&bench.store, of(2, &purses, spend(41, 1))).await;
-        let user = Left { tokens: Some(40), money: Some(Money(700)) };
-        assert_eq!(over, Reserved::Over(OverBudget { whose: PurseKind::User, left: user }));
+        let left_of_all = Left { tokens: Some(40), money: Some(Money(300)) };
+        assert_eq!(over, Reserved::Over(OverBudget { whose: PurseKind::User, left: left_of_all }));
         let over = reserve(&bench.store, of(3, &purses, spend(1, 301))).await;
-        let tenant = Left { tokens: Some(940), money: Some(Money(300)) };
-        assert_eq!(over, Reserved::Over(OverBudget { whose: PurseKind::Tenant, left: tenant }));
+        assert_eq!(over, Reserved::Over(OverBudget { whose: PurseKind::Tenant, left: left_of_all }));
         let one = Spent { spent: Spend::NOTHING, reserved: spend(60, 200) };
         assert_eq!((spent(&bench.store, TENANT).await, spent(&bench.store, USER).await), (one, one));
         assert_eq!(reserve(&bench.store, of(4, &purses, spend(40, 300))).await, left(0, 0), "to the last");

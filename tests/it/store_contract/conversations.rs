@@ -1,27 +1,25 @@
-//! Conversations: opening, finding, listing, changing, transferring, removing.
+//! Conversations: opened, found, removed, and who takes part; listing, changing and transferring have files of their own.
+
+mod changes;
+mod lists;
+mod transfers;
 
 use std::sync::Arc;
 
 use roost::domain::{
-    Assignment, Change, Contact, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody,
-    EventId, Json, Participant, ParticipantKind, Role, User, UserId, WhileAnswering,
+    Change, Contact, Conversation, ConversationId, ConversationKind, ConversationState, Event, EventBody, EventId,
+    Participant, ParticipantKind, Role, User,
 };
 use roost::error::{Error, FieldError, Rule, Subject};
-use roost::store::{ConversationFilter, Desk, Locator, NewConversation, NewMessage, NewUser, StateChange, StateEdit};
+use roost::store::{ConversationFilter, Locator, NewConversation, NewMessage, StateChange};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::{Bench, benches};
-use crate::support::store::{
-    answer, assert_dense, assistant_session, at, from_guest, from_staff, keys, live_chat, staff, texts,
-};
+use crate::support::store::{answer, assert_dense, assistant_session, at, from_guest, from_staff, live_chat, texts};
 
 const CHATS: ConversationKind = ConversationKind::LiveChat;
 const SESSIONS: ConversationKind = ConversationKind::AssistantSession;
-
-fn greeting(name: &str) -> String {
-    format!("Hello, I am {name}.")
-}
 
 fn with_contact(new: NewConversation, contact: Contact) -> NewConversation {
     NewConversation { state: ConversationState { contact, ..new.state.clone() }, ..new }
@@ -50,22 +48,8 @@ impl Bench {
         self.store.change_state(chat.id, change, at(1)).await.unwrap().expect("the conversation is there")
     }
 
-    async fn transfer(&self, chat: &Conversation, dice: u64) -> Option<User> {
-        self.store.transfer(chat.id, dice, greeting, Uuid::new_v4(), at(1)).await.unwrap()
-    }
-
     async fn find(&self, kind: ConversationKind, name: Locator<'_>) -> Option<ConversationId> {
         self.store.conversation(kind, name).await.unwrap().map(|found| found.id)
-    }
-
-    async fn list(&self, filter: ConversationFilter) -> (u64, Vec<String>) {
-        let page = self.store.conversations(SESSIONS, filter).await.unwrap();
-        (page.total, keys(&page.items).into_iter().map(str::to_owned).collect())
-    }
-
-    async fn on_desk(&self, desk: Desk, limit: usize) -> Vec<String> {
-        let listed = self.store.desk(desk, limit).await.unwrap();
-        keys(&listed).into_iter().map(str::to_owned).collect()
     }
 }
 
@@ -168,302 +152,6 @@ async fn a_name_is_an_identifier_before_it_is_a_key() {
         assert_eq!(bench.find(CHATS, Locator::Key(&name)).await, Some(impostor.id));
         bench.store.remove_conversation(chat.id).await.unwrap();
         assert_eq!(bench.find(CHATS, Locator::Name(&name)).await, Some(impostor.id), "else by its key");
-    }
-}
-
-#[tokio::test]
-async fn lists_are_newest_first_with_the_number_of_all() {
-    for bench in benches().await {
-        bench.chat("a live chat").await;
-        for key in ["1", "2", "3", "4"] {
-            let session = bench.add(assistant_session(key)).await;
-            if key == "2" {
-                bench.change(&session, StateChange::Close).await;
-            }
-        }
-        let all = ConversationFilter { limit: 9, ..ConversationFilter::default() };
-        let active = |is_active| ConversationFilter { is_active: Some(is_active), ..all.clone() };
-        for (filter, total, want) in [
-            (all.clone(), 4, vec!["4", "3", "2", "1"]),
-            (ConversationFilter { limit: 2, ..all.clone() }, 4, vec!["4", "3"]),
-            (ConversationFilter { limit: 2, offset: 3, ..all.clone() }, 4, vec!["1"]),
-            (ConversationFilter { offset: 4, ..all.clone() }, 4, vec![]),
-            (ConversationFilter { limit: 0, ..all.clone() }, 4, vec![]),
-            (active(true), 3, vec!["4", "3", "1"]),
-            (active(false), 1, vec!["2"]),
-        ] {
-            let said = format!("{filter:?}");
-            assert_eq!(bench.list(filter).await, (total, want.into_iter().map(str::to_owned).collect()), "{said}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn totals_follow_every_change() {
-    for bench in benches().await {
-        let (one, two) = (bench.chat("1").await, bench.chat("2").await);
-        let totals = async || {
-            let mut totals = Vec::new();
-            for is_active in [None, Some(true), Some(false)] {
-                let filter = ConversationFilter { is_active, ..ConversationFilter::default() };
-                totals.push(bench.store.conversations(CHATS, filter).await.unwrap().total);
-            }
-            totals
-        };
-        assert_eq!(totals().await, [2, 2, 0]);
-        for _ in 0..2 {
-            bench.change(&one, StateChange::Close).await;
-            assert_eq!(totals().await, [2, 1, 1]);
-        }
-        bench.say(&one, "back").await;
-        assert_eq!(totals().await, [2, 2, 0]);
-        bench.change(&two, StateChange::Edit(StateEdit { is_active: Some(false), ..StateEdit::default() })).await;
-        bench.store.remove_conversation(two.id).await.unwrap();
-        assert_eq!(totals().await, [1, 1, 0]);
-    }
-}
-
-#[tokio::test]
-async fn lists_are_filtered_by_visitor_and_searched() {
-    for bench in benches().await {
-        bench.add(visited_by("u-1", assistant_session("Order_1"))).await;
-        bench.add(visited_by("U%2", assistant_session("orderX1"))).await;
-        bench.add(assistant_session("GIỎ HÀNG")).await;
-        let all = ConversationFilter { limit: 9, ..ConversationFilter::default() };
-        let visitor = ConversationFilter { external_user_id: Some("u-1".to_owned()), ..all.clone() };
-        assert_eq!(bench.list(visitor.clone()).await, (1, vec!["Order_1".to_owned()]));
-        let both = ConversationFilter { search: Some("orderx".to_owned()), ..visitor };
-        assert_eq!(bench.list(both).await, (0, vec![]));
-        for (part, want) in [
-            ("ORDER", vec!["orderX1", "Order_1"]),
-            ("order_", vec!["Order_1"]),
-            ("%", vec!["orderX1"]),
-            ("u", vec!["orderX1", "Order_1"]),
-            ("giỏ", vec!["GIỎ HÀNG"]),
-            ("nowhere", vec![]),
-        ] {
-            let filter = ConversationFilter { search: Some(part.to_owned()), limit: 1, ..all.clone() };
-            let (total, page) = bench.list(filter).await;
-            assert_eq!(total, want.len() as u64, "{part}: all are counted, not the page");
-            assert_eq!(page, want[..want.len().min(1)], "{part}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_desk_shows_open_chats_the_most_recently_active_first() {
-    for bench in benches().await {
-        let lan = bench.staff("lan").await;
-        bench.add(assistant_session("not a live chat")).await;
-        let mut chats = Vec::new();
-        for key in ["1", "2", "3", "4"] {
-            chats.push(bench.chat(key).await);
-        }
-        // Some of the instants are close together, some far apart: a list may group by time.
-        for (chat, seconds) in [(0, 1), (1, 2), (2, 500), (3, 501), (0, 502), (1, 1000)] {
-            bench.append(NewMessage { at: at(seconds), ..from_guest(chats[chat].id, "hello") }).await;
-        }
-        assert_eq!(bench.on_desk(Desk::All, 9).await, ["2", "1", "4", "3"]);
-        assert_eq!(bench.on_desk(Desk::All, 2).await, ["2", "1"]);
-        bench.change(&chats[0], StateChange::Assign(lan.id)).await;
-        bench.change(&chats[3], StateChange::Close).await;
-        assert_eq!(bench.on_desk(Desk::Unassigned, 9).await, ["2", "3"]);
-        assert_eq!(bench.on_desk(Desk::Of(lan.id), 9).await, ["1"]);
-        assert_eq!(bench.on_desk(Desk::Of(UserId(lan.id.0 + 1)), 9).await, [""; 0]);
-        assert_eq!(bench.on_desk(Desk::All, 9).await, ["2", "1", "3"]);
-        bench.append(NewMessage { at: at(2000), ..from_guest(chats[3].id, "back") }).await;
-        assert_eq!(bench.on_desk(Desk::All, 9).await, ["4", "2", "1", "3"]);
-    }
-}
-
-#[tokio::test]
-async fn closing_is_one_event_however_often_it_is_asked() {
-    for bench in benches().await {
-        let chat = bench.chat("a").await;
-        let closed = bench.store.change_state(chat.id, StateChange::Close, at(3)).await.unwrap().unwrap();
-        assert!(!closed.state.is_active);
-        assert_eq!((closed.head.seq, closed.updated_at), (1, at(3)));
-        let again = bench.store.change_state(chat.id, StateChange::Close, at(4)).await.unwrap().unwrap();
-        assert_eq!(again, closed);
-        assert_eq!(bench.now(&chat).await, closed);
-        let log = bench.log(&chat).await;
-        assert_eq!((log.len(), log[0].at), (1, at(3)));
-        assert_eq!(state_of(&log[0]), (Change::Closed, &closed.state));
-        assert_eq!(bench.heard.events(), log);
-        let nowhere = bench.store.change_state(ConversationId(chat.id.0 + 1), StateChange::Close, at(1)).await;
-        assert_eq!(nowhere.unwrap(), None);
-    }
-}
-
-#[tokio::test]
-async fn who_was_assigned_first_keeps_it() {
-    for bench in benches().await {
-        let (lan, minh) = (bench.staff("lan").await, bench.staff("minh").await);
-        let chat = bench.chat("a").await;
-        let assigned = bench.change(&chat, StateChange::Assign(lan.id)).await;
-        assert_eq!(assigned.state.assigned, Some(Assignment { user_id: lan.id, at: at(1) }));
-        for other in [minh.id, lan.id] {
-            assert_eq!(bench.change(&chat, StateChange::Assign(other)).await, assigned);
-        }
-        let log = bench.log(&chat).await;
-        assert_eq!(log.len(), 1);
-        assert_eq!(state_of(&log[0]), (Change::Assigned, &assigned.state));
-        let who: Vec<_> = bench.store.participants(chat.id).await.unwrap().iter().map(|one| one.user_id).collect();
-        assert_eq!(who, [None, Some(lan.id)], "who was not assigned does not take part");
-    }
-}
-
-#[tokio::test]
-async fn an_edit_replaces_what_it_names() {
-    for bench in benches().await {
-        let session = bench.add(visited_by("u-1", assistant_session("a"))).await;
-        let edit = StateEdit {
-            key: Some("b".to_owned()),
-            is_active: Some(false),
-            expires_at: Some(at(90)),
-            external_user_id: Some(Some("u-2".to_owned())),
-            metadata: Some(Json(r#"{"a":1}"#.to_owned())),
-            title: Some("Rooms".to_owned()),
-            is_archived: Some(true),
-            while_answering: Some(WhileAnswering::Queue),
-        };
-        let edited = bench.change(&session, StateChange::Edit(edit.clone())).await;
-        let want = ConversationState {
-            is_active: false,
-            expires_at: Some(at(90)),
-            external_user_id: Some("u-2".to_owned()),
-            metadata: Json(r#"{"a":1}"#.to_owned()),
-            title: Some("Rooms".to_owned()),
-            is_archived: true,
-            while_answering: Some(WhileAnswering::Queue),
-            ..session.state.clone()
-        };
-        assert_eq!((edited.key.as_str(), &edited.state), ("b", &want));
-        assert_eq!(bench.find(SESSIONS, Locator::Key("b")).await, Some(session.id));
-        assert_eq!(bench.find(SESSIONS, Locator::Key("a")).await, None);
-
-        assert_eq!(bench.change(&session, StateChange::Edit(edit)).await, edited, "the same again is no change");
-        let nobody = StateEdit { external_user_id: Some(None), ..StateEdit::default() };
-        let cleared = bench.change(&session, StateChange::Edit(nobody)).await;
-        assert_eq!(cleared.state, ConversationState { external_user_id: None, ..want.clone() });
-        let log = bench.log(&session).await;
-        assert_eq!(
-            log.iter().map(state_of).collect::<Vec<_>>(),
-            [(Change::Edited, &want), (Change::Edited, &cleared.state)]
-        );
-    }
-}
-
-/// The key is not part of the state that events carry, but it is part of the conversation, and who
-/// follows has to hear that it changed.
-#[tokio::test]
-async fn a_new_key_alone_is_a_change_too() {
-    for bench in benches().await {
-        let session = bench.add(assistant_session("a")).await;
-        let rename = StateChange::Edit(StateEdit { key: Some("b".to_owned()), ..StateEdit::default() });
-        let renamed = bench.store.change_state(session.id, rename, at(3)).await.unwrap().unwrap();
-        assert_eq!((renamed.key.as_str(), renamed.updated_at), ("b", at(3)));
-        assert_eq!((&renamed.state, renamed.created_at), (&session.state, at(0)));
-        assert_eq!(bench.log(&renamed).await.len(), 1);
-        assert_eq!(bench.now(&session).await, renamed);
-    }
-}
-
-#[tokio::test]
-async fn an_edit_to_anothers_key_changes_nothing() {
-    for bench in benches().await {
-        let session = bench.add(assistant_session("a")).await;
-        bench.add(assistant_session("b")).await;
-        bench.chat("c").await;
-        let rename = |key: &str| {
-            StateChange::Edit(StateEdit { key: Some(key.to_owned()), is_active: Some(false), ..StateEdit::default() })
-        };
-        assert_key_is_taken(bench.store.change_state(session.id, rename("b"), at(1)).await);
-        assert_eq!(bench.now(&session).await, session);
-        assert!(bench.heard.events().is_empty());
-        assert_eq!(bench.change(&session, rename("c")).await.key, "c", "another kind's key is free");
-    }
-}
-
-#[tokio::test]
-async fn a_transfer_assigns_and_greets() {
-    for bench in benches().await {
-        let lan = bench.staff("lan").await;
-        let chat = bench.chat("a").await;
-        let line = Uuid::new_v4();
-        let joined = bench.store.transfer(chat.id, 0, greeting, line, at(5)).await.unwrap();
-        assert_eq!(joined, Some(lan.clone()));
-        let log = bench.log(&chat).await;
-        assert_eq!(log.len(), 2);
-        let (why, state) = state_of(&log[0]);
-        assert_eq!((why, state.assigned), (Change::Assigned, Some(Assignment { user_id: lan.id, at: at(5) })));
-        let EventBody::MessageAdded(said) = &log[1].body else { panic!("{log:?}") };
-        assert_eq!((said.uuid, said.role, said.user_id), (line, Role::Staff, Some(lan.id)));
-        assert_eq!(said.text, "Hello, I am lan.");
-        assert_eq!(bench.heard.events(), log);
-
-        assert_eq!(bench.transfer(&chat, 0).await, Some(lan), "who has it keeps it");
-        assert_eq!(bench.log(&chat).await.len(), 2, "and does not greet again");
-    }
-}
-
-#[tokio::test]
-async fn a_transfer_goes_to_somebody_who_is_free() {
-    for bench in benches().await {
-        let (lan, minh) = (bench.staff("lan").await, bench.staff("minh").await);
-        bench.store.add_user(NewUser { is_verified: false, ..staff("unverified") }).await.unwrap();
-        bench.store.add_user(NewUser { is_staff: false, ..staff("not_staff") }).await.unwrap();
-        let (one, two, three) = (bench.chat("1").await, bench.chat("2").await, bench.chat("3").await);
-        assert_eq!(bench.transfer(&one, 1).await, Some(minh.clone()), "the dice chose the second of two");
-        assert_eq!(bench.transfer(&two, u64::MAX).await, Some(lan), "and now there is one");
-        assert_eq!(bench.transfer(&three, 7).await, None);
-        assert_eq!(bench.now(&three).await, three, "nobody was free, nothing was written");
-        bench.change(&one, StateChange::Close).await;
-        assert_eq!(bench.transfer(&three, 7).await, Some(minh), "who closed a chat is free again");
-    }
-}
-
-#[tokio::test]
-async fn a_closed_chat_is_handed_to_nobody_until_its_guest_speaks() {
-    for bench in benches().await {
-        let lan = bench.staff("lan").await;
-        let (free, taken) = (bench.chat("free").await, bench.chat("taken").await);
-        bench.change(&taken, StateChange::Assign(lan.id)).await;
-        for chat in [&free, &taken] {
-            bench.change(chat, StateChange::Close).await;
-            let closed = bench.now(chat).await;
-            assert_eq!(bench.transfer(chat, 0).await, None, "it would be on nobody's desk");
-            assert_eq!(bench.now(chat).await, closed, "nothing was written");
-        }
-        bench.say(&taken, "Are you there?").await;
-        assert_eq!(bench.transfer(&taken, 0).await, Some(lan), "who had it has it again");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn transfers_at_once_give_nobody_two_chats() {
-    for bench in benches().await {
-        bench.staff("lan").await;
-        bench.staff("minh").await;
-        let mut transfers = JoinSet::new();
-        for number in 0..10 {
-            let (store, chat) = (Arc::clone(&bench.store), bench.chat(&number.to_string()).await);
-            transfers.spawn(async move {
-                store.transfer(chat.id, number, greeting, Uuid::new_v4(), at(1)).await.unwrap().map(|user| user.name)
-            });
-        }
-        let mut chosen: Vec<_> = transfers.join_all().await.into_iter().flatten().collect();
-        chosen.sort();
-        assert_eq!(chosen, ["lan", "minh"]);
-    }
-}
-
-#[tokio::test]
-async fn there_is_no_transfer_of_what_is_not_there() {
-    for bench in benches().await {
-        bench.staff("lan").await;
-        let gone = bench.store.transfer(ConversationId(1), 0, greeting, Uuid::new_v4(), at(1)).await;
-        assert!(matches!(gone, Err(Error::NotFound(Subject::Conversation))), "{gone:?}");
     }
 }
 
