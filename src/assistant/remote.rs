@@ -1,6 +1,7 @@
 //! A provider elsewhere, over HTTP: one request an answer, which streams. Whoever drops the answer closes the
 //! connection, wherever it is: while it is made, before the first byte, or in the middle.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use hyper::{Method, Request, Response, Uri};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, ResponseFuture};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::heard::Heard;
 use super::sse_decode::{Decoder, Event};
@@ -170,10 +171,10 @@ impl Provider for Remote {
             decoder: Decoder::new(self.line.event_bytes_max),
             heard: Heard::default(),
             failure: None,
-            deadline: Instant::now() + self.line.waits.first,
+            patience: Box::pin(sleep(self.line.waits.first)),
             line: self.line.clone(),
         };
-        Box::pin(stream::try_unfold(exchange, Exchange::next))
+        Box::pin(stream::try_unfold(Box::new(exchange), Exchange::next))
     }
 }
 
@@ -186,8 +187,8 @@ struct Exchange {
     heard: Heard,
     /// Why it ends once everything was told that came before.
     failure: Option<Failure>,
-    /// When the provider has been silent for too long.
-    deadline: Instant,
+    /// Ends when the provider has been silent for too long. One timer for all that it says: it is put off with each piece.
+    patience: Pin<Box<Sleep>>,
 }
 
 enum Stage {
@@ -198,7 +199,7 @@ enum Stage {
 }
 
 impl Exchange {
-    async fn next(mut self) -> Result<Option<(Part, Self)>, Failure> {
+    async fn next(mut self: Box<Self>) -> Result<Option<(Part, Box<Self>)>, Failure> {
         loop {
             if let Some(part) = self.heard.next() {
                 return Ok(Some((part, self)));
@@ -208,12 +209,15 @@ impl Exchange {
             }
             self.stage = match std::mem::replace(&mut self.stage, Stage::Over) {
                 Stage::Ready(request) => {
-                    self.deadline = Instant::now() + self.line.waits.first;
+                    self.wait(self.line.waits.first);
                     Stage::Asking(self.line.client.request(*request))
                 }
                 Stage::Asking(response) => {
-                    let answer = timeout_at(self.deadline, response).await.map_err(|_| silent("began no answer"))?;
-                    let answer = answer.map_err(|error| unreachable(&error))?;
+                    let answer = tokio::select! {
+                        biased;
+                        answer = response => answer.map_err(|error| unreachable(&error))?,
+                        () = self.patience.as_mut() => return Err(silent("began no answer")),
+                    };
                     Stage::Hearing(accepted(answer).await?)
                 }
                 Stage::Hearing(body) if self.heard.is_over() => {
@@ -222,7 +226,11 @@ impl Exchange {
                     Stage::Over
                 }
                 Stage::Hearing(mut body) => {
-                    let frame = timeout_at(self.deadline, body.frame()).await;
+                    let frame = tokio::select! {
+                        biased;
+                        frame = body.frame() => Ok(frame),
+                        () = self.patience.as_mut() => Err(()),
+                    };
                     match frame {
                         Ok(Some(Ok(frame))) => {
                             frame.data_ref().into_iter().for_each(|bytes| self.take(bytes));
@@ -254,8 +262,13 @@ impl Exchange {
         self.failure = wrong.or(fed.err().map(Failure::from)).filter(|_| !self.heard.is_over());
         if lives {
             let wait = if self.heard.is_whole() { self.line.waits.idle.min(TAIL_WAIT) } else { self.line.waits.idle };
-            self.deadline = Instant::now() + wait;
+            self.wait(wait);
         }
+    }
+
+    /// Waits so long from now on.
+    fn wait(&mut self, wait: Duration) {
+        self.patience.as_mut().reset(Instant::now() + wait);
     }
 
     /// Nothing comes any more: the time is up, or the stream has ended, perhaps by an error. It may have to be so.

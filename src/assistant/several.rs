@@ -134,7 +134,7 @@ impl Provider for Several {
             failure: None,
             ready: VecDeque::new(),
         };
-        Box::pin(stream::try_unfold(telling.begun(), Telling::next))
+        Box::pin(stream::try_unfold(Box::new(telling.begun()), Telling::next))
     }
 
     fn models(&self) -> Vec<String> {
@@ -215,7 +215,7 @@ impl Telling {
         self.now = Some((target, answer));
     }
 
-    async fn next(mut self) -> Result<Option<(Part, Self)>, Failure> {
+    async fn next(mut self: Box<Self>) -> Result<Option<(Part, Box<Self>)>, Failure> {
         loop {
             if let Some(part) = self.ready.pop_front() {
                 return Ok(Some((part, self)));

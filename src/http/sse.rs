@@ -100,12 +100,16 @@ fn beating<S>(frames: S, heartbeat: Duration) -> impl Stream<Item = Bytes> + Sen
 where
     S: Stream<Item = Bytes> + Send + 'static,
 {
-    futures_util::stream::unfold(Box::pin(frames), move |mut frames| async move {
-        match tokio::time::timeout(heartbeat, frames.next()).await {
-            Ok(Some(frame)) => Some((frame, frames)),
-            Ok(None) => None,
-            Err(_) => Some((beat(None), frames)),
-        }
+    // One timer for all frames: it is put off with each of them.
+    let silence = Box::pin(tokio::time::sleep(heartbeat));
+    futures_util::stream::unfold((Box::pin(frames), silence), move |(mut frames, mut silence)| async move {
+        let frame = tokio::select! {
+            biased;
+            frame = frames.next() => frame?,
+            () = &mut silence => beat(None),
+        };
+        silence.as_mut().reset(tokio::time::Instant::now() + heartbeat);
+        Some((frame, (frames, silence)))
     })
 }
 

@@ -1,10 +1,11 @@
 //! Making an answer: it waits for its turn, asks, collects, and ends.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::Ended;
@@ -234,13 +235,15 @@ impl Chat {
 
     /// Takes parts until the end, a stop, a failure or a limit.
     async fn collect(self: &Arc<Self>, mut answer: Answer, live: &Arc<Live>) -> Said {
-        let deadline = Instant::now() + self.rules.answer_timeout;
         let mut said = Said::nothing(RunOutcome::Completed, None);
+        // Once for all pieces: to wait anew for each of them costs more than to take it.
+        let (mut stop, mut time_up) = (pin!(live.stopped()), pin!(sleep(self.rules.answer_timeout)));
         loop {
             let part = tokio::select! {
                 biased;
-                why = live.stopped() => return Said { outcome: stopped(why), reason: why, ..said },
-                part = timeout_at(deadline, answer.next()) => part,
+                why = &mut stop => return Said { outcome: stopped(why), reason: why, ..said },
+                () = &mut time_up => Err(()),
+                part = answer.next() => Ok(part),
             };
             let failed = |reason| (RunOutcome::Failed, Some(reason));
             (said.outcome, said.reason) = match part {
@@ -271,7 +274,7 @@ impl Chat {
                     let silent = failure.kind == FailureKind::Silent;
                     failed(if silent { RunReason::Silent } else { RunReason::Provider })
                 }
-                Err(_) => {
+                Err(()) => {
                     tracing::warn!("the assistant's provider took too long");
                     failed(RunReason::TimedOut)
                 }

@@ -90,7 +90,7 @@ impl Chat {
     async fn record_all(&self) {
         let (recorder, every) = (&self.runs.recorder, self.rules.tell_every);
         // Commits are a little apart, so that each holds more than one piece when there are many.
-        let pace = every / 5;
+        let pace = every / 4;
         while let Some((due, next)) = recorder.due(Instant::now(), every) {
             if due.is_empty() {
                 let next = next.unwrap_or_else(Instant::now);

@@ -10,7 +10,7 @@ use roost::local::scripted::{Script, Seen, Step, events, text_bytes};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::question_of;
+use super::{question_of, shown};
 use crate::chats::{Heard, text};
 use crate::support::app::{until, until_async};
 use crate::support::process::Process;
@@ -27,8 +27,11 @@ fn piece(question: &str, number: usize) -> String {
     format!("{question} số {number}, ")
 }
 
-/// An answer without end.
+/// An answer without end, unless it has a beginning already.
 fn endless(seen: &Seen) -> Script {
+    if shown(seen).iter().any(|(role, _)| role == "assistant") {
+        return Script::chat(&["the end."]);
+    }
     let question = question_of(seen);
     let made = move |number: usize| text_bytes(&piece(&question, number));
     Script(vec![events(), Step::Pieces(usize::MAX, Duration::from_millis(100), Arc::new(made))])
@@ -101,6 +104,10 @@ async fn a_hundred_answers_are_there_after_the_server_was_killed() {
         }
     }
     assert_eq!(provider.seen().len(), RUNS, "nothing is asked again by itself");
+    for saw in &saw {
+        goes_on(&client, &server.url, saw).await;
+    }
+    assert_eq!(provider.seen().len(), 2 * RUNS, "one request continues an answer");
     server.kill();
 }
 
@@ -117,4 +124,17 @@ async fn kept(client: &Client, url: &str, number: usize) -> String {
     assert_eq!(kept.as_array().map(Vec::len), Some(2), "{kept}");
     assert_eq!(kept[1]["metadata"], json!({"incomplete": true, "outcome": "interrupted"}));
     text(&kept[1]["message"]).to_owned()
+}
+
+/// One request, and the answer goes on behind what there was of it.
+async fn goes_on(client: &Client, url: &str, saw: &Saw) {
+    let before = kept(client, url, saw.number).await;
+    let again = json!({"session_id": format!("lp-{}", saw.number), "message_id": saw.id, "continue": true});
+    let again = client.post(format!("{url}/api/chats/messages/chat/again/")).json(&again);
+    let heard = Heard::all(Events::open(again).await).await;
+    assert_eq!(heard.text(), format!("{before}the end."));
+    let list = client.get(format!("{url}/api/chats/messages/?session_id=lp-{}", saw.number)).send().await.unwrap();
+    let list: Value = list.json().await.unwrap();
+    assert_eq!((list.as_array().map(Vec::len), &list[1]["message"]), (Some(2), &json!(heard.text())), "{list}");
+    assert!(list[1]["metadata"].get("incomplete").is_none(), "{list}");
 }

@@ -106,9 +106,10 @@ async fn who_comes_back_when_the_budget_is_full_again_is_answered() {
     };
     let (first, ..) = refused(request("k"), "money=0.005").await;
     let (after, ..) = refused(request("k"), "money=0.005").await;
-    assert_eq!(after, first, "the same again");
+    let after = after.expect("a time");
+    assert!(after <= first.expect("a time"), "the same again");
     assert_eq!(visitor.lists().await.len(), 3, "asked once");
-    app.clock.advance(after.expect("a time"));
+    app.clock.advance(after);
     let (status, _, body) = whole_answer(request("k")).await;
     assert_eq!((status, &body["response"]), (StatusCode::OK, &json!("Paid.")), "{body}");
     assert_eq!(visitor.lists().await.len(), 4, "asked once, and answered");
