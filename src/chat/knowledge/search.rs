@@ -126,10 +126,17 @@ impl Chat {
         if bytes <= self.rules.knowledge.vector_bytes_max {
             return self.near_in_memory(shelf, live, near).await;
         }
-        if let Some(found) = self.store.near_chunks(shelf, near).await? {
-            return Ok(found);
+        match tokio::time::timeout(self.rules.knowledge.query_time, self.store.near_chunks(shelf, near)).await {
+            Ok(Ok(Some(found))) => return Ok(found),
+            Ok(Ok(None)) => {
+                tracing::warn!(
+                    bytes,
+                    "a tenant is searched by words alone: knowledge.vectors_mib_max is too small for it"
+                );
+            }
+            Ok(Err(error)) => tracing::warn!(error = %error, "a search goes by words alone: the store did not compare"),
+            Err(_) => tracing::warn!("a search goes by words alone: the store did not compare vectors in time"),
         }
-        tracing::warn!(bytes, "a tenant is searched by words alone: knowledge.vectors_mib_max is too small for it");
         Ok(Vec::new())
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Whoever writes chunks, or counts their words, has locked the document's row before.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -312,7 +314,9 @@ async fn retire(tx: &Tx, id: DocumentId, at: Timestamp) -> Result<Option<Documen
 }
 
 async fn condemn(tx: &Tx, id: DocumentId, at: Timestamp) -> Result<bool, Fail> {
-    let sql = "update documents set state = 'gone', goes_on_at = null where id = $1 and state <> 'live' \
+    // Whoever worked on it and lost their claim finds another generation, and does not bring it back.
+    let sql = "update documents set state = 'gone', goes_on_at = null, claimed_until = null, generation = generation + 1 \
+               where id = $1 and state <> 'live' \
                and (claimed_until is null or claimed_until <= $2)";
     Ok(tx.execute(sql, &[&id.0, &at.0]).await? == 1)
 }
@@ -452,7 +456,7 @@ impl Knowledge for PostgresStore {
 
     async fn near_chunks(&self, shelf: Shelf, near: Near) -> Answer<Option<Vec<ChunkKey>>> {
         self.core.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Ok(vectors::near(&self.core, shelf, &near).await?)
+        vectors::near(Arc::clone(&self.core), shelf, near).await
     }
 
     async fn found_chunks(&self, shelf: Shelf, keys: Vec<ChunkKey>) -> Answer<Vec<(ChunkKey, Document, String)>> {

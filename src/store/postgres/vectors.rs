@@ -9,18 +9,20 @@
 //! of all tenants would be asked for the nearest and give those of others.
 
 use std::collections::HashSet;
+use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
+use tokio::sync::Semaphore;
 
 use super::conn::{Conn, Tx};
 use super::core::Core;
 use super::fail::Fail;
-use super::{knowledge_search as found, rows};
+use super::{detached, knowledge_search as found, rows};
 use crate::domain::{DocumentId, PlatformId};
-use crate::error::Error;
+use crate::error::{Error, Result as Answer};
 use crate::store::knowledge::{CHUNKS_AT_ONCE, ChunkKey, Near, Shelf};
 
 /// How many chunks are compared one by one at the most.
@@ -34,6 +36,9 @@ const INDEXED_WIDTH_MAX: usize = 2000;
 const INDEXES_MAX: i64 = 64;
 /// Documents that are looked at in one go for vectors that are not copied yet.
 const DOCUMENTS_AT_ONCE: i64 = 100;
+/// Searches at once on a node, and how long one may take, in milliseconds: then it goes by words.
+const SEARCHES_AT_ONCE: usize = 2;
+const SEARCH_MS: u64 = 5000;
 /// How long to wait before something is tried again that did not succeed beside requests.
 const AGAIN: Duration = Duration::from_secs(60);
 /// Advisory locks: under which the table is made, and under which an index is.
@@ -52,15 +57,26 @@ const TABLE: &str = "create table if not exists chunk_vectors (
 )";
 
 /// What is known of vectors in the database.
-#[derive(Default)]
 pub(super) struct Vectors {
     /// Whether they are kept there.
     pub is_there: bool,
     /// Whether all of them are, as far as they were made before.
     is_filled: AtomicBool,
-    /// The indexes, by tenant and width, that are there; and those that this node is about to make.
-    ready: Mutex<HashSet<(i64, usize)>>,
+    /// The indexes, by tenant and width, that this node is about to make.
     making: Mutex<HashSet<(i64, usize)>>,
+    /// Places for searches, so that they leave connections to those who write.
+    places: Arc<Semaphore>,
+}
+
+impl Default for Vectors {
+    fn default() -> Self {
+        Self {
+            is_there: false,
+            is_filled: AtomicBool::new(false),
+            making: Mutex::default(),
+            places: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
+        }
+    }
 }
 
 impl Vectors {
@@ -117,8 +133,8 @@ fn text(bytes: &[u8]) -> Option<(i64, String)> {
     if values.is_empty() || values.len() > WIDTH_MAX || !rest.is_empty() {
         return None;
     }
-    let values: Vec<_> = values.iter().map(|four| f32::from_le_bytes(*four).to_string()).collect();
-    Some((i64::try_from(values.len()).unwrap_or(i64::MAX), format!("[{}]", values.join(","))))
+    let text = listed(values.iter().map(|four| f32::from_le_bytes(*four)));
+    Some((i64::try_from(values.len()).unwrap_or(i64::MAX), text))
 }
 
 /// Keeps what was made of chunks whose document is locked.
@@ -158,13 +174,24 @@ pub(super) async fn remove(tx: &Tx, id: DocumentId) -> Result<(), Fail> {
 }
 
 /// The chunks that are nearest to a vector; `None` while they cannot be told.
-pub(super) async fn near(core: &Arc<Core>, shelf: Shelf, near: &Near) -> Result<Option<Vec<ChunkKey>>, Fail> {
-    let vectors = &core.vectors;
-    if !vectors.is_there || !vectors.is_filled.load(Ordering::Acquire) {
+pub(super) async fn near(core: Arc<Core>, shelf: Shelf, near: Near) -> Answer<Option<Vec<ChunkKey>>> {
+    if !core.vectors.is_there || !core.vectors.is_filled.load(Ordering::Acquire) {
         return Ok(None);
     }
-    let conn = core.conn().await?;
-    let mut live = found::live(&conn, shelf.platform_id).await?;
+    let place = Arc::clone(&core.vectors.places).acquire_owned().await.map_err(Error::internal)?;
+    detached(async move {
+        // The place goes along: a caller who hangs up does not stop the work.
+        let _place = place;
+        let tx = Tx::begin(&core).await?;
+        let found = nearest(&core, &tx, shelf, &near).await;
+        tx.end(found).await
+    })
+    .await
+}
+
+async fn nearest(core: &Arc<Core>, tx: &Tx, shelf: Shelf, near: &Near) -> Result<Option<Vec<ChunkKey>>, Fail> {
+    tx.batch(&format!("set local statement_timeout = {SEARCH_MS}; set local hnsw.ef_search = {CANDIDATES}")).await?;
+    let mut live = found::live(tx, shelf.platform_id).await?;
     live.retain(|document| {
         document.vector_model.as_deref() == Some(near.model.as_str())
             && near.only.is_none_or(|only| only == document.id)
@@ -172,27 +199,35 @@ pub(super) async fn near(core: &Arc<Core>, shelf: Shelf, near: &Near) -> Result<
     });
     let ids: Vec<i64> = live.iter().map(|document| document.id.0).collect();
     if live.iter().map(|document| document.chunk_count).sum::<u64>() <= EXACT_MAX {
-        return compared(&conn, &ids, near).await.map(Some);
+        return compared(tx, &ids, near).await.map(Some);
     }
     let index = (tenant(shelf.platform_id), near.vector.len());
     if index.1 > INDEXED_WIDTH_MAX {
         return Ok(None);
     }
-    let is_ready = held(&vectors.ready).contains(&index);
-    if is_ready || is_indexed(&conn, index).await? {
-        held(&vectors.ready).insert(index);
-        drop(conn);
-        return by_index(core, &ids, index, near).await.map(Some);
+    // Looked for every time: whoever runs the database may have dropped it.
+    if is_indexed(tx, index).await? {
+        return by_index(tx, &ids, index, near).await.map(Some);
     }
-    if held(&vectors.making).insert(index) {
+    if held(&core.vectors.making).insert(index) {
         tokio::spawn(make_index(Arc::downgrade(core), index));
     }
     Ok(None)
 }
 
 fn written(vector: &[f32]) -> String {
-    let values: Vec<_> = vector.iter().map(f32::to_string).collect();
-    format!("[{}]", values.join(","))
+    listed(vector.iter().copied())
+}
+
+fn listed(values: impl Iterator<Item = f32>) -> String {
+    let mut text = String::from("[");
+    for (place, value) in values.enumerate() {
+        let comma = if place == 0 { "" } else { "," };
+        // Writing into a string succeeds.
+        let _ = write!(text, "{comma}{value}");
+    }
+    text.push(']');
+    text
 }
 
 /// Compares each chunk of some documents.
@@ -212,12 +247,7 @@ fn key(row: &tokio_postgres::Row) -> Result<ChunkKey, Fail> {
 
 /// Lets the index give candidates, and takes those that are looked for. The index is a partial one, so that its tenant
 /// and width have to stand in the statement.
-async fn by_index(
-    core: &Arc<Core>,
-    ids: &[i64],
-    (tenant, width): (i64, usize),
-    near: &Near,
-) -> Result<Vec<ChunkKey>, Fail> {
+async fn by_index(tx: &Tx, ids: &[i64], (tenant, width): (i64, usize), near: &Near) -> Result<Vec<ChunkKey>, Fail> {
     let sql = format!(
         "select v.document_id, v.number from ( \
            select document_id, number, generation, vector::vector({width}) <=> $1::text::vector({width}) as distance \
@@ -227,13 +257,8 @@ async fn by_index(
          where d.id = any($2) and d.state = 'live' and d.is_active \
          order by v.distance, v.document_id, v.number limit $3"
     );
-    let tx = Tx::begin(core).await?;
-    let found = async {
-        tx.batch(&format!("set local hnsw.ef_search = {CANDIDATES}")).await?;
-        tx.rows(&sql, &[&written(&near.vector), &ids, &rows::limit(near.limit)]).await
-    };
-    let found = found.await;
-    tx.end(found).await?.iter().map(key).collect()
+    let found = tx.rows(&sql, &[&written(&near.vector), &ids, &rows::limit(near.limit)]).await?;
+    found.iter().map(key).collect()
 }
 
 fn name((tenant, width): (i64, usize)) -> String {

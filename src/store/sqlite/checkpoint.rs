@@ -28,8 +28,12 @@ pub(super) const KEPT: u64 = 5;
 
 /// How many pages the writer may be asked to copy: a few milliseconds of its time.
 const LEFT_MAX: u64 = 200;
-/// How often the log is copied at the most before the writer is asked for the rest, whatever that is.
+/// How often the log is copied at the most in one go.
 const ROUNDS_MAX: usize = 8;
+/// More than so many pages are left to the next look, unless the log is much too long by then, so many times what is
+/// long: somebody reads an old page, or the disk is too slow.
+const ASKED_MAX: u64 = 10 * LEFT_MAX;
+const TOO_LONG: u64 = 4;
 
 /// Asks the writer to restart the log at its next commit.
 pub(super) type Restart = Arc<AtomicBool>;
@@ -88,9 +92,14 @@ fn copy(conn: &Connection, file: &File, long_bytes: u64, restart: &AtomicBool) -
             // Whoever reaches the log's end does it again, and says what is wrong.
             tracing::debug!(error = %error, "the database could not be written to the disk");
         }
-        left = passive(conn)?.1;
+        let before = std::mem::replace(&mut left, passive(conn)?.1);
+        if left >= before {
+            break;
+        }
     }
-    restart.store(true, Ordering::Relaxed);
+    if left <= ASKED_MAX || bytes > long_bytes.saturating_mul(TOO_LONG) {
+        restart.store(true, Ordering::Relaxed);
+    }
     Ok(bytes)
 }
 

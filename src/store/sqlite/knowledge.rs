@@ -317,7 +317,9 @@ fn retire(tx: &Tx<'_>, id: DocumentId, at: Timestamp) -> Result<Option<Document>
 }
 
 fn condemn(tx: &Tx<'_>, id: DocumentId, at: Timestamp) -> Result<bool, Fail> {
-    let sql = "update documents set state = 'gone', goes_on_at = null where id = ?1 and state <> 'live' \
+    // Whoever worked on it and lost their claim finds another generation, and does not bring it back.
+    let sql = "update documents set state = 'gone', goes_on_at = null, claimed_until = null, generation = generation + 1 \
+               where id = ?1 and state <> 'live' \
                and (claimed_until is null or claimed_until <= ?2)";
     Ok(tx.conn.prepare_cached(sql)?.execute([id.0, at.0])? == 1)
 }
