@@ -27,7 +27,8 @@ async fn refused(lan: &Librarian<'_>, name: &str, file: &[u8], want: &[&str]) {
 #[tokio::test]
 async fn hostile_files_are_refused_with_a_sentence() {
     let app = TestApp::with(|config| {
-        config.knowledge.extract_timeout_s = 20;
+        // Enough for ten thousand pages in a build without optimisation, beside other tests.
+        config.knowledge.extract_timeout_s = 60;
         config.knowledge.extract_memory_mib = 256;
     })
     .await;
